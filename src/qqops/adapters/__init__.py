@@ -1,0 +1,1 @@
+"""One socket shell per network over a pure core."""

@@ -1,0 +1,149 @@
+"""What an adapter is, and what it is given.
+
+An adapter connects one account to one network. It has one method that matters, `Adapter.serve`: hold one
+session until it is over. It never reconnects, never retries a send, and leaves no task behind; the
+supervisor does the first, the outbox decides the second, the nursery inside `serve` sees to the third.
+"""
+
+from __future__ import annotations
+
+import enum
+import pathlib
+import random
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, Protocol, TypeAlias
+
+import attrs
+
+from qqops.model import AccountRef, Clock, Draft, Event, Limits, Outcome, Room, RoomRef, User
+
+#: Sends one part; returns how it went. Raises an `AdapterError` only when the session is over.
+Sender: TypeAlias = Callable[[Draft], Awaitable[Outcome]]
+
+
+class QuestionKind(enum.Enum):
+    """What a person is asked to do."""
+
+    #: Read the letters in a picture and type them.
+    CAPTCHA = "captcha"
+    #: Scan a QR picture with the phone; no typed answer.
+    QR = "qr"
+
+
+@attrs.frozen(kw_only=True)
+class Question:
+    """Something only a person can do.
+
+    Attributes:
+        picture: Bytes of the picture, as the service sent them.
+        text: One line that says what is wanted.
+    """
+
+    account: AccountRef
+    kind: QuestionKind
+    text: str
+    picture: bytes = b""
+
+
+class Human(Protocol):
+    """Somebody who can be asked: a terminal, a test, later a chat room."""
+
+    async def ask(self, question: Question) -> str:
+        """Put *question* and return the typed answer.
+
+        Raises:
+            NeedsHuman: Nobody is there to answer.
+        """
+
+    async def show(self, question: Question) -> None:
+        """Show the picture of *question*; the answer comes another way."""
+
+
+class Outgoing(Protocol):
+    """The queue of what this account has to send."""
+
+    async def carry(self, send: Sender) -> None:
+        """Hand each waiting part to *send*, in order and at the account's pace, until cancelled."""
+
+
+class Link(Protocol):
+    """What a session tells its supervisor."""
+
+    def event(self, event: Event) -> None:
+        """Something happened. Synchronous: chatter is decided on the spot."""
+
+    async def ready(self) -> None:
+        """Wait while the bot has more work than it may hold. Call it once per read, before the next one."""
+
+    def alive(self, within: float) -> None:
+        """The service has just proved that it is there, and will do so again within *within* seconds.
+
+        When that promise is not kept the supervisor ends the session.
+        """
+
+    def online(self, names: Sequence[str]) -> None:
+        """The session can receive and send now; *names* are what people call this bot there."""
+
+    async def ask(self, question: Question) -> str:
+        """Ask a person; the state of the account says so meanwhile. Raises `NeedsHuman`."""
+
+    async def show(self, question: Question) -> None:
+        """Show a person a picture; the account's state says so until the session is online."""
+
+
+class Adapter(Protocol):
+    """One account on one network."""
+
+    @property
+    def account(self) -> AccountRef:
+        """Whose connection this is."""
+
+    @property
+    def limits(self) -> Limits:
+        """What this account may send."""
+
+    async def serve(self, link: Link, outbox: Outgoing) -> None:
+        """Hold one session, from the first request to its end.
+
+        Cancellation: says good-bye to the service within two seconds, leaves no task behind.
+
+        Raises:
+            TransientError: The session is over; try again.
+            NeedsHuman: A person must act and nobody could be asked.
+            FatalError: This account cannot go on.
+        """
+
+    def rooms(self) -> Sequence[Room]:
+        """Return the rooms that the account knows at this moment."""
+
+    async def members(self, room: RoomRef) -> Sequence[User]:
+        """Return who is in *room*, as far as the network tells."""
+
+
+@attrs.frozen(kw_only=True)
+class Opening:
+    """What an adapter may want to know when it is made.
+
+    Attributes:
+        folder: Where the adapter may keep files.
+    """
+
+    account: AccountRef
+    clock: Clock
+    rng: random.Random
+    folder: pathlib.Path
+
+
+@attrs.frozen(kw_only=True, eq=False)
+class Network:
+    """A kind of network, as a plugin offers it.
+
+    Attributes:
+        name: What stands as ``network = "…"`` in the settings.
+        options: attrs class of the account's further settings; unknown keys are refused.
+        open: Makes the adapter of one account. Does no I/O.
+    """
+
+    name: str
+    options: type[Any]
+    open: Callable[[Opening, Any], Adapter]

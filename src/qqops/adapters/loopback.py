@@ -1,0 +1,193 @@
+"""A network in memory: rooms, people and bots without a socket. For the console and for tests.
+
+It keeps the same promises as a real one: order per room, nothing swallowed while the bot is away, an outcome
+for every send, and sessions that break on demand.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections import deque
+from collections.abc import Callable, Sequence
+
+import attrs
+import trio
+
+from qqops.adapters.base import Link, Network, Opening, Outgoing
+from qqops.errors import AdapterError, TransientError
+from qqops.model import (
+    AccountRef,
+    At,
+    Clock,
+    Delivery,
+    Draft,
+    Limits,
+    Message,
+    MessageRef,
+    Outcome,
+    PersonRef,
+    Room,
+    RoomKind,
+    RoomRef,
+    Segment,
+    Text,
+    User,
+)
+
+NAME = "memory"
+
+
+@attrs.frozen(kw_only=True)
+class Options:
+    """Settings of an in-memory account.
+
+    Attributes:
+        nick: What the bot is called.
+        send_gap: Seconds between two sends.
+        max_bytes: UTF-8 bytes of text in one message; 0 for no limit.
+    """
+
+    nick: str = "qqops-bot"
+    send_gap: float = 0.0
+    max_bytes: int = 0
+
+
+class MemoryNetwork:
+    """The world of one in-memory account: who there is, and what was said."""
+
+    def __init__(self, account: AccountRef, clock: Clock, nick: str = "qqops-bot") -> None:
+        self.account = account
+        self.nick = nick
+        self.rooms: dict[str, Room] = {}
+        self.users: dict[str, User] = {}
+        self.members: dict[str, list[User]] = {}
+        self.sent: list[Draft] = []
+        self.heard: Callable[[Draft], None] = lambda draft: None
+        self._clock = clock
+        self._ids = itertools.count(1)
+        self._waiting: deque[Message] = deque()
+        self._arrived = trio.Event()
+        self._break: tuple[trio.CancelScope, list[AdapterError]] | None = None
+
+    def user(self, name: str) -> User:
+        """Return the person *name*, who exists from now on."""
+        if name not in self.users:
+            self.users[name] = User(ref=PersonRef(self.account, f"u-{name}"), name=name)
+        return self.users[name]
+
+    def group(self, name: str, *members: str) -> Room:
+        """Return the group *name*, with these members from now on."""
+        if name not in self.rooms:
+            self.rooms[name] = Room(ref=RoomRef(self.account, RoomKind.GROUP, f"g-{name}"), name=name)
+            self.members[name] = []
+        inside = self.members[name]
+        inside.extend(user for user in map(self.user, members) if user not in inside)
+        return self.rooms[name]
+
+    def private(self, name: str) -> Room:
+        """Return the private chat of *name* with the bot."""
+        user = self.user(name)
+        return Room(ref=RoomRef(self.account, RoomKind.PRIVATE, user.id), name=name)
+
+    def say(self, name: str, room: Room, content: str | Sequence[Segment]) -> Message:
+        """Let *name* say *content* in *room*; it waits while the bot is away."""
+        segments = (Text(content),) if isinstance(content, str) else tuple(content)
+        mentioned = any(isinstance(s, At) and s.name == self.nick for s in segments)
+        message = Message(
+            ref=MessageRef(room.ref, str(next(self._ids))),
+            room=room,
+            sender=self.user(name),
+            segments=segments,
+            time=self._clock.now(),
+            at_me=room.private or mentioned,
+        )
+        self._waiting.append(message)
+        self._arrived.set()
+        return message
+
+    @property
+    def pending(self) -> int:
+        """Messages that no session has taken yet."""
+        return len(self._waiting)
+
+    def drop(self, error: AdapterError | None = None) -> bool:
+        """End the open session with *error*; return whether there was one."""
+        if self._break is None:
+            return False
+        scope, errors = self._break
+        errors.append(error or TransientError("the connection was dropped"))
+        scope.cancel(reason="dropped on purpose")
+        return True
+
+    async def session(self, link: Link, outbox: Outgoing) -> None:
+        """Hold one session of the bot."""
+        errors: list[AdapterError] = []
+        with trio.CancelScope() as scope:
+            self._break = (scope, errors)
+            try:
+                async with trio.open_nursery() as nursery:
+                    link.online([self.nick])
+                    link.alive(float("inf"))
+                    nursery.start_soon(outbox.carry, self._take)
+                    await self._deliver(link)
+            finally:
+                self._break = None
+        if errors:
+            raise errors[0]
+
+    async def _deliver(self, link: Link) -> None:
+        while True:
+            while self._waiting:
+                link.event(self._waiting.popleft())
+            await link.ready()
+            self._arrived = trio.Event()
+            await self._arrived.wait()
+
+    async def _take(self, draft: Draft) -> Outcome:
+        await trio.lowlevel.checkpoint()
+        self.sent.append(draft)
+        self.heard(draft)
+        return Outcome(delivery=Delivery.DELIVERED, refs=(MessageRef(draft.room, f"b{next(self._ids)}"),))
+
+
+class MemoryAdapter:
+    """The bot's side of a `MemoryNetwork`."""
+
+    def __init__(self, network: MemoryNetwork, limits: Limits) -> None:
+        self.network = network
+        self._limits = limits
+
+    @property
+    def account(self) -> AccountRef:
+        """Whose connection this is."""
+        return self.network.account
+
+    @property
+    def limits(self) -> Limits:
+        """What the account may send."""
+        return self._limits
+
+    async def serve(self, link: Link, outbox: Outgoing) -> None:
+        """Hold one session until it is broken on purpose."""
+        await self.network.session(link, outbox)
+
+    def rooms(self) -> Sequence[Room]:
+        """Return the groups."""
+        return list(self.network.rooms.values())
+
+    async def members(self, room: RoomRef) -> Sequence[User]:
+        """Return the members of a group, or the other side of a private chat."""
+        await trio.lowlevel.checkpoint()
+        if room.kind is RoomKind.PRIVATE:
+            return [user for user in self.network.users.values() if user.id == room.id]
+        name = next((r.name for r in self.network.rooms.values() if r.ref == room), "")
+        return list(self.network.members.get(name, ()))
+
+
+def open_memory(opening: Opening, options: Options) -> MemoryAdapter:
+    """Return the adapter of an in-memory account."""
+    network = MemoryNetwork(opening.account, opening.clock, options.nick)
+    return MemoryAdapter(network, Limits(gap=options.send_gap, max_bytes=options.max_bytes))
+
+
+network = Network(name=NAME, options=Options, open=open_memory)

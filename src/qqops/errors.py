@@ -1,0 +1,114 @@
+"""Every error that qqops raises on purpose.
+
+::
+
+    QQOpsError
+    ├── ConfigError           a setting, file or argument is wrong: fix it (exit code 2)
+    ├── PluginError           a plugin cannot be loaded; named, never fatal for the others
+    ├── Refuse                a handler, filter or converter says no, politely
+    ├── AdapterError          something between us and a network
+    │   ├── TransientError    try again later
+    │   ├── NeedsHuman        a person must act first (captcha, QR code)
+    │   └── FatalError        stop this account
+    └── ProtocolError         the peer broke the rules of the wire
+
+Catch the base class of a branch to treat the branch alike; nothing else derives from `QQOpsError`.
+"""
+
+from __future__ import annotations
+
+#: Longest excerpt of a peer's data that an error carries, in characters. Enough to recognise the
+#: shape, too little to fill a log or to hold a whole secret-bearing answer.
+PAYLOAD_EXCERPT = 160
+
+
+class QQOpsError(Exception):
+    """Base of all errors of qqops."""
+
+
+class ConfigError(QQOpsError):
+    """A setting, file or argument is wrong.
+
+    Attributes:
+        where: File, line and key (``qqops.toml:4: bot.language``), or "".
+        hint: What to do, or "".
+    """
+
+    def __init__(self, message: str, *, where: str = "", hint: str = "") -> None:
+        self.message = message
+        self.where = where
+        self.hint = hint
+        parts = [f"{where}: " if where else "", message, f" ({hint})" if hint else ""]
+        super().__init__("".join(parts))
+
+
+class PluginError(QQOpsError):
+    """A plugin cannot be loaded or declares something impossible.
+
+    Attributes:
+        plugin: Name of the plugin, or "" while it is not known yet.
+        where: ``file:line`` of the cause, or "".
+    """
+
+    def __init__(self, reason: str, *, plugin: str = "", where: str = "") -> None:
+        self.reason = reason
+        self.plugin = plugin
+        self.where = where
+        super().__init__(f"{where}: {reason}" if where else reason)
+
+
+class Refuse(QQOpsError):  # noqa: N818 - authors write `raise Refuse("why")`, which reads as a sentence
+    """A handler, filter or converter says no; *text* is the answer in the chat."""
+
+    def __init__(self, text: str = "") -> None:
+        self.text = text
+        super().__init__(text)
+
+
+class AdapterError(QQOpsError):
+    """Something between us and a network went wrong; the supervisor decides what follows."""
+
+
+class TransientError(AdapterError):
+    """The session is over, and a new attempt is likely to work.
+
+    Attributes:
+        retry_after: Seconds the server asked us to wait, or None.
+    """
+
+    def __init__(self, cause: str, *, retry_after: float | None = None) -> None:
+        self.retry_after = retry_after
+        super().__init__(cause)
+
+
+class NeedsHuman(AdapterError):  # noqa: N818 - it is a demand, not a defect
+    """A person must act and nobody can be asked; a blind retry would only lock the account."""
+
+
+class FatalError(AdapterError):
+    """This account cannot go on: wrong password, banned, refused."""
+
+
+class ProtocolError(QQOpsError):
+    """The peer sent something that breaks the rules of the wire.
+
+    Attributes:
+        payload: Shortened text of the offending data.
+    """
+
+    def __init__(self, message: str, *, payload: object = "") -> None:
+        self.payload = excerpt(payload)
+        super().__init__(f"{message}: {self.payload}" if self.payload else message)
+
+
+def excerpt(payload: object, limit: int = PAYLOAD_EXCERPT) -> str:
+    """Return *payload* as one printable line of at most *limit* characters."""
+    if isinstance(payload, bytes):
+        # Cut before decoding: a huge body must not be turned into text as a whole.
+        text = payload[: limit * 4].decode("utf-8", "replace")
+    elif isinstance(payload, str):
+        text = payload[: limit * 4]
+    else:
+        text = repr(payload)[: limit * 4]
+    line = " ".join("".join(c if c.isprintable() else " " for c in text).split())
+    return line if len(line) <= limit else line[: limit - 1] + "…"

@@ -1,0 +1,108 @@
+"""Who and where: addresses that survive a new login, and what is known about them.
+
+Everything is addressed by (network, account, room or person). A *ref* is such an address: small,
+frozen, hashable, serialisable, and built from numbers that the network keeps for ever. Aliases that
+a service hands out for one session (WebQQ's uin, gid, gcode) never get this far.
+"""
+
+from __future__ import annotations
+
+import enum
+
+import attrs
+
+
+class RoomKind(enum.Enum):
+    """What sort of room it is."""
+
+    PRIVATE = "private"
+    GROUP = "group"
+    DISCUSSION = "discussion"
+
+
+@attrs.frozen
+class AccountRef:
+    """One of our own accounts on one network.
+
+    Attributes:
+        network: Kind of network, e.g. ``webqq``.
+        id: Name of the account in the settings; stable, also before the first login.
+    """
+
+    network: str
+    id: str
+
+    def __str__(self) -> str:
+        return f"{self.network}:{self.id}"
+
+
+@attrs.frozen
+class RoomRef:
+    """A room as one of our accounts sees it; for a private chat, *id* is the person's."""
+
+    account: AccountRef
+    kind: RoomKind
+    id: str
+
+    def __str__(self) -> str:
+        return f"{self.account}/{self.kind.value}:{self.id}"
+
+
+@attrs.frozen
+class PersonRef:
+    """A person as one of our accounts sees them; *id* is the permanent number where there is one."""
+
+    account: AccountRef
+    id: str
+
+    def __str__(self) -> str:
+        return f"{self.account}/{self.id}"
+
+
+@attrs.frozen
+class MessageRef:
+    """A message in a room. *id* is opaque: compare it, store it, do not read it."""
+
+    room: RoomRef
+    id: str
+
+    def __str__(self) -> str:
+        return f"{self.room}#{self.id}"
+
+
+@attrs.frozen(kw_only=True)
+class Room:
+    """What is known about a room at this moment."""
+
+    ref: RoomRef
+    name: str
+
+    @property
+    def id(self) -> str:
+        """The permanent id, e.g. the real group number."""
+        return self.ref.id
+
+    @property
+    def private(self) -> bool:
+        """Whether it is a chat with one person."""
+        return self.ref.kind is RoomKind.PRIVATE
+
+
+@attrs.frozen(kw_only=True)
+class User:
+    """What is known about a person at this moment.
+
+    Attributes:
+        name: What people in that room see: card, else remark, else nick.
+        verified: Whether *ref.id* is the network's own permanent number. When it is False, the id was
+            made from a name because the service gave no number: fine for talking, not for permissions.
+    """
+
+    ref: PersonRef
+    name: str
+    verified: bool = True
+
+    @property
+    def id(self) -> str:
+        """The permanent id, e.g. the QQ number."""
+        return self.ref.id

@@ -1,0 +1,390 @@
+"""A function's signature is its declaration: what its parameters are filled with.
+
+Positional parameters are words (or the named groups of a regular expression), keyword-only ones are
+options or injected services. All of it is decided when the plugin is loaded; a parameter that nothing can
+fill is an error with file and line, not a surprise in the chat.
+"""
+
+from __future__ import annotations
+
+import difflib
+import enum
+import functools
+import inspect
+import re
+import typing
+from collections.abc import Callable, Mapping
+from typing import Annotated, Any
+
+import attrs
+
+from qqops.errors import PluginError, Refuse
+from qqops.model import Connected, Disconnected, FriendRequest, Joined, Left, Message
+from qqops.plugin.convert import BadWord, Converter, Rest, converter_for, takes_none
+from qqops.protocol.words import Word, option_text, split
+from qqops.runtime.context import Context
+from qqops.runtime.registry import Line, Prepare, Source
+from qqops.texts import Say
+
+_EVENTS = (Message, Joined, Left, FriendRequest, Connected, Disconnected)
+_REQUIRED: Any = inspect.Parameter.empty
+
+
+@attrs.frozen
+class Arg:
+    """More about a positional parameter: ``service: Annotated[str, Arg(help="service to ship")]``."""
+
+    help: str = ""
+
+
+@attrs.frozen(init=False)
+class Opt:
+    """More about an option: ``env: Annotated[Env, Opt("-e", "--env", help="where to")] = Env.staging``."""
+
+    names: tuple[str, ...]
+    help: str
+
+    def __init__(self, *names: str, help: str = "") -> None:  # noqa: A002 - reads best at the call
+        object.__setattr__(self, "names", names)
+        object.__setattr__(self, "help", help)
+
+
+class Slot(enum.Enum):
+    """What fills a parameter."""
+
+    CONTEXT = "context"
+    EVENT = "event"
+    SERVICE = "service"
+    WORD = "word"
+    OPTION = "option"
+
+
+@attrs.frozen(kw_only=True)
+class Parameter:
+    """One parameter of a handler and what fills it."""
+
+    name: str
+    slot: Slot
+    keyword: bool
+    converter: Converter = attrs.field(factory=lambda: Converter(str))
+    default: Any = _REQUIRED
+    variadic: bool = False
+    rest: bool = False
+    options: tuple[str, ...] = ()
+    service: object = None
+    help: str = ""
+
+
+@attrs.frozen(eq=False)
+class Signature:
+    """The parameters of one handler, and how it is called."""
+
+    function: Callable[..., Any]
+    parameters: tuple[Parameter, ...]
+
+    @property
+    def words(self) -> tuple[Parameter, ...]:
+        """The positional parameters that take words."""
+        return tuple(p for p in self.parameters if p.slot is Slot.WORD)
+
+    @property
+    def options(self) -> tuple[Parameter, ...]:
+        """The options."""
+        return tuple(p for p in self.parameters if p.slot is Slot.OPTION)
+
+    def usage(self, path: tuple[str, ...]) -> str:
+        """Return how the command is typed, without the prefix."""
+        parts = [" ".join(path)]
+        for p in self.words:
+            shown = p.converter.label or p.name
+            if p.variadic:
+                parts.append(f"[{shown} …]")
+            elif p.default is _REQUIRED:
+                parts.append(f"<{shown}>")
+            else:
+                parts.append(f"[{shown}]")
+        for p in self.options:
+            value = "" if p.converter.flag else f" <{p.converter.label or p.name}>"
+            text = f"{p.options[0]}{value}"
+            parts.append(text if p.default is _REQUIRED else f"[{text}]")
+        return " ".join(parts)
+
+    def details(self) -> str:
+        """Return the help of the single parameters, one a line."""
+        named = [(p.name if p.slot is Slot.WORD else ", ".join(p.options), p.help) for p in self.parameters if p.help]
+        return "\n".join(f"  {name}: {text}" for name, text in named)
+
+    def for_command(self, usage: str) -> Prepare:
+        """Return the preparation that fills words and options from a command line."""
+
+        def prepare(ctx: Context, source: Source) -> Callable[[], Any]:
+            assert isinstance(source, Line)
+            words = split(source.text, source.start)
+            try:
+                values, extra = _parse(self, source.text, words)
+            except _BadLine as exc:
+                raise Refuse(_explain(ctx, source, exc, usage)) from None
+            return self._call(ctx, values, extra)
+
+        return prepare
+
+    def for_match(self) -> Prepare:
+        """Return the preparation that fills named groups from a regular expression's match."""
+
+        def prepare(ctx: Context, source: Source) -> Callable[[], Any]:
+            groups = source.groupdict() if isinstance(source, re.Match) else {}
+            values: dict[str, Any] = {}
+            for p in self.words:
+                text = groups.get(p.name)
+                try:
+                    values[p.name] = p.default if text is None else p.converter.convert(text)
+                except BadWord as exc:
+                    raise Refuse(ctx.render(exc.say)) from None
+            return self._call(ctx, values, ())
+
+        return prepare
+
+    def for_event(self) -> Prepare:
+        """Return the preparation for a handler that takes no words."""
+        return lambda ctx, source: self._call(ctx, {}, ())
+
+    def _call(self, ctx: Context, values: Mapping[str, Any], extra: tuple[Any, ...]) -> Callable[[], Any]:
+        args: list[Any] = []
+        kwargs: dict[str, Any] = {}
+        for p in self.parameters:
+            if p.variadic:
+                args.extend(extra)
+                continue
+            if p.slot is Slot.CONTEXT:
+                value: Any = ctx
+            elif p.slot is Slot.EVENT:
+                value = ctx.event
+            elif p.slot is Slot.SERVICE:
+                value = p.service
+            else:
+                value = values[p.name]
+            if p.keyword:
+                kwargs[p.name] = value
+            else:
+                args.append(value)
+        return functools.partial(self.function, *args, **kwargs)
+
+
+class _BadLine(Exception):
+    """A command line does not fit the signature."""
+
+    def __init__(self, say: Say, word: Word | None = None) -> None:
+        self.say = say
+        self.word = word
+        super().__init__(say.key)
+
+
+def _parse(sig: Signature, text: str, words: list[Word]) -> tuple[dict[str, Any], tuple[Any, ...]]:
+    """Return the values by parameter name, and those of the variadic parameter."""
+    singles = [p for p in sig.words if not p.variadic]
+    variadic = next((p for p in sig.words if p.variadic), None)
+    options = {name: p for p in sig.options for name in p.options}
+    flags = {f"--no-{name[2:]}": p for name, p in options.items() if p.converter.flag and name.startswith("--")}
+    values: dict[str, Any] = {}
+    extra: list[Any] = []
+    position, i, only_words = 0, 0, False
+    while i < len(words):
+        word = words[i]
+        i += 1
+        if word.text == "--" and not word.quoted and not only_words:
+            only_words = True
+            continue
+        # A command without options takes "-x" as a word; there is nothing to confuse it with.
+        option = option_text(word) if options and not only_words else None
+        if option is not None:
+            i = _option(option, word, words, i, options, flags, values)
+        elif position < len(singles) and singles[position].rest:
+            values[singles[position].name] = Rest(text[word.start :].rstrip())
+            break
+        elif position < len(singles):
+            values[singles[position].name] = _convert(singles[position], word)
+            position += 1
+        elif variadic is not None:
+            extra.append(_convert(variadic, word))
+        else:
+            raise _BadLine(Say("refuse.too_many", {"word": word.text}), word)
+    for p in (*singles, *sig.options):
+        if p.name not in values:
+            if p.default is _REQUIRED:
+                key = "refuse.missing" if p.slot is Slot.WORD else "refuse.option_missing"
+                raise _BadLine(Say(key, {"name": p.name if p.slot is Slot.WORD else p.options[0]}))
+            values[p.name] = p.default
+    return values, tuple(extra)
+
+
+def _option(
+    option: str,
+    word: Word,
+    words: list[Word],
+    i: int,
+    options: Mapping[str, Parameter],
+    flags: Mapping[str, Parameter],
+    values: dict[str, Any],
+) -> int:
+    """Take one option and, if it has one, its value; return the index of the next word."""
+    name, has_value, value = option.partition("=")
+    if name in flags:
+        if has_value:
+            raise _BadLine(Say("refuse.option_no_value", {"word": name}), word)
+        values[flags[name].name] = False
+        return i
+    p = options.get(name)
+    if p is None:
+        near = difflib.get_close_matches(name, options, 1)
+        key = "refuse.unknown_option_hint" if near else "refuse.unknown_option"
+        raise _BadLine(Say(key, {"word": name, "hint": "".join(near)}), word)
+    if p.converter.flag and not has_value:
+        values[p.name] = True
+        return i
+    if not has_value:
+        if i >= len(words):
+            raise _BadLine(Say("refuse.option_needs_value", {"word": name}), word)
+        word = words[i]
+        value = word.text
+        i += 1
+    values[p.name] = _convert(p, attrs.evolve(word, text=value))
+    return i
+
+
+def _convert(p: Parameter, word: Word) -> Any:
+    try:
+        return p.converter.convert(word.text)
+    except BadWord as exc:
+        raise _BadLine(exc.say, word) from None
+
+
+def _explain(ctx: Context, line: Line, bad: _BadLine, usage: str) -> str:
+    """Return the reason, the line with the word marked, and the usage."""
+    parts = [ctx.render(bad.say)]
+    if bad.word is not None:
+        text, word = line.text, bad.word
+        parts.append(f"{text[: word.start]}»{text[word.start : word.end]}«{text[word.end :]}".strip())
+    parts.append(ctx.render(Say("refuse.usage", {"usage": usage})))
+    return "\n".join(parts)
+
+
+# -- reading a function ------------------------------------------------------------------------------
+
+
+def location(function: Callable[..., Any]) -> str:
+    """Return ``file:line`` of *function*."""
+    code = getattr(inspect.unwrap(function), "__code__", None)
+    return f"{code.co_filename}:{code.co_firstlineno}" if code is not None else ""
+
+
+def read(
+    function: Callable[..., Any],
+    *,
+    services: Mapping[type[Any], object],
+    enclosing: Mapping[str, Any],
+    words: bool,
+    groups: frozenset[str] | None = None,
+) -> Signature:
+    """Return the signature of *function*.
+
+    Args:
+        services: What can be injected, by type.
+        enclosing: Local names where the function was defined, for classes defined inside a function.
+        words: Whether positional parameters are words of a command line.
+        groups: Names that a regular expression offers to positional parameters instead; None when there
+            is none.
+
+    Raises:
+        PluginError: A parameter that nothing can fill; the message names it, with file and line.
+    """
+    where = location(function)
+    hints = _hints(function, enclosing, where)
+    parameters: list[Parameter] = []
+    for raw in inspect.signature(function).parameters.values():
+        if raw.name not in hints:
+            raise PluginError(
+                f"{function.__name__}(): the parameter {raw.name!r} needs a type annotation", where=where
+            )
+        parameters.append(_parameter(function, raw, hints[raw.name], services, words, groups, where))
+    rests = [i for i, p in enumerate(p for p in parameters if p.slot is Slot.WORD) if p.rest]
+    count = sum(p.slot is Slot.WORD for p in parameters)
+    if rests and rests != [count - 1]:
+        raise PluginError(f"{function.__name__}(): Rest must be the last word of the command", where=where)
+    return Signature(function, tuple(parameters))
+
+
+def _hints(function: Callable[..., Any], enclosing: Mapping[str, Any], where: str) -> dict[str, Any]:
+    try:
+        return typing.get_type_hints(inspect.unwrap(function), localns=dict(enclosing), include_extras=True)
+    except NameError as exc:
+        raise PluginError(
+            f"{function.__name__}(): the name {exc.name!r} in an annotation cannot be resolved when the plugin is"
+            " loaded; import it outside `if TYPE_CHECKING:`, and define classes above the function that uses them",
+            where=where,
+        ) from exc
+    except (TypeError, SyntaxError, AttributeError) as exc:
+        raise PluginError(f"{function.__name__}(): an annotation cannot be read: {exc}", where=where) from exc
+
+
+def _parameter(
+    function: Callable[..., Any],
+    raw: inspect.Parameter,
+    hint: Any,
+    services: Mapping[type[Any], object],
+    words: bool,
+    groups: frozenset[str] | None,
+    where: str,
+) -> Parameter:
+    """Decide what fills one parameter."""
+    extras: tuple[Any, ...] = ()
+    if typing.get_origin(hint) is Annotated:
+        hint, *more = typing.get_args(hint)
+        extras = tuple(more)
+    keyword = raw.kind is inspect.Parameter.KEYWORD_ONLY
+    if raw.kind is inspect.Parameter.VAR_KEYWORD:
+        raise PluginError(f"{function.__name__}(): **{raw.name} cannot be filled from a message", where=where)
+    common: dict[str, Any] = {"name": raw.name, "keyword": keyword}
+    if hint is Context:
+        return Parameter(slot=Slot.CONTEXT, **common)
+    if hint in _EVENTS:
+        return Parameter(slot=Slot.EVENT, **common)
+    if isinstance(hint, type) and hint in services:
+        return Parameter(slot=Slot.SERVICE, service=services[hint], **common)
+    converter = converter_for(hint)
+    if groups is not None and not keyword:
+        if raw.name not in groups:
+            offered = ", ".join(sorted(groups)) or "none"
+            raise PluginError(
+                f"{function.__name__}(): the pattern has no group named {raw.name!r} (it has: {offered})", where=where
+            )
+    elif not words:
+        converter = None
+    if converter is None:
+        raise PluginError(
+            f"{function.__name__}(): nothing can fill the parameter {raw.name!r} of type {_show(hint)};"
+            f" injected are: {', '.join(sorted(t.__name__ for t in services))}",
+            where=where,
+        )
+    default = raw.default
+    if default is _REQUIRED and takes_none(hint):
+        default = None
+    if keyword:
+        opt = next((e for e in extras if isinstance(e, Opt)), Opt())
+        names = opt.names or (f"--{raw.name.replace('_', '-')}",)
+        if bad := [n for n in names if not re.fullmatch(r"-\w|--\w[\w-]*", n)]:
+            raise PluginError(f"{function.__name__}(): {bad[0]!r} is no option name; write -e or --env", where=where)
+        if default is _REQUIRED and converter.flag:
+            default = False
+        return Parameter(
+            slot=Slot.OPTION, converter=converter, default=default, options=names, help=opt.help, **common
+        )
+    arg = next((e for e in extras if isinstance(e, Arg)), Arg())
+    variadic = raw.kind is inspect.Parameter.VAR_POSITIONAL
+    return Parameter(
+        slot=Slot.WORD, converter=converter, default=default, variadic=variadic, rest=hint is Rest, help=arg.help,
+        **common,
+    )  # fmt: skip
+
+
+def _show(hint: Any) -> str:
+    return hint.__name__ if isinstance(hint, type) else str(hint)

@@ -1,0 +1,1 @@
+"""What owns the tasks: supervisor, dispatch, outbox, scheduler. It owns tasks, not policy."""

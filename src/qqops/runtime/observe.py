@@ -1,0 +1,145 @@
+"""What happened, as frozen records to whoever listens: logs, audit, metrics, the demo's prompt.
+
+The core counts nothing and exports nothing; an observer does.
+"""
+
+from __future__ import annotations
+
+import datetime
+import enum
+from collections.abc import Callable
+from typing import TypeAlias
+
+import attrs
+import structlog
+
+from qqops.model import AccountRef, Draft, Outcome
+
+log = structlog.get_logger("qqops.observe")
+
+
+class Phase(enum.Enum):
+    """Where a connection stands."""
+
+    CONNECTING = "connecting"
+    NEEDS_HUMAN = "needs human"
+    ONLINE = "online"
+    WAITING = "waiting"
+    STOPPED = "stopped"
+
+
+@attrs.frozen(kw_only=True)
+class LinkState:
+    """The state of one account's connection, replaced as a whole at every change.
+
+    Attributes:
+        since: When this state began.
+        cause: Why, in words; "" when there is nothing to explain.
+        attempt: Failed attempts since the last stable session.
+        retry_in: Seconds from *since* to the next try; only while `Phase.WAITING`.
+        fatal: Whether the account stopped because it cannot go on.
+    """
+
+    account: AccountRef
+    phase: Phase
+    since: datetime.datetime
+    cause: str = ""
+    attempt: int = 0
+    retry_in: float | None = None
+    fatal: bool = False
+
+    def __str__(self) -> str:
+        more = [self.cause] if self.cause else []
+        if self.retry_in is not None:
+            more.append(f"retry in {self.retry_in:.1f} s")
+        if self.attempt:
+            more.append(f"attempt {self.attempt}")
+        return self.phase.value + (f" ({', '.join(more)})" if more else "")
+
+
+class Result(enum.Enum):
+    """How a handler ended."""
+
+    DONE = "done"
+    REFUSED = "refused"
+    FILTERED = "filtered"
+    FAILED = "failed"
+    TIMEOUT = "timeout"
+    CANCELLED = "cancelled"
+
+
+@attrs.frozen(kw_only=True)
+class Handled:
+    """One run of a handler.
+
+    Attributes:
+        id: Short id of the run; it stands in the log and in the error line in the chat.
+        message: Id of the message, or "" when something else set it off.
+        wait: Seconds between arrival and start.
+        run: Seconds it took.
+    """
+
+    id: str
+    plugin: str
+    handler: str
+    account: str
+    room: str
+    message: str
+    result: Result
+    wait: float
+    run: float
+
+
+@attrs.frozen(kw_only=True)
+class Sent:
+    """One message that left the outbox, or did not."""
+
+    draft: Draft
+    outcome: Outcome
+    plugin: str
+    message: str
+
+
+@attrs.frozen(kw_only=True)
+class Skipped:
+    """A job that was due and not run, and why."""
+
+    plugin: str
+    job: str
+    reason: str
+
+
+@attrs.frozen(kw_only=True)
+class BadData:
+    """The wire brought something malformed; it was skipped and counted.
+
+    Attributes:
+        count: How many of these the session has seen, this one included.
+    """
+
+    account: AccountRef
+    error: str
+    count: int
+
+
+Record: TypeAlias = LinkState | Handled | Sent | Skipped | BadData
+Observer: TypeAlias = Callable[[Record], None]
+
+
+class Observers:
+    """Tells every observer; one that fails is logged and does not disturb the others."""
+
+    def __init__(self) -> None:
+        self._observers: tuple[Observer, ...] = ()
+
+    def add(self, observer: Observer) -> None:
+        """Let *observer* see every record from now on."""
+        self._observers = (*self._observers, observer)
+
+    def tell(self, record: Record) -> None:
+        """Pass *record* to everybody."""
+        for observer in self._observers:
+            try:
+                observer(record)
+            except Exception:  # noqa: BLE001 - border to observers: a broken one must not stop the bot
+                log.exception("observer failed", observer=repr(observer), record=type(record).__name__)

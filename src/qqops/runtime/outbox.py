@@ -1,0 +1,165 @@
+"""What one account has to send: in order, at its pace, with an outcome for each message.
+
+The queue outlives the session. A message is `refused` when the queue is full or it has waited too long,
+and `unknown` when the connection broke while it was on the wire; an `unknown` is never sent again.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+
+import attrs
+import structlog
+import trio
+
+from qqops.adapters.base import Sender
+from qqops.errors import AdapterError
+from qqops.model import AccountRef, Delivery, Draft, Limits, Outcome, combine
+from qqops.runtime.observe import Observers, Sent
+from qqops.runtime.pacing import Spacing, split_draft
+
+log = structlog.get_logger("qqops.outbox")
+
+
+@attrs.frozen(kw_only=True)
+class OutboxPolicy:
+    """Bounds of an outbox.
+
+    Attributes:
+        size: Most messages that wait.
+        max_age: Seconds a message may wait before it is refused.
+    """
+
+    size: int = 1000
+    max_age: float = 300.0
+
+
+@attrs.define(eq=False)
+class Entry:
+    """One message in the outbox."""
+
+    draft: Draft
+    parts: list[Draft]
+    expires: float
+    plugin: str = ""
+    message: str = ""
+    outcomes: list[Outcome] = attrs.field(factory=list)
+    outcome: Outcome | None = None
+    done: trio.Event = attrs.field(factory=trio.Event)
+
+
+class Outbox:
+    """The queue of one account. Owner of the order and the pace, not of the connection."""
+
+    def __init__(self, account: AccountRef, limits: Limits, policy: OutboxPolicy, observers: Observers) -> None:
+        self.account = account
+        self._limits = limits
+        self._policy = policy
+        self._observers = observers
+        self._queue: deque[Entry] = deque()
+        self._spacing = Spacing(limits.gap)
+        self._work = trio.Event()
+        self._idle = trio.Event()
+        self._idle.set()
+        self._flying = False
+        self._closed = ""
+
+    def __len__(self) -> int:
+        return len(self._queue) + self._flying
+
+    def put(self, draft: Draft, *, plugin: str = "", message: str = "") -> Entry:
+        """Queue *draft* and return its entry; a full or closed outbox answers with `refused` at once."""
+        now = trio.current_time()
+        self.expire(now)
+        parts = split_draft(draft, self._limits)
+        entry = Entry(draft, parts, now + self._policy.max_age, plugin, message)
+        if self._closed:
+            self._finish(entry, Outcome(delivery=Delivery.REFUSED, reason=self._closed))
+        elif len(self._queue) >= self._policy.size:
+            reason = f"{len(self._queue)} messages are waiting already"
+            self._finish(entry, Outcome(delivery=Delivery.REFUSED, reason=reason))
+        else:
+            self._queue.append(entry)
+            self._work.set()
+            self._idle = self._idle if not self._idle.is_set() else trio.Event()
+        return entry
+
+    async def send(self, draft: Draft, *, plugin: str = "", message: str = "") -> Outcome:
+        """Queue *draft* and wait for its outcome, at most the age a message may have.
+
+        Cancellation: the message stays queued.
+        """
+        entry = self.put(draft, plugin=plugin, message=message)
+        while entry.outcome is None:
+            with trio.move_on_at(entry.expires):
+                await entry.done.wait()
+            if entry.outcome is None:
+                self.expire(trio.current_time())
+                if entry.outcome is None:  # on the wire at this very moment: the adapter's deadline holds
+                    await entry.done.wait()
+        return entry.outcome
+
+    def expire(self, now: float) -> None:
+        """Refuse what has waited too long. The first part of a message decides: a begun one is finished."""
+        while self._queue and self._queue[0].expires <= now and not self._queue[0].outcomes:
+            entry = self._queue.popleft()
+            reason = f"waited longer than {self._policy.max_age:g} s for the connection"
+            self._finish(entry, Outcome(delivery=Delivery.REFUSED, reason=reason))
+        self._note_idle()
+
+    async def carry(self, send: Sender) -> None:
+        """Hand each waiting part to *send* until cancelled. One session calls it at a time."""
+        while True:
+            if not self._queue:
+                self._work = trio.Event()
+                await self._work.wait()
+            await trio.sleep(self._spacing.delay(trio.current_time()))
+            self.expire(trio.current_time())
+            if self._queue:
+                await self._carry_one(self._queue.popleft(), send)
+
+    async def _carry_one(self, entry: Entry, send: Sender) -> None:
+        part = entry.parts[len(entry.outcomes)]
+        outcome = Outcome(delivery=Delivery.UNKNOWN, reason="the connection broke while sending")
+        self._flying = True
+        try:
+            outcome = await send(part)
+        except AdapterError as exc:
+            outcome = Outcome(delivery=Delivery.UNKNOWN, reason=str(exc))
+            raise
+        finally:
+            # Also when cancelled: what was on the wire has an outcome before the session is gone.
+            self._flying = False
+            self._spacing.sent(trio.current_time())
+            entry.outcomes.append(outcome)
+            if not outcome.ok or len(entry.outcomes) == len(entry.parts):
+                self._finish(entry, combine(entry.outcomes))
+            else:
+                self._queue.appendleft(entry)
+            self._note_idle()
+
+    async def drain(self) -> None:
+        """Wait until everything that was queued has an outcome."""
+        await self._idle.wait()
+
+    def close(self, reason: str) -> None:
+        """Refuse what still waits and all that comes; each with *reason*."""
+        self._closed = reason
+        while self._queue:
+            self._finish(self._queue.popleft(), Outcome(delivery=Delivery.REFUSED, reason=reason))
+        self._note_idle()
+
+    def _note_idle(self) -> None:
+        if not self._queue and not self._flying:
+            self._idle.set()
+
+    def _finish(self, entry: Entry, outcome: Outcome) -> None:
+        entry.outcome = outcome
+        entry.done.set()
+        if not outcome.ok:
+            log.warning(
+                "not sent" if outcome.delivery is Delivery.REFUSED else "unknown whether it was sent",
+                account=str(self.account), room=str(entry.draft.room), plugin=entry.plugin,
+                message=entry.message, reason=outcome.reason,
+            )  # fmt: skip
+        self._observers.tell(Sent(draft=entry.draft, outcome=outcome, plugin=entry.plugin, message=entry.message))

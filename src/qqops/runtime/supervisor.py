@@ -1,0 +1,242 @@
+"""Keeps one account connected: serve, classify the end, wait, again.
+
+``connecting → (needs human) → online → waiting → connecting → …`` or ``stopped``. The loop is the only
+place that starts a session, so there is never more than one per account. It gives up only when the
+account cannot go on (`FatalError`), when a person is needed and nobody can be asked, or when the policy
+says so.
+"""
+
+from __future__ import annotations
+
+import enum
+import random
+from collections.abc import Iterator, Sequence
+
+import attrs
+import structlog
+import trio
+
+from qqops.adapters.base import Adapter, Human, Question
+from qqops.errors import AdapterError, FatalError, NeedsHuman, ProtocolError, TransientError
+from qqops.model import Clock, Connected, Disconnected, Event
+from qqops.runtime.backoff import Backoff, BackoffPolicy
+from qqops.runtime.dispatch import Dispatcher
+from qqops.runtime.observe import LinkState, Observers, Phase
+from qqops.runtime.outbox import Outbox
+
+log = structlog.get_logger("qqops.link")
+
+
+class Reconnect(enum.Enum):
+    """What follows when a session ends."""
+
+    #: Whatever the reason, unless fatal.
+    ALWAYS = "always"
+    #: Only after errors that are likely to pass; a session that the service ended in good order is not renewed.
+    ON_TRANSIENT = "on-transient"
+    #: One session, then the account stays off.
+    NEVER = "never"
+    #: One session, then the whole bot ends (for process managers that restart it).
+    EXIT = "exit"
+
+
+@attrs.frozen(kw_only=True)
+class LinkPolicy:
+    """How a connection is kept.
+
+    Attributes:
+        connect_within: Seconds in which a session must come online or prove that it is getting there.
+    """
+
+    reconnect: Reconnect = Reconnect.ALWAYS
+    backoff: BackoffPolicy = attrs.field(factory=BackoffPolicy)
+    connect_within: float = 120.0
+
+
+@attrs.frozen(kw_only=True)
+class _End:
+    """Why a session is over."""
+
+    cause: str
+    transient: bool = True
+    fatal: bool = False
+    retry_after: float | None = None
+
+
+class Supervisor:
+    """Owner of one account's connection."""
+
+    def __init__(
+        self,
+        adapter: Adapter,
+        outbox: Outbox,
+        dispatcher: Dispatcher,
+        *,
+        human: Human,
+        observers: Observers,
+        clock: Clock,
+        policy: LinkPolicy,
+        rng: random.Random,
+    ) -> None:
+        self.adapter = adapter
+        self.outbox = outbox
+        self.policy = policy
+        self._dispatcher = dispatcher
+        self._human = human
+        self._observers = observers
+        self._clock = clock
+        self._backoff = Backoff(policy.backoff, rng)
+        self.state = LinkState(account=adapter.account, phase=Phase.CONNECTING, since=clock.now())
+
+    @property
+    def stopped(self) -> bool:
+        """Whether the account was given up."""
+        return self.state.phase is Phase.STOPPED
+
+    async def run(self) -> LinkState:
+        """Keep the account connected; return its last state when it is given up."""
+        while True:
+            self._change(Phase.CONNECTING)
+            end = await self._session()
+            stop = end.fatal or self._is_last(end)
+            delay = None if stop else self._backoff.next_delay(end.retry_after)
+            if stop:
+                self._change(Phase.STOPPED, cause=end.cause, fatal=end.fatal)
+                self.outbox.close(f"the account is stopped: {end.cause}")
+                return self.state
+            self._change(Phase.WAITING, cause=end.cause, retry_in=delay)
+            self.outbox.expire(trio.current_time())
+            await trio.sleep(delay or 0.0)
+
+    def _is_last(self, end: _End) -> bool:
+        match self.policy.reconnect:
+            case Reconnect.ALWAYS:
+                return False
+            case Reconnect.ON_TRANSIENT:
+                return not end.transient
+            case _:
+                return True
+
+    async def _session(self) -> _End:
+        """Hold one session and say why it ended."""
+        errors: list[Exception] = []
+        session = Session(self, self._dispatcher, self._human)
+        try:
+            with session.scope:
+                await self.adapter.serve(session, self.outbox)
+        except* Exception as group:
+            errors = list(leaves(group))
+        now = trio.current_time()
+        if session.online_since is not None:
+            self._backoff.ended(now - session.online_since)
+        end = _worst(errors) if errors else _End(cause="the session ended", transient=False)
+        if session.scope.cancelled_caught:
+            end = _End(cause=f"nothing was heard for {now - session.heard:.0f} s")
+        if session.online_since is not None:
+            self._dispatcher.route(
+                Disconnected(account=self.adapter.account, at=self._clock.now(), cause=end.cause)
+            )
+        return end
+
+    def _change(
+        self, phase: Phase, *, cause: str = "", retry_in: float | None = None, fatal: bool = False
+    ) -> None:
+        """Replace the state, log it once and tell the observers."""
+        self.state = LinkState(
+            account=self.adapter.account,
+            phase=phase,
+            since=self._clock.now(),
+            cause=cause,
+            attempt=self._backoff.attempt,
+            retry_in=retry_in,
+            fatal=fatal,
+        )
+        write = log.error if fatal else log.warning if phase is Phase.WAITING else log.info
+        more = {} if retry_in is None else {"retry_in": round(retry_in, 1)}
+        write(phase.value, account=str(self.adapter.account), cause=cause, attempt=self._backoff.attempt, **more)
+        self._observers.tell(self.state)
+
+
+class Session:
+    """The `Link` of one session: what the adapter reports becomes state, events and deadlines."""
+
+    def __init__(self, supervisor: Supervisor, dispatcher: Dispatcher, human: Human) -> None:
+        self._supervisor = supervisor
+        self._dispatcher = dispatcher
+        self._human = human
+        self.heard = trio.current_time()
+        self.online_since: float | None = None
+        # The proof of life is the scope's own deadline: no watching task, nothing to forget.
+        self.scope = trio.CancelScope(deadline=self.heard + supervisor.policy.connect_within)
+
+    def event(self, event: Event) -> None:
+        """Pass *event* to the dispatcher."""
+        self._dispatcher.route(event)
+
+    async def ready(self) -> None:
+        """Wait while the dispatcher's backlog is full; a full bot is no proof of a dead service."""
+        deadline, self.scope.deadline = self.scope.deadline, float("inf")
+        began = trio.current_time()
+        try:
+            await self._dispatcher.ready()
+        finally:
+            self.scope.deadline = deadline + (trio.current_time() - began)
+
+    def alive(self, within: float) -> None:
+        """Move the deadline of the session."""
+        self.heard = trio.current_time()
+        self.scope.deadline = self.heard + within
+
+    def online(self, names: Sequence[str]) -> None:
+        """Note that the session works."""
+        if self.online_since is not None:
+            return
+        self.online_since = trio.current_time()
+        supervisor = self._supervisor
+        account = supervisor.adapter.account
+        self._dispatcher.account(account, supervisor.outbox, names)
+        supervisor._change(Phase.ONLINE)
+        self._dispatcher.route(Connected(account=account, at=supervisor.state.since))
+
+    async def ask(self, question: Question) -> str:
+        """Ask a person; the session may take as long as the person does."""
+        supervisor = self._supervisor
+        supervisor._change(Phase.NEEDS_HUMAN, cause=question.text)
+        self.scope.deadline = float("inf")
+        answer = await self._human.ask(question)
+        supervisor._change(Phase.CONNECTING)
+        self.alive(supervisor.policy.connect_within)
+        return answer
+
+    async def show(self, question: Question) -> None:
+        """Show a person a picture. The adapter goes on, so the deadline holds."""
+        self._supervisor._change(Phase.NEEDS_HUMAN, cause=question.text)
+        await self._human.show(question)
+        self.alive(self._supervisor.policy.connect_within)
+
+
+def leaves(group: BaseExceptionGroup[BaseException]) -> Iterator[Exception]:
+    """Yield the errors in *group*, however deep."""
+    for exc in group.exceptions:
+        if isinstance(exc, BaseExceptionGroup):
+            yield from leaves(exc)
+        elif isinstance(exc, Exception):
+            yield exc
+
+
+def _worst(errors: list[Exception]) -> _End:
+    """Classify the end of a session that several tasks may have ended together."""
+    for exc in errors:
+        if isinstance(exc, FatalError):
+            return _End(cause=str(exc), transient=False, fatal=True)
+    for exc in errors:
+        if isinstance(exc, NeedsHuman):
+            return _End(cause=f"a person is needed: {exc}", transient=False, fatal=True)
+    for exc in errors:
+        if not isinstance(exc, AdapterError | ProtocolError):
+            # A bug in an adapter, which may be somebody else's package. It must not end the other accounts,
+            # and it must not be quiet.
+            log.error("unexpected error in an adapter", exc_info=exc)
+            return _End(cause=f"internal error: {type(exc).__name__}: {exc}")
+    hints = [exc.retry_after for exc in errors if isinstance(exc, TransientError) and exc.retry_after is not None]
+    return _End(cause=str(errors[0]), retry_after=max(hints, default=None))

@@ -1,0 +1,192 @@
+"""A bot under test: the real dispatcher, outbox, scheduler and supervisor on a network in memory."""
+
+from __future__ import annotations
+
+import contextlib
+import difflib
+import re
+from collections.abc import AsyncGenerator
+
+import trio
+
+from qqops.adapters.base import Question
+from qqops.adapters.loopback import MemoryAdapter, MemoryNetwork
+from qqops.app import App, AppPolicy
+from qqops.errors import NeedsHuman, PluginError
+from qqops.model import AccountRef, Draft, Limits, Room, RoomRef
+from qqops.plugin.host import Candidate, PluginState
+from qqops.plugin.plugin import Plugin
+from qqops.runtime.observe import LinkState, Record
+from qqops.runtime.outbox import OutboxPolicy
+from qqops.runtime.supervisor import LinkPolicy
+from qqops.testing.virtual import HeldThreads, VirtualClock
+
+
+class Nobody:
+    """A `qqops.adapters.base.Human` that is never there."""
+
+    async def ask(self, question: Question) -> str:
+        """Refuse."""
+        raise NeedsHuman(question.text)
+
+    async def show(self, question: Question) -> None:
+        """Refuse."""
+        raise NeedsHuman(question.text)
+
+
+class Bots:
+    """Starts bots. Injected as the fixture ``bots``."""
+
+    @contextlib.asynccontextmanager
+    async def run(
+        self, *plugins: Plugin, policy: AppPolicy | None = None, limits: Limits | None = None
+    ) -> AsyncGenerator[BotUnderTest]:
+        """Run a bot with *plugins* until the block ends.
+
+        Args:
+            limits: What the network allows to send, to impersonate a platform.
+
+        Raises:
+            PluginError: A plugin cannot be loaded.
+        """
+        clock = VirtualClock()
+        app = App(policy or AppPolicy(seed=1), clock=clock, human=Nobody(), threads=HeldThreads())
+        for plugin in plugins:
+            report = app.host.load(Candidate(name=plugin.name, load=lambda p=plugin: p))  # type: ignore[misc]
+            if report.state is not PluginState.LOADED:
+                raise PluginError(report.reason, plugin=plugin.name, where=report.where)
+        network = MemoryNetwork(AccountRef("memory", "test"), clock)
+        app.add_account(MemoryAdapter(network, limits or Limits()), LinkPolicy(), OutboxPolicy())
+        bot = BotUnderTest(app, network, clock)
+        stop = trio.Event()
+        failure: Exception | None = None
+        async with trio.open_nursery() as nursery:
+            await nursery.start(app.run, stop)
+            await trio.testing.wait_all_tasks_blocked()
+            try:
+                yield bot
+            except Exception as exc:  # noqa: BLE001 - raised below, so that the author sees it without a group
+                failure = exc
+            stop.set()
+        if failure is not None:
+            raise failure
+
+
+class BotUnderTest:
+    """A running bot, and the people around it."""
+
+    def __init__(self, app: App, network: MemoryNetwork, clock: VirtualClock) -> None:
+        self.app = app
+        self.network = network
+        self.clock = clock
+        self.transcript: list[str] = []
+        self.records: list[Record] = []
+        self._unread: list[Draft] = []
+        self._said = trio.Event()
+        network.heard = self._hear
+        app.observers.add(self.records.append)
+
+    def room(self, name: str) -> RoomUnderTest:
+        """Return the group *name*."""
+        return RoomUnderTest(self, self.network.group(name))
+
+    def user(self, name: str, *, room: RoomUnderTest | None = None) -> UserUnderTest:
+        """Return the person *name*, who speaks in *room*, or with the bot alone when there is none."""
+        if room is not None:
+            self.network.group(room.name, name)
+        return UserUnderTest(self, name, room or RoomUnderTest(self, self.network.private(name)))
+
+    async def advance(self, seconds: float) -> None:
+        """Let *seconds* of virtual time pass; everything that is due in them happens."""
+        self.transcript.append(f"... {seconds:g}s")
+        await trio.sleep(seconds)
+        await trio.testing.wait_all_tasks_blocked()
+
+    async def settle(self) -> None:
+        """Wait until nothing is left to do at this moment."""
+        await trio.testing.wait_all_tasks_blocked()
+
+    def drop_connection(self) -> None:
+        """Break the connection; the supervisor brings it back after its delay."""
+        assert self.network.drop(), "there is no connection to drop"
+
+    @property
+    def links(self) -> list[LinkState]:
+        """Every state that the connection has had."""
+        return [r for r in self.records if isinstance(r, LinkState)]
+
+    def _hear(self, draft: Draft) -> None:
+        self._unread.append(draft)
+        self.transcript.append(f"bot> {draft.text}")
+        self._said.set()
+
+    async def expect(self, pattern: str, room: RoomRef, within: float) -> str:
+        """Wait until the bot has said something in *room* that *pattern* is found in; return its text."""
+        with trio.move_on_after(within):
+            while True:
+                for draft in self._unread:
+                    if draft.room == room and re.search(pattern, draft.text):
+                        self._unread.remove(draft)
+                        return draft.text
+                self._said = trio.Event()
+                await self._said.wait()
+        raise AssertionError(self._explain(pattern, room, within))
+
+    def unread(self, room: RoomRef) -> list[str]:
+        """Return what the bot has said in *room* and no expectation has taken."""
+        return [d.text for d in self._unread if d.room == room]
+
+    def _explain(self, pattern: str, room: RoomRef, within: float) -> str:
+        texts = [d.text for d in self._unread if d.room == room]
+        nearest = max(texts, key=lambda t: difflib.SequenceMatcher(None, t, pattern).ratio(), default=None)
+        shown = "\n  ".join(self.transcript) or "(nothing was said)"
+        got = f"nearest answer: {nearest!r}" if nearest is not None else "the bot said nothing more here"
+        return f"expected {pattern!r} within {within:g} s\n{got}\ntranscript so far:\n  {shown}"
+
+
+class RoomUnderTest:
+    """A room of the test."""
+
+    def __init__(self, bot: BotUnderTest, room: Room) -> None:
+        self._bot = bot
+        self.room = room
+
+    @property
+    def name(self) -> str:
+        """The room's name."""
+        return self.room.name
+
+    async def expect(self, pattern: str, *, within: float = 10.0) -> str:
+        """Wait until the bot says something here that *pattern* is found in; return its text.
+
+        Args:
+            within: Virtual seconds to wait.
+        """
+        return await self._bot.expect(pattern, self.room.ref, within)
+
+    async def quiet(self, seconds: float = 5.0) -> None:
+        """Let *seconds* pass and check that the bot has nothing more to say here."""
+        await trio.sleep(seconds)
+        texts = self._bot.unread(self.room.ref)
+        assert not texts, f"expected silence in {self.name}, but the bot said {texts}"
+
+
+class UserUnderTest:
+    """A person of the test."""
+
+    def __init__(self, bot: BotUnderTest, name: str, room: RoomUnderTest) -> None:
+        self._bot = bot
+        self.name = name
+        self.room = room
+
+    async def say(self, text: str, *, room: RoomUnderTest | None = None) -> None:
+        """Say *text* and let the bot react as far as it can without waiting."""
+        where = room or self.room
+        place = "" if where.room.private else f" in {where.name}"
+        self._bot.transcript.append(f"{self.name}{place}> {text}")
+        self._bot.network.say(self.name, where.room, text)
+        await trio.testing.wait_all_tasks_blocked()
+
+    async def expect(self, pattern: str, *, within: float = 10.0) -> str:
+        """Wait for an answer where this person speaks; see `RoomUnderTest.expect`."""
+        return await self.room.expect(pattern, within=within)

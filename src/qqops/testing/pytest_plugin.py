@@ -1,0 +1,33 @@
+"""The pytest side of the kit: loaded by pytest itself, so that authors need no conftest."""
+
+from __future__ import annotations
+
+import inspect
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from qqops.testing.bots import Bots
+
+
+@pytest.fixture
+def bots() -> Bots:
+    """Start bots with plugins: ``async with bots.run(plugin) as bot: …``."""
+    from qqops.testing.bots import Bots  # noqa: PLC0415 - late, so that coverage of qqops stays true
+
+    return Bots()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put every async test that asks for `bots` on virtual time.
+
+    pytest-trio looks for a clock only among the arguments of the test function itself; a marker on the item
+    reaches it whatever the author's fixtures look like.
+    """
+    for item in items:
+        if "bots" in getattr(item, "fixturenames", ()) and inspect.iscoroutinefunction(getattr(item, "obj", None)):
+            from qqops.testing.virtual import run_virtual  # noqa: PLC0415
+
+            item.add_marker(pytest.mark.trio(run=run_virtual))

@@ -1,0 +1,66 @@
+"""Virtual time: sleeping costs nothing, and the wall clock moves with trio's own."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, TypeVar
+
+import trio
+from trio.testing import MockClock
+
+T = TypeVar("T")
+
+#: When virtual time begins: a Monday morning.
+EPOCH = datetime.datetime(2026, 1, 5, 8, 0, tzinfo=datetime.UTC)
+
+
+class VirtualClock:
+    """A wall clock that shows `EPOCH` plus the seconds that trio's clock has run. It can be set, too."""
+
+    def __init__(self, start: datetime.datetime = EPOCH) -> None:
+        self._start = start
+        self._origin: float | None = None
+
+    def now(self) -> datetime.datetime:
+        """Return the virtual moment."""
+        now = trio.current_time()
+        if self._origin is None:
+            self._origin = now
+        return self._start + datetime.timedelta(seconds=now - self._origin)
+
+    def jump(self, seconds: float) -> None:
+        """Set the wall clock forward or back, as an administrator or a suspended laptop does."""
+        self._start += datetime.timedelta(seconds=seconds)
+
+
+class HeldThreads:
+    """Runs blocking calls in real threads and holds virtual time meanwhile.
+
+    A thread knows nothing of virtual time; without this the clock would run past every deadline while it works.
+    """
+
+    def __init__(self) -> None:
+        self._running = 0
+
+    async def __call__(
+        self, call: Callable[[], Any], /, *, limiter: trio.CapacityLimiter, abandon_on_cancel: bool
+    ) -> Any:
+        """Return what *call* returns."""
+        clock = trio.lowlevel.current_clock()
+        self._running += 1
+        if isinstance(clock, MockClock):
+            clock.autojump_threshold = float("inf")
+        try:
+            return await trio.to_thread.run_sync(call, limiter=limiter, abandon_on_cancel=abandon_on_cancel)
+        finally:
+            self._running -= 1
+            if isinstance(clock, MockClock) and not self._running:
+                clock.autojump_threshold = 0
+
+
+def run_virtual(
+    function: Callable[..., Awaitable[T]], *args: Any, clock: object = None, instruments: Sequence[Any] = ()
+) -> T:
+    """Run *function* on virtual time: when every task waits, the clock jumps to the next deadline."""
+    return trio.run(function, *args, clock=MockClock(autojump_threshold=0), instruments=tuple(instruments))
