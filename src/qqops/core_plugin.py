@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from qqops.adapters import loopback
+from qqops.adapters import loopback, webqq
 from qqops.adapters.base import Network
 from qqops.plugin.hooks import hookimpl
 
@@ -10,4 +10,4 @@ from qqops.plugin.hooks import hookimpl
 @hookimpl
 def qqops_networks() -> list[Network]:
     """Return the in-tree networks."""
-    return [loopback.network]
+    return [webqq.network, loopback.network]

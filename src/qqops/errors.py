@@ -8,6 +8,7 @@
     ├── Refuse                a handler, filter or converter says no, politely
     ├── AdapterError          something between us and a network
     │   ├── TransientError    try again later
+    │   │   └── NotSent       … and what was to be sent has not left us
     │   ├── NeedsHuman        a person must act first (captcha, QR code)
     │   └── FatalError        stop this account
     └── ProtocolError         the peer broke the rules of the wire
@@ -79,6 +80,10 @@ class TransientError(AdapterError):
     def __init__(self, cause: str, *, retry_after: float | None = None) -> None:
         self.retry_after = retry_after
         super().__init__(cause)
+
+
+class NotSent(TransientError):  # noqa: N818 - a finding
+    """What was to be sent has certainly not reached anybody; it may be sent again after the reconnect."""
 
 
 class NeedsHuman(AdapterError):  # noqa: N818 - it is a demand, not a defect

@@ -15,9 +15,11 @@ from typing import Any, Protocol, TypeAlias
 
 import attrs
 
+from qqops.errors import ProtocolError
 from qqops.model import AccountRef, Clock, Draft, Event, Limits, Outcome, Room, RoomRef, User
 
-#: Sends one part; returns how it went. Raises an `AdapterError` only when the session is over.
+#: Sends one part; returns how it went. Raises only when the session is over: `NotSent` when the part certainly
+#: has not left (it stays queued), any other `AdapterError` when nobody knows.
 Sender: TypeAlias = Callable[[Draft], Awaitable[Outcome]]
 
 
@@ -83,6 +85,13 @@ class Link(Protocol):
 
     def online(self, names: Sequence[str]) -> None:
         """The session can receive and send now; *names* are what people call this bot there."""
+
+    def malformed(self, error: ProtocolError) -> None:
+        """Something unreadable came in and was skipped."""
+
+    @property
+    def lost(self) -> bool:
+        """Whether the session is being ended because the service was not heard of any more."""
 
     async def ask(self, question: Question) -> str:
         """Ask a person; the state of the account says so meanwhile. Raises `NeedsHuman`."""

@@ -5,6 +5,7 @@ from qqops.model.actions import Delivery, Limits, Outcome, combine
 from qqops.model.events import IN_ROOM, Connected, Disconnected, Event, FriendRequest, Joined, Left
 from qqops.model.message import At, Draft, Face, Image, Message, Other, Segment, Text, plain
 from qqops.model.people import AccountRef, MessageRef, PersonRef, Room, RoomKind, RoomRef, User
+from qqops.model.secret import Secret
 
 __all__ = [
     "IN_ROOM",
@@ -30,6 +31,7 @@ __all__ = [
     "Room",
     "RoomKind",
     "RoomRef",
+    "Secret",
     "Segment",
     "Text",
     "User",

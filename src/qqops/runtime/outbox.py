@@ -13,7 +13,7 @@ import structlog
 import trio
 
 from qqops.adapters.base import Sender
-from qqops.errors import AdapterError
+from qqops.errors import AdapterError, NotSent
 from qqops.model import AccountRef, Delivery, Draft, Limits, Outcome, combine
 from qqops.runtime.observe import Observers, Sent
 from qqops.runtime.pacing import Spacing, split_draft
@@ -122,8 +122,12 @@ class Outbox:
         part = entry.parts[len(entry.outcomes)]
         outcome = Outcome(delivery=Delivery.UNKNOWN, reason="the connection broke while sending")
         self._flying = True
+        kept = False
         try:
             outcome = await send(part)
+        except NotSent:
+            kept = True
+            raise
         except AdapterError as exc:
             outcome = Outcome(delivery=Delivery.UNKNOWN, reason=str(exc))
             raise
@@ -131,8 +135,11 @@ class Outbox:
             # Also when cancelled: what was on the wire has an outcome before the session is gone.
             self._flying = False
             self._spacing.sent(trio.current_time())
-            entry.outcomes.append(outcome)
-            if not outcome.ok or len(entry.outcomes) == len(entry.parts):
+            if not kept:
+                entry.outcomes.append(outcome)
+            if kept:
+                self._queue.appendleft(entry)
+            elif not outcome.ok or len(entry.outcomes) == len(entry.parts):
                 self._finish(entry, combine(entry.outcomes))
             else:
                 self._queue.appendleft(entry)

@@ -21,7 +21,7 @@ from qqops.errors import AdapterError, FatalError, NeedsHuman, ProtocolError, Tr
 from qqops.model import Clock, Connected, Disconnected, Event
 from qqops.runtime.backoff import Backoff, BackoffPolicy
 from qqops.runtime.dispatch import Dispatcher
-from qqops.runtime.observe import LinkState, Observers, Phase
+from qqops.runtime.observe import BadData, LinkState, Observers, Phase
 from qqops.runtime.outbox import Outbox
 
 log = structlog.get_logger("qqops.link")
@@ -166,6 +166,7 @@ class Session:
         self._human = human
         self.heard = trio.current_time()
         self.online_since: float | None = None
+        self._malformed = 0
         # The proof of life is the scope's own deadline: no watching task, nothing to forget.
         self.scope = trio.CancelScope(deadline=self.heard + supervisor.policy.connect_within)
 
@@ -197,6 +198,18 @@ class Session:
         self._dispatcher.account(account, supervisor.outbox, names)
         supervisor._change(Phase.ONLINE)
         self._dispatcher.route(Connected(account=account, at=supervisor.state.since))
+
+    def malformed(self, error: ProtocolError) -> None:
+        """Count something unreadable, log it shortened and tell the observers."""
+        self._malformed += 1
+        account = self._supervisor.adapter.account
+        log.warning("malformed data skipped", account=str(account), error=str(error), count=self._malformed)
+        self._supervisor._observers.tell(BadData(account=account, error=str(error), count=self._malformed))
+
+    @property
+    def lost(self) -> bool:
+        """Whether the promise of `alive` was broken."""
+        return self.scope.deadline <= trio.current_time()
 
     async def ask(self, question: Question) -> str:
         """Ask a person; the session may take as long as the person does."""

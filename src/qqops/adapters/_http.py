@@ -1,0 +1,125 @@
+"""The only door to httpx.
+
+A thin client for calls to one service on behalf of one account: deadline over the whole call, cap on the
+body, foreign exceptions turned into ours, one retry when a kept-alive connection turns out to be dead. It
+drives httpx's transport directly: cookies and redirects belong to the protocol cores, and a pool shared by
+many accounts that long-poll collapses (one client per account).
+"""
+
+from __future__ import annotations
+
+import functools
+import ssl
+from types import TracebackType
+from typing import Self
+
+import attrs
+import httpx
+import trio
+
+from qqops.errors import NotSent, ProtocolError, TransientError
+
+#: Largest body that is read, in bytes.
+MAX_BODY = 16 * 1024 * 1024
+
+#: A poll, a send, a list, and one to spare.
+MAX_CONNECTIONS = 4
+
+
+@functools.cache
+def tls_context() -> ssl.SSLContext:
+    """Return the one TLS context of the process; each costs milliseconds and hundreds of kilobytes."""
+    return ssl.create_default_context()
+
+
+@attrs.frozen(kw_only=True)
+class HttpReply:
+    """What came back; *elapsed* is in seconds."""
+
+    status: int
+    headers: tuple[tuple[str, str], ...]
+    body: bytes
+    elapsed: float
+
+
+class HttpClient:
+    """The HTTP connections of one account. Use as a context manager."""
+
+    def __init__(self) -> None:
+        limits = httpx.Limits(max_connections=MAX_CONNECTIONS, max_keepalive_connections=MAX_CONNECTIONS)
+        self._transport = httpx.AsyncHTTPTransport(verify=tls_context(), limits=limits, trust_env=False)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        with trio.move_on_after(2, shield=True):
+            await self._transport.aclose()
+
+    async def call(
+        self, method: str, url: str, headers: list[tuple[str, str]], body: bytes, *, deadline: float, idempotent: bool
+    ) -> HttpReply:
+        """Make a request and return the whole answer.
+
+        Args:
+            deadline: Seconds for everything, name look-up to last byte.
+            idempotent: Whether it may go out a second time when the connection was stale.
+
+        Raises:
+            NotSent: No connection could be made; the request has not left.
+            TransientError: The connection broke or the deadline passed; the request may have arrived.
+            ProtocolError: The answer breaks HTTP or is larger than `MAX_BODY`.
+        """
+        began = trio.current_time()
+        with trio.move_on_after(deadline):
+            try:
+                return await self._once(method, url, headers, body, began)
+            except _Stale:
+                if not idempotent:
+                    raise
+                return await self._once(method, url, headers, body, began)
+        raise TransientError(f"no answer within {deadline:g} s from {httpx.URL(url).host}")
+
+    async def _once(
+        self, method: str, url: str, headers: list[tuple[str, str]], body: bytes, began: float
+    ) -> HttpReply:
+        try:
+            request = httpx.Request(method, url, headers=headers, content=body)
+            response = await self._transport.handle_async_request(request)
+            try:
+                content = await _read(response)
+            finally:
+                with trio.move_on_after(2, shield=True):
+                    await response.aclose()
+        except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as exc:
+            # Includes failed name look-ups: they pass, like everything here.
+            raise NotSent(f"cannot connect to {httpx.URL(url).host}: {_reason(exc)}") from exc
+        except (httpx.RemoteProtocolError, httpx.ReadError, httpx.WriteError, httpx.CloseError) as exc:
+            raise _Stale(f"the connection broke: {_reason(exc)}") from exc
+        except (httpx.TransportError, httpx.InvalidURL, httpx.DecodingError) as exc:
+            raise TransientError(f"the call failed: {_reason(exc)}") from exc
+        return HttpReply(
+            status=response.status_code,
+            headers=tuple((k.decode("latin-1"), v.decode("latin-1")) for k, v in response.headers.raw),
+            body=content,
+            elapsed=trio.current_time() - began,
+        )
+
+
+class _Stale(TransientError):
+    """The peer closed the connection instead of answering."""
+
+
+async def _read(response: httpx.Response) -> bytes:
+    body = bytearray()
+    async for chunk in response.aiter_bytes():
+        body += chunk
+        if len(body) > MAX_BODY:
+            raise ProtocolError(f"the answer is larger than {MAX_BODY} bytes", payload=bytes(body[:400]))
+    return bytes(body)
+
+
+def _reason(exc: Exception) -> str:
+    return str(exc) or type(exc).__name__

@@ -1,0 +1,183 @@
+"""A small HTTP/1.1 server: h11 on trio streams. For the simulator, and for networks that call us.
+
+A handler may take as long as it likes: while it waits, the connection is watched, and a client that goes
+away ends the handler. It learns afterwards whether its answer was written.
+"""
+
+from __future__ import annotations
+
+import http
+from collections.abc import Awaitable, Callable
+from typing import TypeAlias
+
+import attrs
+import h11
+import trio
+
+#: Largest body that is read, in bytes.
+MAX_BODY = 16 * 1024 * 1024
+#: Seconds for a client to send its request once it has begun, and for us to write an answer.
+IO_DEADLINE = 30.0
+#: Seconds a kept-alive connection may idle.
+KEEP_ALIVE = 300.0
+
+
+@attrs.frozen(kw_only=True)
+class HttpRequest:
+    """One request as it came; header names in lower case."""
+
+    method: str
+    target: str
+    headers: tuple[tuple[str, str], ...]
+    body: bytes
+
+    def header(self, name: str) -> str:
+        """Return the first header of that name, or ""."""
+        return next((v for k, v in self.headers if k == name), "")
+
+
+@attrs.frozen(kw_only=True)
+class HttpAnswer:
+    """What to answer.
+
+    Attributes:
+        close: Close the connection without writing anything.
+        sent: Called once with whether the whole answer was written.
+    """
+
+    status: int = 200
+    headers: tuple[tuple[str, str], ...] = ()
+    body: bytes = b""
+    close: bool = False
+    sent: Callable[[bool], None] = attrs.field(default=lambda ok: None, eq=False)
+
+
+HttpHandler: TypeAlias = Callable[[HttpRequest], Awaitable[HttpAnswer]]
+
+
+async def serve_connection(stream: trio.abc.Stream, handler: HttpHandler) -> None:
+    """Serve one connection until it closes; closes *stream*. Peers that break the rules get a 400 at most."""
+    connection = _Connection(stream, handler)
+    async with stream:
+        try:
+            await connection.run()
+        except (trio.BrokenResourceError, trio.ClosedResourceError, h11.ProtocolError, trio.TooSlowError):
+            return
+
+
+class _Connection:
+    def __init__(self, stream: trio.abc.Stream, handler: HttpHandler) -> None:
+        self._stream = stream
+        self._handler = handler
+        self._h11 = h11.Connection(h11.SERVER, max_incomplete_event_size=64 * 1024)
+
+    async def run(self) -> None:
+        while True:
+            with trio.move_on_after(KEEP_ALIVE):
+                event = await self._next_event()
+                if not isinstance(event, h11.Request):
+                    return
+                request = await self._read(event)
+                if request is None:
+                    await self._write(HttpAnswer(status=413, body=b"too large\n"), b"", keep=False)
+                    return
+                answer, extra = await self._answer(request)
+                if answer is None or answer.close:
+                    if answer is not None:
+                        answer.sent(False)
+                    return
+                if not await self._write_reporting(answer, extra):
+                    return
+                continue
+            return
+
+    async def _next_event(self) -> h11.Event | type[h11.PAUSED] | type[h11.NEED_DATA]:
+        while True:
+            try:
+                event = self._h11.next_event()
+            except h11.RemoteProtocolError as exc:
+                if self._h11.our_state is h11.IDLE:
+                    await self._write(HttpAnswer(status=400, body=f"{exc}\n".encode()), b"", keep=False)
+                raise
+            if event is not h11.NEED_DATA:
+                return event
+            self._h11.receive_data(bytes(await self._stream.receive_some(65536)))
+
+    async def _read(self, head: h11.Request) -> HttpRequest | None:
+        """Return the whole request, or None when its body is too large."""
+        body = bytearray()
+        with trio.fail_after(IO_DEADLINE):
+            while True:
+                event = await self._next_event()
+                if isinstance(event, h11.Data):
+                    body += event.data
+                    if len(body) > MAX_BODY:
+                        return None
+                elif isinstance(event, h11.EndOfMessage):
+                    break
+                else:
+                    raise h11.RemoteProtocolError("the request broke off")
+        headers = tuple((k.decode("latin-1"), v.decode("latin-1")) for k, v in head.headers)
+        return HttpRequest(
+            method=head.method.decode("ascii"),
+            target=head.target.decode("latin-1"),
+            headers=headers,
+            body=bytes(body),
+        )
+
+    async def _answer(self, request: HttpRequest) -> tuple[HttpAnswer | None, bytes]:
+        """Run the handler while the connection is watched; no answer when the client has gone."""
+        answer: HttpAnswer | None = None
+        extra = b""
+        async with trio.open_nursery() as nursery:
+
+            async def watch() -> None:
+                nonlocal extra
+                try:
+                    extra = bytes(await self._stream.receive_some(65536))
+                except trio.BrokenResourceError:
+                    extra = b""
+                if not extra:
+                    nursery.cancel_scope.cancel(reason="the client went away")
+
+            nursery.start_soon(watch)
+            answer = await self._handler(request)
+            nursery.cancel_scope.cancel(reason="answered")
+        return answer, extra
+
+    async def _write_reporting(self, answer: HttpAnswer, extra: bytes) -> bool:
+        written = False
+        try:
+            written = await self._write(answer, extra, keep=True)
+        finally:
+            answer.sent(written)
+        return written and self._h11.our_state is h11.IDLE
+
+    async def _write(self, answer: HttpAnswer, extra: bytes, *, keep: bool) -> bool:
+        try:
+            reason = http.HTTPStatus(answer.status).phrase
+        except ValueError:
+            reason = "Unknown"
+        headers = [*answer.headers, ("Content-Length", str(len(answer.body)))]
+        if not keep:
+            headers.append(("Connection", "close"))
+        response = h11.Response(
+            status_code=answer.status,
+            headers=[(k.encode("latin-1"), v.encode("latin-1")) for k, v in headers],
+            reason=reason.encode(),
+        )
+        data = b"".join(
+            part or b""
+            for part in (
+                self._h11.send(response),
+                self._h11.send(h11.Data(data=answer.body)),
+                self._h11.send(h11.EndOfMessage()),
+            )
+        )
+        with trio.fail_after(IO_DEADLINE):
+            await self._stream.send_all(data)
+        if self._h11.our_state is h11.DONE and self._h11.their_state is h11.DONE:
+            self._h11.start_next_cycle()
+        if extra:
+            self._h11.receive_data(extra)
+        return True

@@ -1,0 +1,109 @@
+"""Bytes of the service → checked values. Everything that does not fit becomes a `ProtocolError`."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from qqops.errors import ProtocolError
+from qqops.protocol.webqq.http import Response
+
+_JS_CALL = re.compile(r"(?P<name>\w+)\s*\((?P<args>.*)\)\s*;?\s*\Z", re.DOTALL)
+_JS_TEXT = re.compile(r"'((?:[^'\\]|\\.)*)'")
+_ESCAPE = re.compile(r"\\(x[0-9a-fA-F]{2}|u[0-9a-fA-F]{4}|.)", re.DOTALL)
+
+
+def text_of(response: Response) -> str:
+    """Return the body as text; the service speaks UTF-8 whatever it announces (webqq.md §3)."""
+    return response.body.decode("utf-8", "replace")
+
+
+def json_of(response: Response, call: str) -> dict[str, Any]:
+    """Return the JSON object in the body.
+
+    Raises:
+        ProtocolError: It is HTML, not JSON, nested too deeply, or not an object.
+    """
+    try:
+        value = json.loads(response.body.decode("utf-8", "replace"))
+    except (ValueError, RecursionError) as exc:
+        what = "HTML" if response.body.lstrip()[:1] == b"<" else "something"
+        raise ProtocolError(f"{call}: {what} instead of JSON (HTTP {response.status})", payload=response.body) from exc
+    if not isinstance(value, dict):
+        raise ProtocolError(f"{call}: {type(value).__name__} instead of an object", payload=response.body)
+    return value
+
+
+def retcode(body: Mapping[str, Any], call: str) -> int:
+    """Return the return code, under either of its names (webqq.md §11)."""
+    for key in ("retcode", "errCode"):
+        if key in body:
+            return integer(body[key], f"{call}: {key}")
+    raise ProtocolError(f"{call}: no return code", payload=body)
+
+
+def integer(value: object, what: str) -> int:
+    """Return *value* as an integer; numbers travel as text, too."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value
+    if isinstance(value, str) and len(value) <= 20 and re.fullmatch(r"-?\d+", value, re.ASCII):
+        return int(value)
+    raise ProtocolError(f"{what} is no integer", payload=value)
+
+
+def string(value: object, what: str) -> str:
+    """Return *value* as text; the service sends numbers for texts that look like one."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
+    raise ProtocolError(f"{what} is no text", payload=value)
+
+
+def rows(value: object, what: str) -> list[dict[str, Any]]:
+    """Return *value* as a list of objects; a missing list is an empty one, other rows are left out."""
+    if value is None:
+        return []
+    if not isinstance(value, list):
+        raise ProtocolError(f"{what} is no list", payload=value)
+    return [row for row in value if isinstance(row, dict)]
+
+
+def mapping(value: object, what: str) -> dict[str, Any]:
+    """Return *value* as an object."""
+    if not isinstance(value, dict):
+        raise ProtocolError(f"{what} is no object", payload=value)
+    return value
+
+
+def js_call(response: Response, name: str) -> list[str]:
+    """Return the text arguments of the JavaScript call in the body, ``ptuiCB('0','0',…);`` (webqq.md §4).
+
+    Raises:
+        ProtocolError: The body is something else.
+    """
+    text = text_of(response)
+    match = _JS_CALL.search(text.strip())
+    if match is None or match["name"].lower() != name.lower():
+        raise ProtocolError(f"no call of {name} in the answer (HTTP {response.status})", payload=text)
+    return _JS_TEXT.findall(match["args"])
+
+
+def js_bytes(text: str) -> bytes:
+    r"""Return the bytes that literal ``\x00\x01`` stand for (the salt of check, webqq.md §4.2)."""
+    found = re.fullmatch(r"(?:\\x[0-9a-fA-F]{2})*", text)
+    if found is None:
+        raise ProtocolError("the salt is not written as \\x…", payload=text)
+    return bytes.fromhex(text.replace("\\x", ""))
+
+
+def js_unescape(text: str) -> str:
+    """Return a JavaScript text literal's value."""
+
+    def one(match: re.Match[str]) -> str:
+        code = match[1]
+        return chr(int(code[1:], 16)) if code[0] in "xu" and len(code) > 1 else code
+
+    return _ESCAPE.sub(one, text)

@@ -1,0 +1,122 @@
+"""Breaking things on purpose: which requests go wrong, and how. Pure; seeded."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping
+from typing import Any
+
+import attrs
+
+from qqops.errors import ConfigError
+
+#: What can go wrong, and what it means.
+KINDS = {
+    "http": "answer with an HTTP error and an HTML page (status, default 502)",
+    "close": "close the connection before the status line (after=true: the request was obeyed all the same)",
+    "stall": "do not answer for some seconds (seconds, default 3600), then close",
+    "duplicate": "deliver the messages of a poll twice",
+    "reorder": "shuffle the messages of a poll",
+    "1202": "answer a send with 1202 (delivered=true: it was delivered all the same)",
+    "port": "close the port and every connection for some seconds (seconds, default 3)",
+    "html": "answer with an HTML page and status 200",
+}
+
+#: Faults that concern what a poll delivers or what a send answers, not the request as such.
+INSIDE = frozenset({"duplicate", "reorder", "1202"})
+
+
+@attrs.define(kw_only=True)
+class Rule:
+    """One fault that is on.
+
+    Attributes:
+        on: Part of the request's path that must match, or "".
+        left: How many more times; None for as often as *probability* says.
+    """
+
+    fault: str
+    on: str = ""
+    left: int | None = None
+    probability: float = 1.0
+    status: int = 502
+    seconds: float = 3600.0
+    delivered: bool = False
+    after: bool = False
+
+    def hits(self, path: str, rng: random.Random) -> bool:
+        """Whether this request goes wrong; counts down."""
+        if self.on not in path or self.left == 0 or rng.random() >= self.probability:
+            return False
+        if self.left is not None:
+            self.left -= 1
+        return True
+
+
+class Faults:
+    """The faults that are on at the moment."""
+
+    def __init__(self) -> None:
+        self.rules: list[Rule] = []
+        self.counts: dict[str, int] = {}
+        self._rng = random.Random(0)
+
+    def find(self, path: str, kinds: frozenset[str]) -> Rule | None:
+        """Return the first rule of *kinds* that hits this request, or None."""
+        for rule in self.rules:
+            if rule.fault in kinds and rule.hits(path, self._rng):
+                self.counts[rule.fault] = self.counts.get(rule.fault, 0) + 1
+                return rule
+        return None
+
+    def shuffle(self, items: list[Any]) -> None:
+        """Shuffle *items* in place, reproducibly."""
+        self._rng.shuffle(items)
+
+    def set(self, data: Mapping[str, Any]) -> Rule | None:
+        """Take over what a control call asks for; return the rule that was added.
+
+        ``{"clear": true}`` switches all off; ``{"seed": 7}`` starts the dice anew; ``{"fault": "close", "count":
+        1, "on": "poll2", "probability": 0.1, …}`` adds one.
+
+        Raises:
+            ConfigError: Something in it is unknown.
+        """
+        data = dict(data)
+        if data.pop("clear", False):
+            self.rules.clear()
+        if "seed" in data:
+            self._rng = random.Random(data.pop("seed"))
+        if not data:
+            return None
+        kind = str(data.pop("fault", ""))
+        if kind not in KINDS:
+            raise ConfigError(f"unknown fault {kind!r}", hint=f"one of: {', '.join(KINDS)}")
+        count, probability = data.pop("count", None), data.pop("probability", None)
+        if count is None and probability is None:
+            count = 1
+        default_on = {"duplicate": "poll2", "reorder": "poll2", "1202": "send_"}.get(kind, "")
+        more: dict[str, Any] = {"on": str(data.pop("on", default_on))}
+        if kind == "port":
+            more["seconds"] = 3.0
+        for key, wanted in (("status", int), ("seconds", float), ("delivered", bool), ("after", bool)):
+            if key in data:
+                more[key] = _typed(key, data.pop(key), wanted)
+        if data:
+            raise ConfigError(f"unknown key {sorted(data)[0]!r} for the fault {kind!r}")
+        rule = Rule(
+            fault=kind,
+            left=None if count is None else _typed("count", count, int),
+            probability=1.0 if probability is None else _typed("probability", probability, float),
+            **more,
+        )
+        self.rules.append(rule)
+        return rule
+
+
+def _typed(key: str, value: Any, wanted: type[Any]) -> Any:
+    if wanted is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if isinstance(value, wanted) and (wanted is bool or not isinstance(value, bool)):
+        return value
+    raise ConfigError(f"{key} must be {wanted.__name__}, got {value!r}")

@@ -1,0 +1,224 @@
+"""What the service remembers: logins, sessions, queues, and what was said."""
+
+from __future__ import annotations
+
+import random
+from collections import deque
+from collections.abc import Callable
+
+import attrs
+
+from qqops.model import Segment
+from qqops.simulator.world import Group, World
+
+#: Most messages that wait for an account; older ones are dropped, as the service did sooner or later.
+QUEUE_LIMIT = 10_000
+
+
+@attrs.frozen(kw_only=True)
+class Item:
+    """Something for an account to receive; real numbers only. Aliases come in when it is rendered.
+
+    Attributes:
+        kind: ``buddy``, ``group``, ``discu`` or ``raw``.
+        room: Real number of the group, or did.
+        raw: A wire item as it stands, for kind ``raw``.
+    """
+
+    kind: str
+    sender: int = 0
+    room: int = 0
+    segments: tuple[Segment, ...] = ()
+    msg_id: int = 0
+    msg_id2: int = 0
+    seq: int = 0
+    time: int = 0
+    raw: object = None
+
+
+@attrs.frozen(kw_only=True)
+class SentLine:
+    """One send that the service took."""
+
+    account: int
+    kind: str
+    room: int
+    name: str
+    text: str
+    segments: tuple[Segment, ...]
+    time: float
+
+
+@attrs.define
+class Aliases:
+    """What one login calls people and rooms. Reshuffled at each login unless that is switched off."""
+
+    rng: random.Random
+    people: dict[int, int] = attrs.field(factory=dict)
+    gids: dict[int, int] = attrs.field(factory=dict)
+    codes: dict[int, int] = attrs.field(factory=dict)
+
+    def uin(self, number: int) -> int:
+        """Return the alias of a person."""
+        return self._alias(self.people, number)
+
+    def gid(self, number: int) -> int:
+        """Return the alias of a group to send to."""
+        return self._alias(self.gids, number)
+
+    def code(self, number: int) -> int:
+        """Return the alias of a group to ask about."""
+        return self._alias(self.codes, number)
+
+    def _alias(self, table: dict[int, int], number: int) -> int:
+        if number not in table:
+            # Up to 2**32 - 1: clients must not assume signed 32 bits.
+            table[number] = self.rng.randrange(1_000_000_000, 2**32)
+        return table[number]
+
+    @staticmethod
+    def real(table: dict[int, int], alias: int) -> int:
+        """Return the number behind *alias*, or 0."""
+        return next((number for number, value in table.items() if value == alias), 0)
+
+
+@attrs.define(kw_only=True, eq=False)
+class Hold:
+    """A poll that waits for something to come.
+
+    Attributes:
+        wake: Called when it should be looked at again.
+        items: What its answer holds, until that is written.
+    """
+
+    session: Session
+    began: float
+    wake: Callable[[], None] = lambda: None
+    items: list[Item] = attrs.field(factory=list)
+
+
+@attrs.define(kw_only=True, eq=False)
+class Session:
+    """One login of one account.
+
+    Attributes:
+        code: What polls and sends answer: 0 while it works, else the return code.
+        relinkable: Whether login2 with the same psessionid revives it.
+        gate: Whether get_online_buddies2 was called (smartqq).
+        renewed: A new ptwebqq that the next poll shall announce.
+        kicked: Whether the next poll shall tell that another login took over.
+        unconfirmed: What the last answer held; the next poll proves that it arrived.
+    """
+
+    number: int
+    profile: str
+    aliases: Aliases
+    skey: str
+    ptwebqq: str
+    vfwebqq: str
+    psessionid: str = ""
+    clientid: str = ""
+    code: int = 0
+    relinkable: bool = True
+    gate: bool = False
+    renewed: str = ""
+    kicked: bool = False
+    hold: Hold | None = None
+    unconfirmed: list[Item] = attrs.field(factory=list)
+
+
+@attrs.define(kw_only=True)
+class Picture:
+    """A QR picture: which polls it has seen, what was done with it."""
+
+    qrsig: str
+    made: float
+    polls: int = 0
+    scanned: bool = False
+    confirmed: bool = False
+    expired: bool = False
+
+
+@attrs.define(kw_only=True)
+class State:
+    """All that changes."""
+
+    world: World
+    rng: random.Random
+    queues: dict[int, deque[Item]] = attrs.field(factory=dict)
+    sessions: dict[str, Session] = attrs.field(factory=dict)
+    live: dict[int, Session] = attrs.field(factory=dict)
+    logins: dict[str, Session] = attrs.field(factory=dict)
+    aliases: dict[int, Aliases] = attrs.field(factory=dict)
+    pictures: dict[str, Picture] = attrs.field(factory=dict)
+    captchas: dict[str, str] = attrs.field(factory=dict)
+    codes: dict[int, str] = attrs.field(factory=dict)
+    wrong_passwords: set[int] = attrs.field(factory=set)
+    sent: list[SentLine] = attrs.field(factory=list)
+    seq: dict[int, int] = attrs.field(factory=dict)
+    injected: int = 0
+    answered: int = 0
+    delivered: int = 0
+    logins_done: int = 0
+    relinks_done: int = 0
+    most_live: int = 0
+    _msg_id: int = 0
+
+    def next_message(self) -> int:
+        """Return the next msg_id of the service."""
+        self._msg_id = self._msg_id or self.rng.randrange(10_000, 30_000)
+        self._msg_id += 1
+        return self._msg_id
+
+    def hex(self, length: int) -> str:
+        """Return *length* random hex characters."""
+        return f"{self.rng.getrandbits(length * 4):0{length}x}"
+
+    def queue(self, number: int) -> deque[Item]:
+        """Return what waits for the account *number*."""
+        return self.queues.setdefault(number, deque(maxlen=QUEUE_LIMIT))
+
+    def put(self, number: int, item: Item) -> None:
+        """Let the account *number* receive *item*."""
+        self.queue(number).append(item)
+        session = self.live.get(number)
+        if session is not None and session.hold is not None:
+            session.hold.wake()
+
+    def say(self, sender: int, kind: str, room: int, segments: tuple[Segment, ...], now: float) -> list[Item]:
+        """Deliver what *sender* says to every bot account that is there; return the items.
+
+        Args:
+            kind: ``buddy`` (then *room* is the receiver), ``group`` or ``discu``.
+        """
+        place = {"group": self.world.groups, "discu": self.world.discussions}.get(kind)
+        members = [room] if place is None else place[room].members  # type: ignore[index]
+        seq = 0
+        if place is not None:
+            seq = self.seq[room] = self.seq.get(room, self.rng.randrange(100, 9000)) + 1
+        item = Item(
+            kind=kind, sender=sender, room=room, segments=segments, msg_id=self.next_message(),
+            msg_id2=self.rng.randrange(1, 1_000_000), seq=seq, time=int(now),
+        )  # fmt: skip
+        receivers = [n for n in members if n != sender and self.world.people[n].is_bot]
+        for number in receivers:
+            self.put(number, item)
+        self.injected += len(receivers)
+        return [item] * len(receivers)
+
+    def end(self, session: Session, code: int, *, relinkable: bool) -> None:
+        """Let *session* answer *code* from now on, and wake its poll."""
+        session.code = code
+        session.relinkable = session.relinkable and relinkable
+        if session.hold is not None:
+            session.hold.wake()
+
+
+def name_of(world: World, kind: str, number: int) -> str:
+    """Return the name of a room or person."""
+    if kind == "group":
+        group: Group | None = world.groups.get(number)
+        return group.name if group else str(number)
+    if kind == "discu":
+        return world.discussions[number].name if number in world.discussions else str(number)
+    return world.people[number].nick if number in world.people else str(number)

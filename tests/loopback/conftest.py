@@ -1,0 +1,178 @@
+"""Real sockets on 127.0.0.1 and the real clock; every test ends by itself."""
+
+import contextlib
+import random
+import re
+from pathlib import Path
+
+import attrs
+import pytest
+import trio
+
+from qqops import Ctx, Message, Plugin
+from qqops.adapters.webqq import Options, WebQQ
+from qqops.app import App, AppPolicy, End
+from qqops.model import AccountRef, Secret
+from qqops.plugin.host import Candidate
+from qqops.runtime.backoff import BackoffPolicy
+from qqops.runtime.clock import WallClock
+from qqops.runtime.observe import LinkState, Phase
+from qqops.runtime.outbox import OutboxPolicy
+from qqops.runtime.supervisor import LinkPolicy
+from qqops.simulator.server import Server
+from qqops.simulator.service import Service, ServiceOptions
+
+HERE = Path(__file__).parent
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    for item in items:
+        if HERE in item.path.parents:
+            item.add_marker(pytest.mark.trio(run=_run_bounded))
+
+
+def _run_bounded(function, *, clock=None, instruments=()):
+    async def bounded():
+        with trio.fail_after(30):
+            await function()
+
+    return trio.run(bounded, instruments=instruments)
+
+
+class Answers:
+    """A person who has the right answer at hand."""
+
+    def __init__(self, service):
+        self.service = service
+        self.asked = []
+        self.wrong = 0
+
+    async def ask(self, question):
+        self.asked.append(question)
+        await trio.sleep(0)
+        if self.wrong:
+            self.wrong -= 1
+            return "XXXX"
+        return list(self.service.state.captchas.values())[-1].lower()
+
+    async def show(self, question):
+        self.asked.append(question)
+
+
+@attrs.define
+class Rig:
+    """A simulator, a bot logged in to it, and what the bot saw."""
+
+    server: Server
+    app: App
+    human: Answers
+    stop: trio.Event
+    handled: list
+    states: list
+
+    @property
+    def service(self):
+        return self.server.service
+
+    @property
+    def state(self):
+        return self.server.service.state
+
+    @property
+    def supervisor(self):
+        return self.app.supervisors[0]
+
+    def inject(self, who, text, room=None, kind="group"):
+        data = {"kind": kind, "from": who, "text": text}
+        if room is not None:
+            data["room"] = room
+        return self.server.control.inject(data)
+
+    def texts(self):
+        return [line.text for line in self.state.sent]
+
+    async def until(self, condition):
+        while not condition():
+            await trio.sleep(0.01)
+
+    async def until_online(self):
+        await self.until(lambda: self.supervisor.state.phase is Phase.ONLINE)
+
+    async def until_sent(self, pattern):
+        await self.until(lambda: any(re.search(pattern, text) for text in self.texts()))
+
+    async def until_handled(self, *texts):
+        await self.until(lambda: set(texts) <= {m.text for m in self.handled})
+
+    def phases(self):
+        return [s.phase for s in self.states]
+
+
+def make_plugin(handled):
+    plugin = Plugin("rig")
+
+    @plugin.command("ping")
+    async def ping(ctx: Ctx) -> str:
+        return "pong"
+
+    @plugin.command("say")
+    async def say(ctx: Ctx, text: str) -> str:
+        return text
+
+    @plugin.on(Message)
+    async def note(message: Message) -> None:
+        handled.append(message)
+
+    return plugin
+
+
+@contextlib.asynccontextmanager
+async def start_rig(profile, *, service_options=None, grace=5.0, limits=None, **options):
+    """Run a simulator and a bot; yields as soon as both run, not yet online."""
+    clock = WallClock()
+    service_options = service_options or ServiceOptions(hold=5.0, seed=1)
+    server = Server(Service(clock, options=service_options))
+    human = Answers(server.service)
+    handled, states = [], []
+    app = App(AppPolicy(seed=1, grace_seconds=grace), clock=clock, human=human)
+    plugin = make_plugin(handled)
+    app.host.load(Candidate(name="rig", load=lambda: plugin))
+    app.observers.add(lambda record: states.append(record) if isinstance(record, LinkState) else None)
+    stop = trio.Event()
+    ends = []
+    async with trio.open_nursery() as nursery:
+        url = await nursery.start(server.run)
+        defaults = {
+            "profile": profile, "endpoints": {"*": url}, "poll_hold": service_options.hold, "send_gap": 0.0,
+            "qr_interval": 0.02, "kick_pause": 0.1,
+        }  # fmt: skip
+        if profile == "webqq2013":
+            defaults |= {"number": 100200300, "password": Secret("sim-pass-1")}
+        adapter = WebQQ(
+            AccountRef("webqq", "main"), Options(**{**defaults, **options}), clock=clock, rng=random.Random(1)
+        )
+        link = LinkPolicy(backoff=BackoffPolicy(first=0.05, cap=0.3))
+        app.add_account(adapter, link, OutboxPolicy())
+
+        async def run_app():
+            ends.append(await app.run(stop))
+
+        nursery.start_soon(run_app)
+        rig = Rig(server, app, human, stop, handled, states)
+        yield rig
+        stop.set()
+        while not ends:
+            await trio.sleep(0.01)
+        nursery.cancel_scope.cancel()
+    assert ends[0] in (End.CLEAN, End.NO_ACCOUNTS), ends
+
+
+@pytest.fixture(params=["webqq2013", "smartqq"])
+def profile(request):
+    return request.param
+
+
+@pytest.fixture
+def rig():
+    return start_rig

@@ -1,0 +1,275 @@
+"""Login, exchange and each fault alone, over real sockets, for both generations."""
+
+import pytest
+import trio
+
+from qqops.model import RoomKind
+from qqops.runtime.observe import Phase
+from qqops.simulator.service import ServiceOptions
+
+
+async def test_exchange_with_friend_group_and_discussion(rig, profile):
+    async with rig(profile) as bot:
+        await bot.until_online()
+        bot.inject("Ali", "/ping", "qqops-test")
+        bot.inject("Bo", "/say hello", kind="buddy")
+        bot.inject("Bo", "/say plan-b", "plan", kind="discu")
+        await bot.until(lambda: len(bot.texts()) == 3)
+        assert sorted((s.kind, s.name, s.text) for s in bot.state.sent) == [
+            ("buddy", "Bo", "hello"),
+            ("discu", "plan", "plan-b"),
+            ("group", "qqops-test", "pong"),
+        ]
+
+
+async def test_people_and_rooms_have_their_permanent_numbers(rig, profile):
+    """Aliases of the session do not leave it; after a new login the same people have the same ids."""
+    async with rig(profile) as bot:
+        for round_ in range(2):
+            await bot.until_online()
+            bot.inject("Ali", f"one {round_}", "qqops-test")
+            bot.inject("Bo", f"two {round_}", kind="buddy")
+            bot.inject("Bo", f"three {round_}", "plan", kind="discu")
+            await bot.until_handled(f"one {round_}", f"two {round_}", f"three {round_}")
+            if round_ == 0:
+                bot.server.control.expire({})
+                await bot.until(lambda: bot.state.logins_done == 2)
+        seen = {(m.room.ref.kind, m.room.id, m.room.name, m.sender.id, m.sender.name) for m in bot.handled}
+        assert seen == {
+            (RoomKind.GROUP, "30001", "qqops-test", "20001", "Ali"),
+            (RoomKind.PRIVATE, "20002", "Bo", "20002", "Bo"),
+            (RoomKind.DISCUSSION, "40001", "plan", "20002", "Bo"),
+        }
+
+
+async def test_captcha_is_asked_of_a_person_until_it_is_right(rig):
+    async with rig("webqq2013", service_options=ServiceOptions(hold=5, captcha=True, seed=1)) as bot:
+        bot.human.wrong = 2
+        await bot.until_online()
+        assert len(bot.human.asked) == 3
+        assert bot.human.asked[0].picture.startswith(b"\x89PNG")
+        assert bot.phases().count(Phase.NEEDS_HUMAN) == 3
+
+
+async def test_wrong_password_stops_the_account(rig):
+    from qqops.model import Secret
+
+    async with rig("webqq2013", password=Secret("nope")) as bot:
+        await bot.until(lambda: bot.supervisor.stopped)
+        assert bot.supervisor.state.fatal
+        assert "密码不正确" in bot.supervisor.state.cause
+
+
+async def test_qr_is_shown_scanned_and_refreshed_when_it_expires(rig):
+    async with rig("smartqq", service_options=ServiceOptions(hold=5, qr_auto=False, seed=1)) as bot:
+        await bot.until(lambda: len(bot.human.asked) == 1)
+        bot.server.control.qr({"action": "scan"})
+        await trio.sleep(0.05)
+        bot.server.control.qr({"action": "expire"})
+        await bot.until(lambda: len(bot.human.asked) == 2)
+        assert "expired" in bot.human.asked[1].text
+        bot.server.control.qr({"action": "confirm"})
+        await bot.until_online()
+
+
+async def test_the_right_variant_of_the_hash_is_found(rig):
+    options = ServiceOptions(hold=5, seed=1, hashes={"webqq2013": frozenset("Q"), "smartqq": frozenset("P")})
+    async with rig("webqq2013", service_options=options) as bot:
+        await bot.until_online()
+        bot.inject("Ali", "/ping", "ops")
+        await bot.until_sent("pong")
+
+
+async def test_long_answers_are_split(rig, profile):
+    async with rig(profile) as bot:
+        await bot.until_online()
+        long = "字" * 500
+        bot.inject("Ali", f"/say {long}", "ops")
+        await bot.until(lambda: len(bot.texts()) == 3)
+        assert "".join(bot.texts()) == long
+        assert all(len(text.encode()) <= 720 for text in bot.texts())
+
+
+async def test_a_dropped_session_is_taken_up_again_without_a_login(rig, profile):
+    async with rig(profile) as bot:
+        await bot.until_online()
+        bot.server.control.drop({})
+        bot.inject("Ali", "/ping", "ops")
+        await bot.until_sent("pong")
+        assert (bot.state.logins_done, bot.state.relinks_done) == (1, 1)
+        assert bot.phases()[-3:] == [Phase.WAITING, Phase.CONNECTING, Phase.ONLINE]
+
+
+@pytest.mark.parametrize("what", ["kick", "expire"])
+async def test_an_ended_session_is_replaced_by_a_new_login(rig, profile, what):
+    async with rig(profile) as bot:
+        await bot.until_online()
+        getattr(bot.server.control, what)({})
+        bot.inject("Ali", "/ping", "ops")
+        await bot.until_sent("pong")
+        assert bot.state.logins_done == 2
+        assert bot.state.most_live == 1
+
+
+async def test_a_kicked_account_may_be_told_to_stay_away(rig, profile):
+    async with rig(profile, on_kick="stop") as bot:
+        await bot.until_online()
+        bot.server.control.kick({})
+        await bot.until(lambda: bot.supervisor.stopped)
+        assert "kicked" in bot.supervisor.state.cause
+
+
+async def test_ptwebqq_is_renewed_in_variable_and_cookie(rig, profile):
+    async with rig(profile, refresh=0.5) as bot:
+        await bot.until_online()
+        new = bot.server.control.ptwebqq({})["ptwebqq"]
+        before = bot.service.requests
+        await bot.until(lambda: bot.service.requests > before + 4)  # the lists, whose hash is made of it
+        bot.inject("Ali", "/ping", "ops")
+        await bot.until_sent("pong")
+        live = bot.state.live[100200300]
+        assert live.ptwebqq == new
+        assert bot.state.logins_done == 1
+        assert bot.state.relinks_done == 0
+        bot.server.control.drop({})  # a re-link carries the new value
+        await bot.until(lambda: bot.state.relinks_done == 1)
+
+
+FAULTS = [
+    {"fault": "http", "status": 502, "on": "poll2", "count": 3},
+    {"fault": "http", "status": 404, "on": "poll2", "count": 2},
+    {"fault": "http", "status": 502, "on": "get_friend_uin2", "count": 2},
+    {"fault": "html", "on": "poll2", "count": 2},
+    {"fault": "close", "on": "poll2", "count": 3},
+    {"fault": "close", "count": 4},
+    {"fault": "stall", "on": "poll2", "count": 1},
+    {"fault": "duplicate", "count": 5},
+    {"fault": "reorder", "count": 5},
+    {"fault": "port", "seconds": 0.5},
+    {"fault": "close", "probability": 0.3, "seed": 3},
+    {"fault": "http", "probability": 0.3, "seed": 4, "on": "poll2"},
+]
+
+
+@pytest.mark.parametrize("fault", FAULTS, ids=lambda f: "-".join(str(v) for v in f.values()))
+async def test_each_fault_alone(rig, profile, fault):
+    """Afterwards the bot is online again, and every message was handled exactly once, every send seen once."""
+    async with rig(profile, service_options=ServiceOptions(hold=1.0, seed=1)) as bot:
+        await bot.until_online()
+        texts = [f"/say t{i}" for i in range(12)]
+        for i, text in enumerate(texts):
+            if i == 3:
+                bot.server.control.faults(fault)
+            bot.inject("Ali", text, "qqops-test" if i % 2 else "ops")
+            await trio.sleep(0.01)
+        await bot.until_handled(*texts)
+        bot.server.control.faults({"clear": True})
+        await bot.until_online()
+        bot.inject("Bo", "/say end", "ops")
+        await bot.until_sent("end")
+        await bot.until(bot.app.idle)
+        handled = [m.text for m in bot.handled]
+        assert sorted(handled) == sorted([*texts, "/say end"])
+        visible = bot.texts()
+        assert len(visible) == len(set(visible)), "no send is seen twice"
+        if fault["fault"] not in ("close", "http"):
+            assert len(visible) == 13, "nothing that could be sent was lost"
+
+
+@pytest.mark.parametrize("delivered", [True, False])
+async def test_1202_is_reported_as_unknown_and_never_sent_again(rig, profile, delivered):
+    async with rig(profile) as bot:
+        outcomes = []
+        bot.app.observers.add(lambda r: outcomes.append(r.outcome.delivery.value) if hasattr(r, "outcome") else None)
+        await bot.until_online()
+        bot.server.control.faults({"fault": "1202", "count": 1, "delivered": delivered})
+        bot.inject("Ali", "/say first", "ops")
+        await bot.until(lambda: len(outcomes) == 1)
+        bot.inject("Ali", "/say second", "ops")
+        await bot.until_sent("second")
+        await bot.until(lambda: len(outcomes) == 2)
+        assert outcomes == ["unknown", "accepted"]
+        assert bot.texts() == (["first", "second"] if delivered else ["second"])
+
+
+async def test_an_answer_given_while_the_port_is_closed_goes_out_afterwards(rig, profile):
+    async with rig(profile) as bot:
+        await bot.until_online()
+        bot.inject("Ali", "hello", "ops")
+        await bot.until_handled("hello")
+        bot.server.control.faults({"fault": "port", "seconds": 0.7})
+        await trio.sleep(0.05)
+        outcome = None
+
+        async def speak():
+            nonlocal outcome
+            outcome = await bot.app.rooms.send(bot.handled[0].room.ref, "still here")
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(speak)
+        assert outcome.ok
+        assert bot.texts() == ["still here"]
+
+
+async def test_a_silent_service_is_left_and_come_back_to(rig, profile):
+    """No answer within twice the hold: the session is ended and connected anew."""
+    async with rig(profile, service_options=ServiceOptions(hold=0.4, seed=1)) as bot:
+        await bot.until_online()
+        bot.server.control.faults({"fault": "stall", "on": "poll2", "count": 1})
+        await bot.until(lambda: Phase.WAITING in bot.phases())
+        assert "nothing was heard" in next(s.cause for s in bot.states if s.phase is Phase.WAITING)
+        bot.inject("Ali", "/ping", "ops")
+        await bot.until_sent("pong")
+
+
+async def test_bad_items_are_skipped_and_counted(rig, profile):
+    from qqops.runtime.observe import BadData
+
+    async with rig(profile) as bot:
+        bad = []
+        bot.app.observers.add(lambda r: bad.append(r) if isinstance(r, BadData) else None)
+        await bot.until_online()
+        for item in (None, 5, {}, {"poll_type": "message"}, {"poll_type": "message", "value": {"content": 3}},
+                     {"poll_type": ["x"], "value": {}}, {"poll_type": "tips", "value": {}}):  # fmt: skip
+            bot.server.control.inject({"kind": "raw", "item": item})
+        bot.inject("Ali", "/ping", "ops")
+        await bot.until_sent("pong")
+        assert [r.count for r in bad] == [1, 2, 3, 4, 5]
+
+
+async def test_joins_and_requests_become_events(rig, profile):
+    from qqops import FriendRequest, Joined
+
+    async with rig(profile) as bot:
+        seen = []
+        route = bot.app.dispatcher.route
+        bot.app.dispatcher.route = lambda event: (seen.append(event), route(event))[1]
+        await bot.until_online()
+        value = {"type": "group_join", "t_gcode": 30001, "t_new_member": "20009", "t_admin_uin": 20001}
+        bot.server.control.inject({"kind": "raw", "item": {"poll_type": "sys_g_msg", "value": value}})
+        value = {"type": "verify_required", "account": 20010, "msg": "hi"}
+        bot.server.control.inject({"kind": "raw", "item": {"poll_type": "system_message", "value": value}})
+        await bot.until(lambda: any(isinstance(e, FriendRequest) for e in seen))
+        joined = next(e for e in seen if isinstance(e, Joined))
+        assert (joined.room.id, joined.sender.id, joined.by.id) == ("30001", "20009", "20001")
+
+
+async def test_rooms_are_found_by_name_and_members_listed(rig, profile):
+    async with rig(profile) as bot:
+        await bot.until_online()
+        await bot.until(lambda: bot.app.rooms.find("qqops-test") is not None)
+        room = bot.app.rooms.find("qqops-test")
+        names = sorted(u.name for u in await bot.app.rooms.members(room.ref))
+        assert names == ["Ali", "Bo", "qqops-bot"]
+        assert (await bot.app.rooms.send("ops", "from a job")).ok
+        assert bot.state.sent[0].name == "ops"
+
+
+async def test_shutdown_flushes_replies_and_logs_out(rig, profile):
+    async with rig(profile) as bot:
+        await bot.until_online()
+        bot.inject("Ali", "/ping", "ops")
+        await bot.until_handled("/ping")
+        bot.stop.set()
+        await bot.until(lambda: not bot.state.live)
+        assert bot.texts() == ["pong"]
