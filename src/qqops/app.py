@@ -74,6 +74,7 @@ class App:
         self.observers = Observers()
         self.rng = random.Random(policy.seed)
         self.supervisors: list[Supervisor] = []
+        self.ended = trio.Event()
         self._human = human
         catalogue = load()
         self.registry = Registry(policy.prefixes)
@@ -127,10 +128,16 @@ class App:
     async def run(
         self, stop: trio.Event, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
     ) -> End:
-        """Run until *stop* is set or no account can go on.
+        """Run until *stop* is set or no account can go on; `ended` is set when it returns.
 
         Cancellation: ends at once; sessions still say good-bye, within two seconds.
         """
+        try:
+            return await self._run(stop, task_status)
+        finally:
+            self.ended.set()
+
+    async def _run(self, stop: trio.Event, task_status: trio.TaskStatus[None]) -> End:
         self.dispatcher.refresh()
         scheduler = Scheduler(self.dispatcher, self.clock, self.observers)
         with trio.CancelScope() as hard:

@@ -257,7 +257,7 @@ async def test_joins_and_requests_become_events(rig, profile):
 async def test_rooms_are_found_by_name_and_members_listed(rig, profile):
     async with rig(profile) as bot:
         await bot.until_online()
-        await bot.until(lambda: bot.app.rooms.find("qqops-test") is not None)
+        await bot.until(lambda: bot.app.rooms.find("qqops-test") and bot.app.rooms.find("ops"))
         room = bot.app.rooms.find("qqops-test")
         names = sorted(u.name for u in await bot.app.rooms.members(room.ref))
         assert names == ["Ali", "Bo", "qqops-bot"]

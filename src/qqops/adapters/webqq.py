@@ -150,6 +150,7 @@ class WebQQ:
             rng=self._rng,
             number=self._options.number,
             qr_interval=self._options.qr_interval,
+            hold=self._options.poll_hold,
         )
 
 

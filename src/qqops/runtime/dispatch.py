@@ -98,6 +98,7 @@ class Dispatcher:
         self._nursery: trio.Nursery | None = None
         self._closed = trio.Event()
         self.dropped = 0
+        self.messages = 0
 
     # -- wiring ---------------------------------------------------------------------------------
 
@@ -126,6 +127,7 @@ class Dispatcher:
             account = event.ref.room.account
             if not self._is_new(account, event):
                 return []
+            self.messages += 1
             hits = self._routes.match(event, self._names.get(account, ()))
             if not hits:
                 return []

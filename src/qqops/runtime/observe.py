@@ -52,7 +52,7 @@ class LinkState:
         more = [self.cause] if self.cause else []
         if self.retry_in is not None:
             more.append(f"retry in {self.retry_in:.1f} s")
-        if self.attempt:
+        if self.attempt and self.phase is not Phase.ONLINE:
             more.append(f"attempt {self.attempt}")
         return self.phase.value + (f" ({', '.join(more)})" if more else "")
 

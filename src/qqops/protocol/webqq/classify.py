@@ -69,20 +69,16 @@ _TABLE: Mapping[str, Mapping[int, Verdict]] = {
     "": {0: Verdict.OK, 103: Verdict.LOGIN, 108: Verdict.LOGIN, 100000: Verdict.REFUSED, 100001: Verdict.REFUSED},
 }  # fmt: skip
 
-#: A poll that answers faster than this many seconds did not wait for anything.
-INSTANT = 1.0
-
-
-def classify(profile: str, call: str, code: int, elapsed: float = 0.0) -> Verdict:
+def classify(profile: str, call: str, code: int, *, instant: bool = False) -> Verdict:
     """Return what a return code means.
 
     Args:
         profile: Name of the generation.
         call: ``poll2``, ``login2``, ``relink``, ``send``, ``list`` or another.
-        elapsed: Seconds the call took.
+        instant: Whether a poll was answered without having waited for anything.
     """
     # 2016: "login expired", at once. 2018: "nothing new", after the hang. Only the time tells them apart.
-    if call == "poll2" and code == 100012 and profile == "smartqq" and elapsed < INSTANT:
+    if call == "poll2" and code == 100012 and profile == "smartqq" and instant:
         return Verdict.LOGIN
     # In 2013 a plain 103 meant: log in again. Later a re-link often repairs it (§12.1).
     if call == "poll2" and code == 103 and profile == "webqq2013":

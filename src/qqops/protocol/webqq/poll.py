@@ -9,7 +9,7 @@ import attrs
 
 from qqops.errors import ProtocolError
 from qqops.model import Segment
-from qqops.protocol.webqq.classify import INSTANT, Verdict, classify, http_verdict
+from qqops.protocol.webqq.classify import Verdict, classify, http_verdict
 from qqops.protocol.webqq.content import decode
 from qqops.protocol.webqq.http import Request, Response
 from qqops.protocol.webqq.session import Session
@@ -17,6 +17,8 @@ from qqops.protocol.webqq.wire import integer, json_of, mapping, retcode
 
 #: After so many instant answers without content the session is taken for dead (§12.1, code 0).
 DEAD_AFTER = 3
+#: A poll that answers in less than this part of the hold, and of a second, did not wait for anything.
+INSTANT = 0.25
 #: Items of one answer that are looked at; a real one has a handful.
 MAX_ITEMS = 5000
 
@@ -121,7 +123,8 @@ def read(session: Session, response: Response) -> Polled:
         return Polled(verdict=http_verdict("poll2", response.status), cause=f"HTTP {response.status}")
     body = json_of(response, "poll2")
     code = retcode(body, "poll2")
-    verdict = classify(session.profile.name, "poll2", code, response.elapsed)
+    instant = response.elapsed < INSTANT * min(session.hold, 4.0)
+    verdict = classify(session.profile.name, "poll2", code, instant=instant)
     result = body.get("result")
     if verdict is Verdict.OK and isinstance(result, list):
         session.empty_polls = 0
@@ -131,7 +134,7 @@ def read(session: Session, response: Response) -> Polled:
     cause = f"poll2: retcode {code}"
     if verdict is Verdict.IDLE:
         # "Nothing new" at once and again and again is how a dead session looked from 2016 on.
-        session.empty_polls = session.empty_polls + 1 if response.elapsed < INSTANT and code != 116 else 0
+        session.empty_polls = session.empty_polls + 1 if instant and code != 116 else 0
         if session.empty_polls >= DEAD_AFTER:
             return Polled(verdict=Verdict.RELINK, cause=f"{cause}, {session.empty_polls} times at once")
     renewed = body.get("p") if code == 116 else ""

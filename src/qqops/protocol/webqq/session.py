@@ -26,6 +26,7 @@ class Session:
         names: What we are called: nick, cards.
         hash_variant: Letter of the friends hash that was accepted last.
         qr_interval: Seconds between two looks at the QR code; clients used 1–3 (§12.3).
+        hold: Seconds the service holds a poll.
         empty_polls: Instant answers without content in a row (webqq.md §12.1, code 0).
     """
 
@@ -41,6 +42,7 @@ class Session:
     hash_variant: str = ""
     empty_polls: int = 0
     qr_interval: float = 2.0
+    hold: float = 60.0
     _next_message: int = 0
 
     def __attrs_post_init__(self) -> None:

@@ -1,0 +1,58 @@
+"""Settings → a bot that can be run: plugins loaded, accounts made."""
+
+from __future__ import annotations
+
+import pathlib
+from collections.abc import Mapping
+
+from qqops.adapters.base import Human, Opening
+from qqops.app import App, AppPolicy
+from qqops.errors import ConfigError
+from qqops.model import AccountRef
+from qqops.plugin.host import discover
+from qqops.runtime.clock import WallClock
+from qqops.settings import Settings, SettingsFile, accounts, load_settings
+
+
+def load_app(
+    path: pathlib.Path, environ: Mapping[str, str], human: Human
+) -> tuple[App, Settings]:
+    """Return the bot that a settings file describes.
+
+    Raises:
+        ConfigError: Something in the settings is wrong. Plugins that cannot be loaded do not raise: they
+            are in ``app.host.reports``.
+    """
+    settings, file = load_settings(path, environ)
+    app = make_app(settings, human, environ)
+    add_accounts(app, settings, file, environ)
+    return app, settings
+
+
+def make_app(settings: Settings, human: Human, environ: Mapping[str, str]) -> App:
+    """Return a bot with its plugins and no accounts yet."""
+    policy = AppPolicy(
+        prefixes=settings.bot.prefixes,
+        rooms=settings.room_settings,
+        dispatch=settings.dispatch,
+        grace_seconds=settings.bot.grace_seconds,
+    )
+    app = App(policy, clock=WallClock(), human=human)
+    wanted = environ.get("QQOPS_PLUGINS")
+    only = [name.strip() for name in wanted.split(",") if name.strip()] if wanted else settings.plugins.only
+    app.host.load_all(discover(), only=only or None, off=settings.plugins.off)
+    return app
+
+
+def add_accounts(app: App, settings: Settings, file: SettingsFile, environ: Mapping[str, str]) -> None:
+    """Make the adapters of all accounts. Raises `ConfigError`."""
+    folder = file.path.parent / settings.bot.data
+    for account in accounts(settings, file, app.host.networks, environ):
+        opening = Opening(
+            account=AccountRef(account.network, account.name), clock=app.clock, rng=app.rng, folder=folder
+        )
+        try:
+            adapter = app.host.networks[account.network].open(opening, account.options)
+        except ConfigError as exc:
+            raise ConfigError(exc.message, where=file.where(f"accounts.{account.name}"), hint=exc.hint) from exc
+        app.add_account(adapter, account.link, settings.outbox)

@@ -1,0 +1,94 @@
+"""``qqops init`` and ``qqops check``."""
+
+from __future__ import annotations
+
+import os
+import pathlib
+
+from qqops.app import App
+from qqops.assemble import add_accounts, make_app
+from qqops.cli import exits
+from qqops.cli.human import Terminal
+from qqops.errors import ConfigError
+from qqops.plugin.host import PluginState
+from qqops.settings import Settings, load_settings
+
+TEMPLATE = """\
+# Settings of a qqops bot. Every key may be left out; what is written here are the defaults.
+# 机器人的设置。每一项都可以省略；这里写的是默认值。
+#
+# The environment overrides this file: QQOPS_BOT__LANGUAGE=zh sets bot.language.
+# 环境变量优先于本文件：QQOPS_BOT__LANGUAGE=zh 即 bot.language。
+
+schema = 1
+
+[bot]
+language = "en"            # en | zh
+prefixes = ["/", "／"]     # what a command begins with / 命令前缀
+grace_seconds = 10         # how long a shutdown waits for running commands / 退出时等待命令的秒数
+data = "qqops-data"        # folder for pictures and other files / 数据目录
+
+# [plugins]
+# off = ["essentials"]     # leave these out / 不加载的插件
+
+# [rooms.ops]              # by name or number / 按名称或群号
+# language = "zh"
+
+# This account talks to the simulator: start it with `qqops simulate webqq --port 8013`.
+# 这个帐号连接模拟器：先运行 `qqops simulate webqq --port 8013`。
+[accounts.demo]
+network = "webqq"
+profile = "webqq2013"                      # webqq2013: number and password; smartqq: QR code / 扫码
+number = 100200300
+password = { env = "QQOPS_DEMO_PASSWORD" } # or { file = "secret.txt" }, readable for you only / 或仅自己可读的文件
+endpoints = { "*" = "http://127.0.0.1:8013" }
+# reconnect = "always"     # always | on-transient | never | exit
+# retry_first = 1          # back-off: first window and longest one, in seconds / 重连等待，秒
+# retry_cap = 60
+# send_gap = 0.5           # seconds between two sends / 两次发送的间隔
+# on_kick = "relogin"      # or "stop" / 被踢下线后：重新登录或停止
+"""
+
+
+def init(path: pathlib.Path, *, force: bool) -> int:
+    """Write a commented settings file; return the exit code. Raises `ConfigError` rather than overwrite one."""
+    if path.exists() and not force:
+        raise ConfigError(f"{path} exists already", hint="--force overwrites it")
+    try:
+        path.write_text(TEMPLATE, "utf-8")
+    except OSError as exc:
+        raise ConfigError(f"cannot write {path}: {exc.strerror}") from exc
+    print(f"{path} written. Next / 接下来:")
+    print("  qqops simulate webqq --port 8013 &")
+    print(f"  QQOPS_DEMO_PASSWORD=sim-pass-1 qqops run -c {path}")
+    return exits.OK
+
+
+def check(path: pathlib.Path, *, strict: bool) -> int:
+    """Validate settings and plugins; return the exit code.
+
+    Without a settings file only the plugins are looked at. With *strict*, a skipped plugin fails the check.
+
+    Raises:
+        ConfigError: The settings are wrong.
+    """
+    app, has_file = load_for_check(path)
+    skipped = [r for r in app.host.reports.values() if r.state is PluginState.SKIPPED]
+    for report in skipped:
+        package = f" ({report.package} {report.version})" if report.package else ""
+        print(f"plugin {report.name}{package} skipped: {report.where or '?'}: {report.reason}")
+    loaded = sum(r.state is PluginState.LOADED for r in app.host.reports.values())
+    what = f"{path}: {len(app.supervisors)} accounts, " if has_file else f"(no {path}) "
+    print(f"{what}{loaded} plugins, {len(app.registry.commands)} commands, {len(skipped)} skipped")
+    return exits.FAILED if skipped and strict else exits.OK
+
+
+def load_for_check(path: pathlib.Path) -> tuple[App, bool]:
+    """Return the bot of *path*, or one with just the plugins when there is no such file."""
+    human = Terminal(path.parent)
+    if not path.exists():
+        return make_app(Settings(), human, os.environ), False
+    settings, file = load_settings(path, os.environ)
+    app = make_app(settings, human, os.environ)
+    add_accounts(app, settings, file, os.environ)
+    return app, True

@@ -1,0 +1,110 @@
+"""``qqops demo`` and ``qqops console``: a bot to talk to, without any account."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+
+import trio
+
+from qqops.adapters.base import Question
+from qqops.adapters.loopback import MemoryAdapter, MemoryNetwork
+from qqops.adapters.webqq import Options, WebQQ
+from qqops.app import App
+from qqops.assemble import make_app
+from qqops.cli.perform import perform, read_script
+from qqops.cli.picture import draw_qr
+from qqops.cli.stage import Heard, MemoryStage, SimulatedStage, Stage
+from qqops.model import AccountRef, Limits, Secret
+from qqops.plugin.host import PluginState
+from qqops.protocol.webqq.profile import Login, profile
+from qqops.runtime.clock import WallClock
+from qqops.runtime.outbox import OutboxPolicy
+from qqops.runtime.supervisor import LinkPolicy
+from qqops.settings import Settings
+from qqops.simulator.server import Server
+from qqops.simulator.service import Service
+from qqops.simulator.world import DEFAULT_BOT
+
+
+class DemoHuman:
+    """The person of the demo: looks at the QR code and lets the simulator scan it; knows each captcha."""
+
+    def __init__(self, service: Service, *, draw: bool) -> None:
+        self._service = service
+        self._draw = draw
+
+    async def ask(self, question: Question) -> str:
+        """Return what the picture says."""
+        await trio.lowlevel.checkpoint()
+        return next(reversed(self._service.state.captchas.values()))
+
+    async def show(self, question: Question) -> None:
+        """Draw the picture for a person at the terminal."""
+        await trio.lowlevel.checkpoint()
+        if self._draw and (drawing := draw_qr(question.picture)):
+            print(drawing, "(the simulator scans it by itself / 模拟器会自动扫码)", sep="\n", flush=True)
+
+
+def run_demo(profile_name: str, script: str | None) -> int:
+    """Run simulator and bot over loopback HTTP, and play; return the exit code."""
+    lines = read_script(script)
+    login = profile(profile_name).login
+    service = Service(WallClock())
+    server = Server(service)
+
+    async def main() -> int:
+        async with trio.open_nursery() as nursery:
+            url = await nursery.start(server.run)
+            app = _app(DemoHuman(service, draw=lines is None))
+            options = Options(
+                profile=profile_name,
+                number=DEFAULT_BOT if login is Login.PASSWORD else 0,
+                password=Secret("sim-pass-1" if login is Login.PASSWORD else ""),
+                endpoints={"*": url},
+                kick_pause=3.0,
+                qr_interval=0.5,
+            )
+            account = AccountRef("webqq", "demo")
+            adapter = WebQQ(account, options, clock=app.clock, rng=app.rng)
+            app.add_account(adapter, LinkPolicy(), OutboxPolicy())
+            code = await perform(app, _simulated(server), lines)
+            nursery.cancel_scope.cancel(reason="the demo is over")
+        return code
+
+    return trio.run(main)
+
+
+def run_console(script: str | None) -> int:
+    """Run a bot on an in-memory network, and play; return the exit code."""
+    lines = read_script(script)
+
+    async def main() -> int:
+        app = _app(_nobody())
+        network = MemoryNetwork(AccountRef("memory", "console"), app.clock)
+        app.add_account(MemoryAdapter(network, Limits()), LinkPolicy(), OutboxPolicy())
+        return await perform(app, lambda heard: MemoryStage(network, heard), lines)
+
+    return trio.run(main)
+
+
+def _simulated(server: Server) -> Callable[[Heard], Stage]:
+    return lambda heard: SimulatedStage(server, heard)
+
+
+def _nobody() -> DemoHuman:
+    return DemoHuman(Service(WallClock()), draw=False)
+
+
+def _app(human: DemoHuman) -> App:
+    """Return a bot with every installed plugin; those that are skipped are named."""
+    app = make_app(Settings(), human, os.environ)
+    for report in app.host.reports.values():
+        if report.state is PluginState.SKIPPED:
+            print(f"* plugin {report.name} skipped: {report.where}: {report.reason}", file=sys.stderr)
+    if not app.registry.commands:
+        print("* no plugin with commands is installed; try: pip install qqops-essentials", file=sys.stderr)
+    return app
+
+

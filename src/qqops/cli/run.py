@@ -1,0 +1,88 @@
+"""``qqops run`` and ``qqops simulate``: things that run until they are told to stop."""
+
+from __future__ import annotations
+
+import gc
+import os
+import pathlib
+import signal
+import sys
+
+import structlog
+import trio
+
+from qqops.app import App, End
+from qqops.assemble import load_app
+from qqops.cli import exits
+from qqops.cli.human import Terminal
+from qqops.errors import ConfigError
+from qqops.runtime.clock import WallClock
+from qqops.simulator.server import Server
+from qqops.simulator.service import Service, ServiceOptions
+from qqops.simulator.world import load_world
+
+log = structlog.get_logger("qqops.run")
+
+_CODES = {End.CLEAN: exits.OK, End.CUT: exits.CUT, End.NO_ACCOUNTS: exits.NO_ACCOUNTS}
+
+
+def run_bot(path: pathlib.Path) -> int:
+    """Run the bot of a settings file until SIGINT or SIGTERM; return the exit code."""
+    human_folder = path.parent / "qqops-data"
+
+    async def main() -> int:
+        app, settings = load_app(path, os.environ, Terminal(human_folder))
+        if not app.supervisors:
+            raise ConfigError("there is no [accounts.NAME] to run", where=str(path))
+        if settings.bot.tune_gc:
+            # What is loaded by now stays: keep it out of every collection, and collect less often.
+            gc.collect()
+            gc.freeze()
+            gc.set_threshold(50_000, 50, 1000)
+        return await run_until_signal(app)
+
+    return trio.run(main)
+
+
+async def run_until_signal(app: App) -> int:
+    """Run *app*; the first signal stops it in good order, a second one at once. Return the exit code."""
+    stop = trio.Event()
+    ends: list[End] = []
+    cut = False
+
+    async def bot(nursery: trio.Nursery) -> None:
+        ends.append(await app.run(stop))
+        nursery.cancel_scope.cancel(reason="the bot has ended")
+
+    async with trio.open_nursery() as nursery:
+        with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+            nursery.start_soon(bot, nursery)
+            async for number in signals:
+                if stop.is_set():
+                    cut = True
+                    nursery.cancel_scope.cancel(reason="second signal")
+                    break
+                log.info("signal", signal=signal.Signals(number).name, hint="a second one stops at once")
+                stop.set()
+    if cut:
+        return exits.INTERRUPTED
+    return _CODES[ends[0]]
+
+
+def run_simulator(host: str, port: int, options: ServiceOptions, world: pathlib.Path | None) -> int:
+    """Serve the WebQQ simulator until a signal; return the exit code."""
+    service = Service(WallClock(), load_world(world) if world is not None else None, options)
+    server = Server(service, host, port)
+
+    async def main() -> int:
+        async with trio.open_nursery() as nursery:
+            with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+                url = await nursery.start(server.run)
+                sys.stdout.write(f"ready {url}\n")
+                sys.stdout.flush()
+                async for _ in signals:
+                    nursery.cancel_scope.cancel(reason="signal")
+                    break
+        return exits.OK
+
+    return trio.run(main)
