@@ -365,8 +365,8 @@ def _converter() -> cattrs.Converter:
             raise ConfigError(f"must be a table, got {value!r}")
         return value
 
-    converter.register_structure_hook(tuple[str, ...], texts)
-    converter.register_structure_hook(dict[str, Any], table)
+    converter.register_structure_hook_func(lambda kind: kind == tuple[str, ...], texts)
+    converter.register_structure_hook_func(lambda kind: kind == dict[str, Any], table)
     converter.register_structure_hook(Secret, lambda value, _: value)
     return converter
 
@@ -394,6 +394,8 @@ def _first_mistake(
             return ConfigError(exc.message, where=file.where(path), hint=exc.hint)
         if isinstance(exc, KeyError):
             return ConfigError(f"{exc.args[0]} is missing", where=file.where(path))
+        if isinstance(exc, TypeError | AttributeError):  # cattrs looked for keys in something that has none
+            return ConfigError("must be a table", where=file.where(path))
         return ConfigError(str(exc) or type(exc).__name__, where=file.where(path))
     return ConfigError(str(group), where=file.where(key))
 

@@ -1,6 +1,7 @@
 """Real sockets on 127.0.0.1 and the real clock; every test ends by itself."""
 
 import contextlib
+import inspect
 import random
 import re
 from pathlib import Path
@@ -28,7 +29,7 @@ HERE = Path(__file__).parent
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items):
     for item in items:
-        if HERE in item.path.parents:
+        if HERE in item.path.parents and inspect.iscoroutinefunction(getattr(item, "obj", None)):
             item.add_marker(pytest.mark.trio(run=_run_bounded))
 
 

@@ -1,0 +1,211 @@
+"""The command line as a user calls it: real processes, real exit codes."""
+
+import json
+import os
+import pathlib
+import re
+import signal
+import subprocess
+import sys
+import urllib.request
+
+import pytest
+
+ROOT = pathlib.Path(__file__).parents[2]
+QQOPS = [sys.executable, "-m", "qqops"]
+
+
+def qqops(*arguments, text="", cwd=None, env=None, timeout=60):
+    return subprocess.run(
+        [*QQOPS, *arguments], input=text, capture_output=True, text=True, cwd=cwd, timeout=timeout,
+        env={**os.environ, **(env or {})},
+    )  # fmt: skip
+
+
+def demo_block(name):
+    text = (ROOT / name).read_text("utf-8")
+    return re.search(r"<!-- demo -->\n```text\n(.*?)```\n<!-- /demo -->", text, re.DOTALL)[1].splitlines()
+
+
+@pytest.mark.parametrize("readme", ["README.md", "README.zh.md"])
+@pytest.mark.parametrize("profile", ["webqq2013", "smartqq"])
+def test_the_demo_of_the_readme(readme, profile):
+    """The transcript in the README is what happens; only the lines about the connection may differ."""
+    shown = demo_block(readme)
+    typed = [re.sub(r"^\w+( in [\w-]+)?> ", "", line) for line in shown if re.match(r"(?!bot)\w+( in [\w-]+)?> |:", line)]
+    done = qqops("demo", "--profile", profile, "--script", "-", text="\n".join(typed))
+    assert done.returncode == 0, done.stderr
+    got = [line for line in done.stdout.splitlines() if not line.startswith("* connection:")]
+    assert got == shown
+    assert "* connection: waiting" in done.stdout
+    assert not done.stderr
+
+
+def test_a_missed_expectation_fails_the_script():
+    done = qqops("demo", "--script", "-", text="/ping\n:expect nope within 0.2\n/never")
+    assert done.returncode == 1
+    assert "expected 'nope' within 0.2 s; instead came:\n  pong" in done.stderr
+    assert "never" not in done.stdout
+
+
+def test_the_console_takes_the_same_lines(tmp_path):
+    script = tmp_path / "lines"
+    script.write_text("/ping\n:drop\n/echo 你好\n:expect 你好\n:state\n:quit\n/never", "utf-8")
+    done = qqops("console", "--script", str(script))
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "bot> 你好" in done.stdout
+    assert "never" not in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text", "message"),
+    [
+        (["demo", "--profile", "icq"], "", "icq"),
+        (["demo", "--script", "/nowhere"], "", "cannot read the script /nowhere"),
+        (["demo", "--nonsense"], "", "nonsense"),
+        (["dmeo"], "", "dmeo"),
+        (["console", "--script", "-"], ":as zed", "line 1: there is no person 'zed' (there are: Ali, Bo)"),
+        (["console", "--script", "-"], "/ping\n:sing", "line 2: unknown line :sing (:help lists them)"),
+        (["console", "--script", "-"], ":faults close", "no wire to break"),
+        (["console", "--script", "-"], ":expect (", "cannot expect"),
+        (["run", "-c", "none.toml"], "", "there is no file none.toml"),
+        (["simulate", "webqq", "--hold", "0"], "", "--hold must be > 0 seconds"),
+        (["simulate", "webqq", "--world", "none.toml"], "", "cannot read the world"),
+        (["simulate", "webqq", "--host", "300.1.1.1"], "", "cannot listen on 300.1.1.1"),
+    ],
+)
+def test_wrong_arguments_get_one_message_and_code_2(arguments, text, message, tmp_path):
+    done = qqops(*arguments, text=text, cwd=tmp_path)
+    assert done.returncode == 2, done.stderr
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+
+
+class Process:
+    """A running command whose output can be read line by line."""
+
+    def __init__(self, *arguments, cwd=None, env=None):
+        self.process = subprocess.Popen(
+            [*QQOPS, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=cwd,
+            env={**os.environ, **(env or {})},
+        )  # fmt: skip
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exc):
+        self.process.kill()
+        self.process.communicate()
+
+    def until(self, pattern, stream):
+        for line in getattr(self.process, stream):
+            if match := re.search(pattern, line):
+                return match
+        raise AssertionError(f"{pattern!r} never came; exit code {self.process.wait(5)}")
+
+
+def control(url, method, name, data=None):
+    body = json.dumps(data or {}).encode() if method == "POST" else None
+    request = urllib.request.Request(f"{url}/__control/{name}", method=method, data=body)
+    with urllib.request.urlopen(request, timeout=10) as answer:
+        return json.load(answer)
+
+
+def test_init_check_run_against_the_simulator_and_stop(tmp_path):
+    """The way of a new owner: init, check, simulator, run, a message, SIGTERM."""
+    assert qqops("init", cwd=tmp_path).returncode == 0
+    again = qqops("init", cwd=tmp_path)
+    assert (again.returncode, "--force" in again.stderr) == (2, True)
+    assert "QQOPS_DEMO_PASSWORD is not set" in qqops("check", cwd=tmp_path).stderr
+    env = {"QQOPS_DEMO_PASSWORD": "sim-pass-1"}
+    checked = qqops("check", "--strict", cwd=tmp_path, env=env)
+    assert checked.stdout == "qqops.toml: 1 accounts, 2 plugins, 7 commands, 0 skipped\n"
+    with Process("simulate", "webqq", "--hold", "5") as simulator:
+        url = simulator.until(r"^ready (http://127\.0\.0\.1:\d+)$", "stdout")[1]
+        env["QQOPS_ACCOUNTS__DEMO__ENDPOINTS"] = f'{{ "*" = "{url}" }}'
+        with Process("run", "--log-format", "json", cwd=tmp_path, env=env) as bot:
+            bot.until('"event": "online"', "stderr")
+            control(url, "POST", "inject", {"kind": "group", "from": "Ali", "room": "ops", "text": "/ping"})
+            while not (sent := control(url, "GET", "sent")["sent"]):
+                pass
+            assert (sent[0]["target"], sent[0]["number"], sent[0]["text"]) == ("ops", 30002, "pong")
+            bot.process.send_signal(signal.SIGTERM)
+            assert bot.process.wait(15) == 0
+            assert all(json.loads(line) for line in bot.process.stderr)
+        assert control(url, "GET", "state")["sessions"][0]["live"] is False, "it has logged out"
+        simulator.process.send_signal(signal.SIGTERM)
+        assert simulator.process.wait(10) == 0
+
+
+def test_secrets_do_not_show_in_a_debug_log(tmp_path):
+    qqops("init", cwd=tmp_path)
+    with Process("simulate", "webqq", "--hold", "5") as simulator:
+        url = simulator.until(r"^ready (\S+)$", "stdout")[1]
+        env = {"QQOPS_DEMO_PASSWORD": "sim-pass-1", "QQOPS_ACCOUNTS__DEMO__ENDPOINTS": f'{{ "*" = "{url}" }}'}
+        with Process("run", "--log-level", "debug", cwd=tmp_path, env=env) as bot:
+            bot.until("online", "stderr")
+            control(url, "POST", "drop")
+            bot.until("online", "stderr")
+            bot.process.send_signal(signal.SIGINT)
+            assert bot.process.wait(15) == 0
+            log = bot.process.stderr.read()
+        assert "sim-pass-1" not in log
+        assert "ptwebqq=" not in log
+        assert "skey" not in log
+
+
+def test_a_second_signal_stops_at_once(tmp_path):
+    """A handler that will not end holds the first signal up; the second one does not wait."""
+    (tmp_path / "sticky_plugin.py").write_text(
+        "import trio\nfrom qqops import Connected, Plugin\nplugin = Plugin('sticky')\n"
+        "@plugin.on(Connected, timeout=1000)\nasync def stay() -> None:\n    await trio.sleep(1000)\n"
+    )
+    dist = tmp_path / "sticky-1.0.dist-info"
+    dist.mkdir()
+    (dist / "METADATA").write_text("Metadata-Version: 2.1\nName: sticky\nVersion: 1.0\n")
+    (dist / "entry_points.txt").write_text("[qqops.plugins]\nsticky = sticky_plugin\n")
+    (tmp_path / "qqops.toml").write_text("[bot]\ngrace_seconds = 500\n[accounts.a]\nnetwork = 'memory'\n")
+    env = {"PYTHONPATH": str(tmp_path)}
+    assert "sticky" in qqops("plugin", "list", cwd=tmp_path, env=env).stdout
+    with Process("run", cwd=tmp_path, env=env) as bot:
+        bot.until("online", "stderr")
+        bot.process.send_signal(signal.SIGINT)
+        bot.until("stopping", "stderr")
+        bot.process.send_signal(signal.SIGINT)
+        assert bot.process.wait(10) == 130
+
+
+def test_a_broken_plugin_is_named_and_the_rest_runs(tmp_path):
+    (tmp_path / "broken_plugin.py").write_text("x = 1\nraise ValueError('no luck')\n")
+    dist = tmp_path / "broken-1.0.dist-info"
+    dist.mkdir()
+    (dist / "METADATA").write_text("Metadata-Version: 2.1\nName: broken\nVersion: 1.0\n")
+    (dist / "entry_points.txt").write_text("[qqops.plugins]\nbroken = broken_plugin\n")
+    env = {"PYTHONPATH": str(tmp_path)}
+    checked = qqops("check", cwd=tmp_path, env=env)
+    assert checked.returncode == 0
+    line = f"plugin broken (broken 1.0) skipped: {tmp_path / 'broken_plugin.py'}:2: ValueError: no luck"
+    assert line in checked.stdout
+    assert qqops("check", "--strict", cwd=tmp_path, env=env).returncode == 1
+    assert "ValueError: no luck" in qqops("plugin", "list", cwd=tmp_path, env=env).stdout
+    assert qqops("doctor", cwd=tmp_path, env=env).returncode == 1
+    done = qqops("console", "--script", "-", text="/ping\n:expect pong", cwd=tmp_path, env=env)
+    assert done.returncode == 0
+    assert "plugin broken skipped" in done.stderr
+
+
+def test_all_accounts_stopped_is_exit_code_3(tmp_path):
+    qqops("init", cwd=tmp_path)
+    with Process("simulate", "webqq") as simulator:
+        url = simulator.until(r"^ready (\S+)$", "stdout")[1]
+        env = {"QQOPS_DEMO_PASSWORD": "wrong", "QQOPS_ACCOUNTS__DEMO__ENDPOINTS": f'{{ "*" = "{url}" }}'}
+        done = qqops("run", cwd=tmp_path, env=env)
+        assert done.returncode == 3
+        assert "密码不正确" in done.stderr
+
+
+def test_doctor_finds_nothing_wrong_here(tmp_path):
+    done = qqops("doctor", cwd=tmp_path)
+    assert done.returncode == 0, done.stdout
+    assert "FAIL" not in done.stdout

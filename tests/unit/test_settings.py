@@ -1,0 +1,122 @@
+"""Settings: every mistake is named with file, line, key and what to do."""
+
+import pytest
+
+from qqops.adapters import loopback, webqq
+from qqops.errors import ConfigError
+from qqops.model import Secret
+from qqops.settings import accounts, load_settings
+
+NETWORKS = {n.name: n for n in (webqq.network, loopback.network)}
+
+
+@pytest.fixture
+def load(tmp_path):
+    def load(text, environ=None, mode=0o600):
+        path = tmp_path / "qqops.toml"
+        path.write_text(text, "utf-8")
+        path.chmod(mode)
+        settings, file = load_settings(path, environ or {})
+        return settings, accounts(settings, file, NETWORKS, environ or {})
+
+    return load
+
+
+def test_defaults(load):
+    settings, found = load("")
+    assert (settings.bot.language, settings.bot.prefixes, found) == ("en", ("/", "／"), [])
+
+
+def test_a_whole_file(load):
+    settings, (main, other) = load(
+        """
+        schema = 1
+        [bot]
+        language = "zh"
+        prefixes = ["!"]
+        [rooms.ops]
+        language = "en"
+        [accounts.main]
+        network = "webqq"
+        profile = "webqq2013"
+        number = 100200300
+        password = { env = "PW" }
+        endpoints = { "*" = "http://127.0.0.1:1" }
+        retry_cap = 5
+        reconnect = "exit"
+        [accounts.other]
+        network = "memory"
+        """,
+        {"PW": "s3cret"},
+    )
+    assert settings.room_settings.languages == {"ops": "en"}
+    assert main.options.password.reveal() == "s3cret"
+    assert (main.link.backoff.cap, main.link.reconnect.value) == (5, "exit")
+    assert other.options.nick == "qqops-bot"
+    assert "s3cret" not in repr((settings, main))
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("x", "no valid TOML"),
+        ("[bot]\nlangage='zh'", ":2: bot.langage: unknown key 'langage' (did you mean 'language'?)"),
+        ("\n[bot]\nlanguage=5", ":3: bot.language: must be a text, got 5"),
+        ("[bot]\nlanguage='fr'", ":2: bot.language: unknown language 'fr' (one of: en, zh)"),
+        ("bot=5", ":1: bot: must be a table"),
+        ("schema=2", ":1: schema: the file has layout 2"),
+        ("[bot]\nprefixes=['/',5]", ":2: bot.prefixes: must be a list of texts"),
+        ("[bot]\nprefixes=['']", "none of them blank"),
+        ("[bot]\ngrace_seconds=true", "must be a number, got True"),
+        ("[bot]\ngrace_seconds=-1", ":2: bot.grace_seconds: must be at least 0, got -1"),
+        ("[dispatch]\nslots=0", ":2: dispatch.slots: must be at least 1"),
+        ("[rooms.ops]\nlanguage='fr'", "rooms.ops.language"),
+        ("[accounts]\na=5", ":2: accounts.a: must be a table"),
+        ("[accounts.a]\nx=1", ":1: accounts.a: network is missing (one of: webqq, memory)"),
+        ("[accounts.a]\nnetwork='web'", ":2: accounts.a.network: unknown network 'web' (did you mean 'webqq'?)"),
+        ("[accounts.a]\nnetwork='memory'\nnik='x'", ":3: accounts.a.nik: unknown key 'nik' (did you mean 'nick'?)"),
+        ("[accounts.a]\nnetwork='memory'\nreconect='x'", "did you mean 'reconnect'?"),
+        ("[accounts.a]\nnetwork='memory'\nreconnect='x'", "one of: always, on-transient, never, exit"),
+        ("[accounts.a]\nnetwork='memory'\nretry_first=0", ":3: accounts.a.retry_first: must be > 0 seconds"),
+        ("[accounts.a]\nnetwork='webqq'\nendpoints='x'", ":3: accounts.a.endpoints: must be a table"),
+        ("[accounts.a]\nnetwork='webqq'\npassword={env='NOPE'}", "the environment variable NOPE is not set"),
+        ("[accounts.a]\nnetwork='webqq'\npassword={file='nope'}", "cannot read the secret"),
+        ("[accounts.a]\nnetwork='webqq'\npassword=5", 'a secret is { env = "NAME" }'),
+        ("[accounts.a]\nnetwork='webqq'\nnumber=7\n[accounts.b]\nnetwork='webqq'\nnumber=7", ":6: accounts.b.number: 7 is"),
+    ],
+)
+def test_mistakes_are_named(load, text, message):
+    with pytest.raises(ConfigError) as caught:
+        load(text)
+    assert message in str(caught.value)
+
+
+def test_a_secret_that_others_can_read_is_refused(load, tmp_path):
+    text = "[accounts.a]\nnetwork='webqq'\npassword='s3cret'"
+    assert load(text)[1][0].options.password == Secret("s3cret")
+    with pytest.raises(ConfigError, match="chmod 600") as caught:
+        load(text, mode=0o644)
+    assert "s3cret" not in str(caught.value)
+    (tmp_path / "pw").write_text("filed\n")
+    (tmp_path / "pw").chmod(0o644)
+    with pytest.raises(ConfigError, match="chmod 600"):
+        load("[accounts.a]\nnetwork='webqq'\npassword={file='pw'}")
+    (tmp_path / "pw").chmod(0o600)
+    assert load("[accounts.a]\nnetwork='webqq'\npassword={file='pw'}")[1][0].options.password.reveal() == "filed"
+
+
+def test_the_environment_overrides_the_file(load):
+    environ = {
+        "QQOPS_BOT__LANGUAGE": "zh", "QQOPS_BOT__GRACE_SECONDS": "3", "QQOPS_ACCOUNTS__MAIN__NICK": "robot",
+        "QQOPS_PLUGINS": "essentials", "HOME": "/x",
+    }  # fmt: skip
+    settings, (main,) = load("[bot]\nlanguage='en'\n[accounts.Main]\nnetwork='memory'", environ)
+    assert (settings.bot.language, settings.bot.grace_seconds) == ("zh", 3)
+    assert (main.name, main.options.nick) == ("Main", "robot")
+    with pytest.raises(ConfigError, match=r"bot.languag: unknown key"):
+        load("", {"QQOPS_BOT__LANGUAG": "zh"})
+
+
+def test_a_missing_file_says_how_to_get_one(tmp_path):
+    with pytest.raises(ConfigError, match="qqops init"):
+        load_settings(tmp_path / "none.toml", {})
