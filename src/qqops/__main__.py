@@ -8,8 +8,8 @@ import traceback
 
 def main() -> None:
     """Run the command line and exit with its code; a bug shows its traceback and exits with 70."""
-    from qqops.cli import exits  # noqa: PLC0415 - so that an import error is reported like any other bug
-    from qqops.cli.main import main as run  # noqa: PLC0415
+    from qqops.cli import exits
+    from qqops.cli.main import main as run
 
     try:
         code = run()

@@ -147,11 +147,15 @@ class App:
                     async with trio.open_nursery() as sources:
                         sources.start_soon(scheduler.run, self.registry.jobs, name="scheduler")
                         for supervisor in self.supervisors:
-                            links.start_soon(self._supervise, supervisor, stop, name=str(supervisor.adapter.account))
+                            links.start_soon(
+                                self._supervise, supervisor, stop, name=str(supervisor.adapter.account)
+                            )
                         task_status.started()
                         await stop.wait()
                         sources.cancel_scope.cancel(reason="shutdown: no new work")
-                    log.info("stopping", grace_seconds=self.policy.grace_seconds, **self.dispatcher.statistics())
+                    log.info(
+                        "stopping", grace_seconds=self.policy.grace_seconds, **self.dispatcher.statistics()
+                    )
                     self.dispatcher.close()
                     hard.deadline = trio.current_time() + self.policy.grace_seconds
                 for supervisor in self.supervisors:
@@ -162,7 +166,9 @@ class App:
         if self.supervisors and all(s.state.fatal for s in self.supervisors):
             return End.NO_ACCOUNTS
         if hard.cancelled_caught:
-            log.error("the grace time was over: what still ran was cut", grace_seconds=self.policy.grace_seconds)
+            log.error(
+                "the grace time was over: what still ran was cut", grace_seconds=self.policy.grace_seconds
+            )
             return End.CUT
         return End.CLEAN
 

@@ -5,18 +5,17 @@ from __future__ import annotations
 import pathlib
 from collections.abc import Mapping
 
+from qqops._tables import SettingsFile
 from qqops.adapters.base import Human, Opening
 from qqops.app import App, AppPolicy
 from qqops.errors import ConfigError
 from qqops.model import AccountRef
 from qqops.plugin.host import discover
 from qqops.runtime.clock import WallClock
-from qqops.settings import Settings, SettingsFile, accounts, load_settings
+from qqops.settings import Settings, accounts, load_settings
 
 
-def load_app(
-    path: pathlib.Path, environ: Mapping[str, str], human: Human
-) -> tuple[App, Settings]:
+def load_app(path: pathlib.Path, environ: Mapping[str, str], human: Human) -> tuple[App, Settings]:
     """Return the bot that a settings file describes.
 
     Raises:
@@ -54,5 +53,7 @@ def add_accounts(app: App, settings: Settings, file: SettingsFile, environ: Mapp
         try:
             adapter = app.host.networks[account.network].open(opening, account.options)
         except ConfigError as exc:
-            raise ConfigError(exc.message, where=file.where(f"accounts.{account.name}"), hint=exc.hint) from exc
+            raise ConfigError(
+                exc.message, where=file.where(f"accounts.{account.name}"), hint=exc.hint
+            ) from exc
         app.add_account(adapter, account.link, settings.outbox)

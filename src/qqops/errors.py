@@ -58,7 +58,7 @@ class PluginError(QQOpsError):
         super().__init__(f"{where}: {reason}" if where else reason)
 
 
-class Refuse(QQOpsError):  # noqa: N818 - authors write `raise Refuse("why")`, which reads as a sentence
+class Refuse(QQOpsError):
     """A handler, filter or converter says no; *text* is the answer in the chat."""
 
     def __init__(self, text: str = "") -> None:
@@ -82,11 +82,11 @@ class TransientError(AdapterError):
         super().__init__(cause)
 
 
-class NotSent(TransientError):  # noqa: N818 - a finding
+class NotSent(TransientError):
     """What was to be sent has certainly not reached anybody; it may be sent again after the reconnect."""
 
 
-class NeedsHuman(AdapterError):  # noqa: N818 - it is a demand, not a defect
+class NeedsHuman(AdapterError):
     """A person must act and nobody can be asked; a blind retry would only lock the account."""
 
 

@@ -6,23 +6,16 @@ two underscores. A value is read as TOML, and as plain text when it is none.
 
 from __future__ import annotations
 
-import difflib
-import os
 import pathlib
-import re
-import stat
 import tomllib
-import typing
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import attrs
-import cattrs
-from cattrs.errors import ClassValidationError, ForbiddenExtraKeysError, IterableValidationError
 
+from qqops._tables import SettingsFile, nearest, secrets, structure
 from qqops.adapters.base import Network
 from qqops.errors import ConfigError
-from qqops.model import Secret
 from qqops.runtime.backoff import BackoffPolicy
 from qqops.runtime.dispatch import DispatchPolicy
 from qqops.runtime.outbox import OutboxPolicy
@@ -134,39 +127,6 @@ class Settings:
         return RoomSettings(default=self.bot.language, languages=languages)
 
 
-class SettingsFile:
-    """A settings file: finds the line of a key for messages.
-
-    Args:
-        path: The file, for messages and for what is relative to it.
-        text: Its content.
-    """
-
-    def __init__(self, path: pathlib.Path, text: str) -> None:
-        self.path = path
-        self._lines = text.splitlines()
-
-    def where(self, key: str) -> str:
-        """Return ``file:line: key``; without a line when the key stands nowhere (environment, default)."""
-        line = self._line(key)
-        return f"{self.path}:{line}: {key}" if line else f"{self.path}: {key}"
-
-    def _line(self, key: str) -> int:
-        section: tuple[str, ...] = ()
-        wanted = tuple(key.split("."))
-        best = 0
-        for number, text in enumerate(self._lines, 1):
-            header = re.match(r"\s*\[+\s*([^\]]+?)\s*\]+", text)
-            if header:
-                section = tuple(part.strip().strip("\"'") for part in header[1].split("."))
-                best = best or (number if section == wanted else 0)
-                continue
-            entry = re.match(r"\s*([\w.\-\"']+)\s*=", text)
-            if entry and (*section, *(p.strip("\"'") for p in entry[1].split("."))) == wanted:
-                return number
-        return best
-
-
 def load_settings(path: pathlib.Path, environ: Mapping[str, str]) -> tuple[Settings, SettingsFile]:
     """Return the settings of a file, overridden by *environ*.
 
@@ -177,7 +137,9 @@ def load_settings(path: pathlib.Path, environ: Mapping[str, str]) -> tuple[Setti
     try:
         text = path.read_text("utf-8")
     except FileNotFoundError as exc:
-        raise ConfigError(f"there is no file {path}", hint="`qqops init` writes one, or name it with -c FILE") from exc
+        raise ConfigError(
+            f"there is no file {path}", hint="`qqops init` writes one, or name it with -c FILE"
+        ) from exc
     except (OSError, UnicodeDecodeError) as exc:
         raise ConfigError(f"cannot read {path}: {exc}") from exc
     try:
@@ -186,7 +148,7 @@ def load_settings(path: pathlib.Path, environ: Mapping[str, str]) -> tuple[Setti
         raise ConfigError(f"no valid TOML: {exc}", where=str(path)) from exc
     file = SettingsFile(path, text)
     _override(data, environ)
-    settings = _structure(data, Settings, file, "")
+    settings = structure(data, Settings, file, "")
     _check(settings, file)
     return settings, file
 
@@ -200,17 +162,21 @@ def accounts(
         key = f"accounts.{name}"
         common_names = {a.name for a in attrs.fields(AccountSettings)}
         if "network" not in table:
-            raise ConfigError("network is missing", where=file.where(key), hint=f"one of: {', '.join(networks)}")
+            raise ConfigError(
+                "network is missing", where=file.where(key), hint=f"one of: {', '.join(networks)}"
+            )
         network = networks.get(table["network"])
         if network is None:
-            near = _nearest(str(table["network"]), networks)
+            near = nearest(str(table["network"]), networks)
             raise ConfigError(
                 f"unknown network {table['network']!r}", where=file.where(f"{key}.network"), hint=near
             )
-        common = _structure({k: v for k, v in table.items() if k in common_names}, AccountSettings, file, key)
+        common = structure({k: v for k, v in table.items() if k in common_names}, AccountSettings, file, key)
         own = {k: v for k, v in table.items() if k not in common_names}
         known = common_names | {a.name for a in attrs.fields(network.options)}
-        options = _structure(_secrets(own, network.options, file, key, environ), network.options, file, key, known)
+        options = structure(
+            secrets(own, network.options, file, key, environ), network.options, file, key, known
+        )
         found.append(Account(name=name, network=network.name, link=_link(common, file, key), options=options))
     _check_twice(found, file)
     return found
@@ -222,7 +188,9 @@ def _link(common: AccountSettings, file: SettingsFile, key: str) -> LinkPolicy:
     except ValueError:
         choices = ", ".join(r.value for r in Reconnect)
         raise ConfigError(
-            f"unknown value {common.reconnect!r}", where=file.where(f"{key}.reconnect"), hint=f"one of: {choices}"
+            f"unknown value {common.reconnect!r}",
+            where=file.where(f"{key}.reconnect"),
+            hint=f"one of: {choices}",
         ) from None
     for name in ("retry_first", "retry_cap", "connect_within"):
         if not getattr(common, name) > 0:
@@ -240,7 +208,8 @@ def _check_twice(found: list[Account], file: SettingsFile) -> None:
         number = getattr(account.options, "number", 0)
         if number and (other := seen.setdefault((account.network, number), account.name)) != account.name:
             raise ConfigError(
-                f"{number} is the account {other!r} already", where=file.where(f"accounts.{account.name}.number")
+                f"{number} is the account {other!r} already",
+                where=file.where(f"accounts.{account.name}.number"),
             )
 
 
@@ -252,11 +221,15 @@ def _check(settings: Settings, file: SettingsFile) -> None:
             hint="update qqops",
         )
     languages = {"bot.language": settings.bot.language}
-    languages |= {f"rooms.{name}.language": room.language for name, room in settings.rooms.items() if room.language}
+    languages |= {
+        f"rooms.{name}.language": room.language for name, room in settings.rooms.items() if room.language
+    }
     for key, language in languages.items():
         if language not in LANGUAGES:
             raise ConfigError(
-                f"unknown language {language!r}", where=file.where(key), hint=f"one of: {', '.join(LANGUAGES)}"
+                f"unknown language {language!r}",
+                where=file.where(key),
+                hint=f"one of: {', '.join(LANGUAGES)}",
             )
     if not settings.bot.prefixes or not all(p.strip() for p in settings.bot.prefixes):
         raise ConfigError("at least one prefix, and none of them blank", where=file.where("bot.prefixes"))
@@ -293,127 +266,3 @@ def _override(data: dict[str, Any], environ: Mapping[str, str]) -> None:
 def _as_written(part: str, table: Mapping[str, Any]) -> str:
     """Return the key of *table* that *part* means; names may be written in any case there."""
     return next((key for key in table if key.lower() == part), part)
-
-
-# -- values ------------------------------------------------------------------------------------------
-
-
-def _secrets(
-    table: Mapping[str, Any], options: type[Any], file: SettingsFile, key: str, environ: Mapping[str, str]
-) -> dict[str, Any]:
-    """Return *table* with its secrets fetched: from the environment, from a private file, or as they stand."""
-    hints = typing.get_type_hints(options)
-    return {
-        name: _secret(value, file, f"{key}.{name}", environ) if hints.get(name) is Secret else value
-        for name, value in table.items()
-    }
-
-
-def _secret(value: Any, file: SettingsFile, key: str, environ: Mapping[str, str]) -> Secret:
-    where = file.where(key)
-    if isinstance(value, str):
-        _must_be_private(file.path, where, 'or write { env = "NAME" } instead of the secret')
-        return Secret(value)
-    if isinstance(value, dict) and set(value) == {"env"}:
-        name = str(value["env"])
-        if not environ.get(name):
-            raise ConfigError(f"the environment variable {name} is not set", where=where)
-        return Secret(environ[name])
-    if isinstance(value, dict) and set(value) == {"file"}:
-        path = file.path.parent / str(value["file"])
-        try:
-            text = path.read_text("utf-8").strip()
-        except (OSError, UnicodeDecodeError) as exc:
-            raise ConfigError(f"cannot read the secret from {path}: {exc}", where=where) from exc
-        _must_be_private(path, where, "")
-        return Secret(text)
-    raise ConfigError('a secret is { env = "NAME" } or { file = "PATH" }', where=where)
-
-
-def _must_be_private(path: pathlib.Path, where: str, hint: str) -> None:
-    if os.name == "posix" and path.exists() and stat.S_IMODE(path.stat().st_mode) & 0o077:
-        advice = f"chmod 600 {path}" + (f", {hint}" if hint else "")
-        raise ConfigError(f"{path} holds a secret and others can read it", where=where, hint=advice)
-
-
-def _converter() -> cattrs.Converter:
-    """Return a converter that takes TOML's types as they are: "5" is no number, 1 is no text."""
-    converter = cattrs.Converter(forbid_extra_keys=True)
-
-    def strict(kind: type[Any], shown: str) -> None:
-        def check(value: Any, _: object) -> Any:
-            if kind is float and isinstance(value, int) and not isinstance(value, bool):
-                return float(value)
-            if not isinstance(value, kind) or (kind is not bool and isinstance(value, bool)):
-                raise ConfigError(f"must be {shown}, got {value!r}")
-            return value
-
-        converter.register_structure_hook(kind, check)
-
-    strict(str, "a text")
-    strict(int, "a whole number")
-    strict(float, "a number")
-    strict(bool, "true or false")
-
-    def texts(value: Any, _: object) -> tuple[str, ...]:
-        if not isinstance(value, list) or not all(isinstance(v, str) for v in value):
-            raise ConfigError(f"must be a list of texts, got {value!r}")
-        return tuple(value)
-
-    def table(value: Any, _: object) -> dict[str, Any]:
-        if not isinstance(value, dict):
-            raise ConfigError(f"must be a table, got {value!r}")
-        return value
-
-    converter.register_structure_hook_func(lambda kind: kind == tuple[str, ...], texts)
-    converter.register_structure_hook_func(lambda kind: kind == dict[str, Any], table)
-    converter.register_structure_hook(Secret, lambda value, _: value)
-    return converter
-
-
-def _structure(
-    data: Mapping[str, Any], kind: type[Any], file: SettingsFile, key: str, known: set[str] | None = None
-) -> Any:
-    try:
-        return _converter().structure(data, kind)
-    except (ClassValidationError, IterableValidationError) as exc:
-        raise _first_mistake(exc, kind, file, key, known) from None
-
-
-def _first_mistake(
-    group: BaseException, kind: Any, file: SettingsFile, key: str, known: set[str] | None
-) -> ConfigError:
-    """Return the first mistake in what cattrs found, named by file, line and key."""
-    for exc, path, cls in _walk(group, key, kind):
-        if isinstance(exc, ForbiddenExtraKeysError):
-            wrong = sorted(exc.extra_fields)[0]
-            names = known if known is not None and cls is kind else {a.name for a in attrs.fields(exc.cl)}
-            full = f"{path}.{wrong}" if path else wrong
-            return ConfigError(f"unknown key {wrong!r}", where=file.where(full), hint=_nearest(wrong, names))
-        if isinstance(exc, ConfigError):
-            return ConfigError(exc.message, where=file.where(path), hint=exc.hint)
-        if isinstance(exc, KeyError):
-            return ConfigError(f"{exc.args[0]} is missing", where=file.where(path))
-        if isinstance(exc, TypeError | AttributeError):  # cattrs looked for keys in something that has none
-            return ConfigError("must be a table", where=file.where(path))
-        return ConfigError(str(exc) or type(exc).__name__, where=file.where(path))
-    return ConfigError(str(group), where=file.where(key))
-
-
-def _walk(exc: BaseException, path: str, kind: Any) -> Iterator[tuple[BaseException, str, Any]]:
-    if not isinstance(exc, BaseExceptionGroup):
-        yield exc, path, kind
-        return
-    for inner in exc.exceptions:
-        note = next((n for n in getattr(inner, "__notes__", []) if hasattr(n, "name") or hasattr(n, "index")), None)
-        step = getattr(note, "name", None) or getattr(note, "index", None)
-        below = f"{path}.{step}" if path and step is not None else str(step) if step is not None else path
-        yield from _walk(inner, below, getattr(note, "type", kind))
-
-
-def _nearest(word: str, known: typing.Iterable[str]) -> str:
-    names = sorted(known)
-    near = difflib.get_close_matches(word, names, 1)
-    return f"did you mean {near[0]!r}?" if near else f"known are: {', '.join(names)}"
-
-

@@ -9,6 +9,7 @@ from pathlib import Path
 import attrs
 import pytest
 import trio
+import trio.lowlevel
 
 from qqops import Ctx, Message, Plugin
 from qqops.adapters.webqq import Options, WebQQ
@@ -51,7 +52,7 @@ class Answers:
 
     async def ask(self, question):
         self.asked.append(question)
-        await trio.sleep(0)
+        await trio.lowlevel.checkpoint()
         if self.wrong:
             self.wrong -= 1
             return "XXXX"

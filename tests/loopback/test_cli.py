@@ -32,7 +32,11 @@ def demo_block(name):
 def test_the_demo_of_the_readme(readme, profile):
     """The transcript in the README is what happens; only the lines about the connection may differ."""
     shown = demo_block(readme)
-    typed = [re.sub(r"^\w+( in [\w-]+)?> ", "", line) for line in shown if re.match(r"(?!bot)\w+( in [\w-]+)?> |:", line)]
+    typed = [
+        re.sub(r"^\w+( in [\w-]+)?> ", "", line)
+        for line in shown
+        if re.match(r"(?!bot)\w+( in [\w-]+)?> |:", line)
+    ]
     done = qqops("demo", "--profile", profile, "--script", "-", text="\n".join(typed))
     assert done.returncode == 0, done.stderr
     got = [line for line in done.stdout.splitlines() if not line.startswith("* connection:")]

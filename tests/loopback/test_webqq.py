@@ -180,7 +180,9 @@ async def test_each_fault_alone(rig, profile, fault):
 async def test_1202_is_reported_as_unknown_and_never_sent_again(rig, profile, delivered):
     async with rig(profile) as bot:
         outcomes = []
-        bot.app.observers.add(lambda r: outcomes.append(r.outcome.delivery.value) if hasattr(r, "outcome") else None)
+        bot.app.observers.add(
+            lambda r: outcomes.append(r.outcome.delivery.value) if hasattr(r, "outcome") else None
+        )
         await bot.until_online()
         bot.server.control.faults({"fault": "1202", "count": 1, "delivered": delivered})
         bot.inject("Ali", "/say first", "ops")

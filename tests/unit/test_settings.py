@@ -73,8 +73,14 @@ def test_a_whole_file(load):
         ("[rooms.ops]\nlanguage='fr'", "rooms.ops.language"),
         ("[accounts]\na=5", ":2: accounts.a: must be a table"),
         ("[accounts.a]\nx=1", ":1: accounts.a: network is missing (one of: webqq, memory)"),
-        ("[accounts.a]\nnetwork='web'", ":2: accounts.a.network: unknown network 'web' (did you mean 'webqq'?)"),
-        ("[accounts.a]\nnetwork='memory'\nnik='x'", ":3: accounts.a.nik: unknown key 'nik' (did you mean 'nick'?)"),
+        (
+            "[accounts.a]\nnetwork='web'",
+            ":2: accounts.a.network: unknown network 'web' (did you mean 'webqq'?)",
+        ),
+        (
+            "[accounts.a]\nnetwork='memory'\nnik='x'",
+            ":3: accounts.a.nik: unknown key 'nik' (did you mean 'nick'?)",
+        ),
         ("[accounts.a]\nnetwork='memory'\nreconect='x'", "did you mean 'reconnect'?"),
         ("[accounts.a]\nnetwork='memory'\nreconnect='x'", "one of: always, on-transient, never, exit"),
         ("[accounts.a]\nnetwork='memory'\nretry_first=0", ":3: accounts.a.retry_first: must be > 0 seconds"),
@@ -82,7 +88,10 @@ def test_a_whole_file(load):
         ("[accounts.a]\nnetwork='webqq'\npassword={env='NOPE'}", "the environment variable NOPE is not set"),
         ("[accounts.a]\nnetwork='webqq'\npassword={file='nope'}", "cannot read the secret"),
         ("[accounts.a]\nnetwork='webqq'\npassword=5", 'a secret is { env = "NAME" }'),
-        ("[accounts.a]\nnetwork='webqq'\nnumber=7\n[accounts.b]\nnetwork='webqq'\nnumber=7", ":6: accounts.b.number: 7 is"),
+        (
+            "[accounts.a]\nnetwork='webqq'\nnumber=7\n[accounts.b]\nnetwork='webqq'\nnumber=7",
+            ":6: accounts.b.number: 7 is",
+        ),
     ],
 )
 def test_mistakes_are_named(load, text, message):
@@ -102,7 +111,9 @@ def test_a_secret_that_others_can_read_is_refused(load, tmp_path):
     with pytest.raises(ConfigError, match="chmod 600"):
         load("[accounts.a]\nnetwork='webqq'\npassword={file='pw'}")
     (tmp_path / "pw").chmod(0o600)
-    assert load("[accounts.a]\nnetwork='webqq'\npassword={file='pw'}")[1][0].options.password.reveal() == "filed"
+    assert (
+        load("[accounts.a]\nnetwork='webqq'\npassword={file='pw'}")[1][0].options.password.reveal() == "filed"
+    )
 
 
 def test_the_environment_overrides_the_file(load):

@@ -26,9 +26,27 @@ def call(control, method, name, data=None, raw=None):
 @pytest.mark.parametrize(
     ("method", "name", "data", "status", "reason"),
     [
-        ("POST", "inject", {"kind": "group", "from": "Ali", "room": "nowhere", "text": "x"}, 400, "no room 'nowhere'"),
-        ("POST", "inject", {"kind": "group", "from": "Zed", "room": "ops", "text": "x"}, 400, "no person 'Zed'"),
-        ("POST", "inject", {"kind": "group", "from": "Ali", "room": "plan", "text": "x"}, 400, "'plan' is no group"),
+        (
+            "POST",
+            "inject",
+            {"kind": "group", "from": "Ali", "room": "nowhere", "text": "x"},
+            400,
+            "no room 'nowhere'",
+        ),
+        (
+            "POST",
+            "inject",
+            {"kind": "group", "from": "Zed", "room": "ops", "text": "x"},
+            400,
+            "no person 'Zed'",
+        ),
+        (
+            "POST",
+            "inject",
+            {"kind": "group", "from": "Ali", "room": "plan", "text": "x"},
+            400,
+            "'plan' is no group",
+        ),
         ("POST", "inject", {"kind": "what"}, 400, "kind must be"),
         ("POST", "inject", {"kind": "group", "from": "Ali", "room": "ops"}, 400, "give text, or segments"),
         ("POST", "inject", {"kind": "group", "from": True, "room": "ops", "text": "x"}, 400, "from must be"),
@@ -56,7 +74,9 @@ def test_bodies_that_are_no_json_objects(control):
 
 def test_names_and_numbers_are_both_fine(control):
     for who, room in (("ali", "ops"), (20001, 30002), ("20001", "30002")):
-        status, answer = call(control, "POST", "inject", {"kind": "group", "from": who, "room": room, "text": "x"})
+        status, answer = call(
+            control, "POST", "inject", {"kind": "group", "from": who, "room": room, "text": "x"}
+        )
         assert (status, answer["receivers"]) == (200, 1)
     assert call(control, "GET", "state")[1]["injected"] == 3
 
@@ -111,7 +131,10 @@ def test_worlds_from_files(tmp_path):
         ("[[person]]\nnumber=1\nnik='a'", "unknown key 'nik'"),
         ("[[person]]\nnumber=1", "nick"),
         ("[[person]]\nnumber=1\nnick='a'\npassword='p'\nfriends=[7]", "a friend 7 who does not exist"),
-        ("[[person]]\nnumber=1\nnick='a'\npassword='p'\n[[group]]\nnumber=2\nname='g'\nmembers=[3]", "member 3"),
+        (
+            "[[person]]\nnumber=1\nnick='a'\npassword='p'\n[[group]]\nnumber=2\nname='g'\nmembers=[3]",
+            "member 3",
+        ),
     ],
 )
 def test_wrong_worlds_are_explained(tmp_path, text, reason):

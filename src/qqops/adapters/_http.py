@@ -59,7 +59,14 @@ class HttpClient:
             await self._transport.aclose()
 
     async def call(
-        self, method: str, url: str, headers: list[tuple[str, str]], body: bytes, *, deadline: float, idempotent: bool
+        self,
+        method: str,
+        url: str,
+        headers: list[tuple[str, str]],
+        body: bytes,
+        *,
+        deadline: float,
+        idempotent: bool,
     ) -> HttpReply:
         """Make a request and return the whole answer.
 

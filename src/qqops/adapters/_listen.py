@@ -73,32 +73,35 @@ class _Connection:
 
     async def run(self) -> None:
         while True:
-            with trio.move_on_after(KEEP_ALIVE):
+            with trio.move_on_after(KEEP_ALIVE) as idle:
                 event = await self._next_event()
-                if not isinstance(event, h11.Request):
-                    return
-                request = await self._read(event)
-                if request is None:
-                    await self._write(HttpAnswer(status=413, body=b"too large\n"), b"", keep=False)
-                    return
-                answer, extra = await self._answer(request)
-                if answer is None or answer.close:
-                    if answer is not None:
-                        answer.sent(False)
-                    return
-                if not await self._write_reporting(answer, extra):
-                    return
-                continue
-            return
+            if idle.cancelled_caught or not isinstance(event, h11.Request):
+                return
+            request = await self._read(event)
+            if request is None:
+                await self._write(HttpAnswer(status=413, body=b"too large\n"), b"", keep=False)
+                return
+            answer, extra = await self._answer(request)
+            if answer is None:
+                return
+            if answer.close:
+                answer.sent(False)
+                return
+            if not await self._write_reporting(answer, extra):
+                return
 
-    async def _next_event(self) -> h11.Event | type[h11.PAUSED] | type[h11.NEED_DATA]:
+    async def _next_event(self) -> type[h11.PAUSED | h11.NEED_DATA] | h11.Event:
         while True:
             try:
                 event = self._h11.next_event()
             except h11.RemoteProtocolError as exc:
+                wrong: h11.RemoteProtocolError | None = exc
+            else:
+                wrong = None
+            if wrong is not None:
                 if self._h11.our_state is h11.IDLE:
-                    await self._write(HttpAnswer(status=400, body=f"{exc}\n".encode()), b"", keep=False)
-                raise
+                    await self._write(HttpAnswer(status=400, body=f"{wrong}\n".encode()), b"", keep=False)
+                raise wrong
             if event is not h11.NEED_DATA:
                 return event
             self._h11.receive_data(bytes(await self._stream.receive_some(65536)))

@@ -106,5 +106,3 @@ def _app(human: DemoHuman) -> App:
     if not app.registry.commands:
         print("* no plugin with commands is installed; try: pip install qqops-essentials", file=sys.stderr)
     return app
-
-

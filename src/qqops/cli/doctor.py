@@ -60,7 +60,10 @@ def _encoding() -> Iterator[Finding]:
 
 
 def _extras() -> Iterator[Finding]:
-    for module, what in (("PIL", "QR codes are drawn in the terminal"), ("segno", "the simulator makes real QR codes")):
+    for module, what in (
+        ("PIL", "QR codes are drawn in the terminal"),
+        ("segno", "the simulator makes real QR codes"),
+    ):
         if importlib.util.find_spec(module) is not None:
             yield Finding(FINE, what)
         else:
@@ -77,10 +80,17 @@ def _time() -> Iterator[Finding]:
 
 def _loopback() -> Iterator[Finding]:
     try:
-        with socket.create_server(("127.0.0.1", 0)) as server, socket.create_connection(server.getsockname(), 2):
+        with (
+            socket.create_server(("127.0.0.1", 0)) as server,
+            socket.create_connection(server.getsockname(), 2),
+        ):
             yield Finding(FINE, "loopback connections work")
     except OSError as exc:
-        yield Finding(BAD, f"no connection to 127.0.0.1: {exc}", "the demo and the simulator need it; check the firewall")
+        yield Finding(
+            BAD,
+            f"no connection to 127.0.0.1: {exc}",
+            "the demo and the simulator need it; check the firewall",
+        )
     proxies = [name for name in ("http_proxy", "https_proxy", "all_proxy") if os.environ.get(name)]
     if proxies:
         yield Finding(FINE, f"{', '.join(proxies)} set; qqops connects directly and does not use them")
@@ -107,7 +117,9 @@ def _bot(path: pathlib.Path) -> Iterator[Finding]:
         yield Finding(WARN, f"there is no {path}", "`qqops init` writes one; `qqops demo` needs none")
     for report in app.host.reports.values():
         if report.state is PluginState.SKIPPED:
-            yield Finding(BAD, f"plugin {report.name} is skipped: {report.reason}", f"see {report.where or '?'}")
+            yield Finding(
+                BAD, f"plugin {report.name} is skipped: {report.reason}", f"see {report.where or '?'}"
+            )
     if app.registry.commands:
         yield Finding(FINE, f"{len(app.registry.commands)} commands from plugins")
     else:

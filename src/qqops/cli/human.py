@@ -27,10 +27,14 @@ class Terminal:
         """Show the picture and return the typed answer. Raises `NeedsHuman` when the input has ended."""
         async with self._turn:
             path = await self._save(question)
-            self._print(f"\n{question.account}: what does the picture say?\n  picture: {path}\n  answer: ", end="")
+            self._print(
+                f"\n{question.account}: what does the picture say?\n  picture: {path}\n  answer: ", end=""
+            )
             line: str = await trio.to_thread.run_sync(sys.stdin.readline, abandon_on_cancel=True)
         if not line:
-            raise NeedsHuman(f"a captcha must be answered, and there is no terminal; the picture is in {path}")
+            raise NeedsHuman(
+                f"a captcha must be answered, and there is no terminal; the picture is in {path}"
+            )
         return line.strip()
 
     async def show(self, question: Question) -> None:

@@ -38,7 +38,7 @@ def demo(*, profile: Profile = "webqq2013", script: Script = None, verbose: bool
         script: Read the lines from a file (- for standard input) and print a transcript. / 从文件读取。
         verbose: Show the log. / 显示日志。
     """
-    from qqops.cli.demo import run_demo  # noqa: PLC0415
+    from qqops.cli.demo import run_demo
 
     logs.configure("text", "debug" if verbose else "error")
     return run_demo(profile, script)
@@ -52,7 +52,7 @@ def console(*, script: Script = None, verbose: bool = False) -> int:
         script: Read the lines from a file (- for standard input) and print a transcript. / 从文件读取。
         verbose: Show the log. / 显示日志。
     """
-    from qqops.cli.demo import run_console  # noqa: PLC0415
+    from qqops.cli.demo import run_console
 
     logs.configure("text", "debug" if verbose else "error")
     return run_console(script)
@@ -69,7 +69,7 @@ def run(
         log_format: Readable text, or JSON lines. / 日志格式。
         log_level: Lowest level that is shown. / 日志级别。
     """
-    from qqops.cli.run import run_bot  # noqa: PLC0415
+    from qqops.cli.run import run_bot
 
     logs.configure(log_format, log_level)
     return run_bot(config)
@@ -83,7 +83,7 @@ def init(*, config: SettingsPath = DEFAULT, force: bool = False) -> int:
         config: The file to write. / 要写的文件。
         force: Overwrite an existing file. / 覆盖已有文件。
     """
-    from qqops.cli.config import init as write  # noqa: PLC0415
+    from qqops.cli.config import init as write
 
     return write(config, force=force)
 
@@ -96,7 +96,7 @@ def check(*, config: SettingsPath = DEFAULT, strict: bool = False) -> int:
         config: The settings file. / 设置文件。
         strict: Fail when a plugin is skipped. / 有插件被跳过即失败。
     """
-    from qqops.cli.config import check as validate  # noqa: PLC0415
+    from qqops.cli.config import check as validate
 
     logs.configure("text", "error" if strict else "warning")
     return validate(config, strict=strict)
@@ -109,7 +109,7 @@ def doctor(*, config: SettingsPath = DEFAULT) -> int:
     Args:
         config: The settings file. / 设置文件。
     """
-    from qqops.cli.doctor import doctor as examine  # noqa: PLC0415
+    from qqops.cli.doctor import doctor as examine
 
     logs.configure("text", "error")
     return examine(config)
@@ -122,7 +122,7 @@ def plugin_list(*, config: SettingsPath = DEFAULT) -> int:
     Args:
         config: The settings file. / 设置文件。
     """
-    from qqops.cli.plugins import list_plugins  # noqa: PLC0415
+    from qqops.cli.plugins import list_plugins
 
     logs.configure("text", "error")
     return list_plugins(config)
@@ -156,8 +156,8 @@ def webqq(
         reshuffle: New uin and gid at each login. / 每次登录更换 uin 与 gid。
         seed: Seed of everything random. / 随机种子。
     """
-    from qqops.cli.run import run_simulator  # noqa: PLC0415
-    from qqops.simulator.service import ServiceOptions  # noqa: PLC0415
+    from qqops.cli.run import run_simulator
+    from qqops.simulator.service import ServiceOptions
 
     if not hold > 0:
         raise ConfigError(f"--hold must be > 0 seconds, got {hold:g}")

@@ -72,8 +72,8 @@ async def _script(play: Play, lines: list[str]) -> None:
 
 async def _typed(play: Play) -> None:
     """Read lines from a prompt until ``:quit`` or the end of the input."""
-    from prompt_toolkit import PromptSession  # noqa: PLC0415 - slow to import, and only here
-    from prompt_toolkit.patch_stdout import patch_stdout  # noqa: PLC0415
+    from prompt_toolkit import PromptSession
+    from prompt_toolkit.patch_stdout import patch_stdout
 
     session: PromptSession[str] = PromptSession()
     _write("* :help shows what you can do here / 输入 :help 查看帮助")

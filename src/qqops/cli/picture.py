@@ -29,7 +29,7 @@ def draw_qr(picture: bytes) -> str:
     Needs the package Pillow (extra ``qr``).
     """
     try:
-        from PIL import Image  # noqa: PLC0415 - comes with the extra
+        from PIL import Image
     except ImportError:
         return ""
     try:
@@ -50,7 +50,8 @@ def draw_qr(picture: bytes) -> str:
     if not 21 <= count <= 177:
         return ""
     modules = [
-        [dark[int(top + (y + 0.5) * size)][int(left + (x + 0.5) * size)] for x in range(count)] for y in range(count)
+        [dark[int(top + (y + 0.5) * size)][int(left + (x + 0.5) * size)] for x in range(count)]
+        for y in range(count)
     ]
     return _half_blocks(modules)
 

@@ -107,7 +107,14 @@ class Play:
             case "drop" | "kick" | "expire" | "faults":
                 self._show(self._stage.upset(name, arguments))
             case "state":
-                self._show("\n".join([*(f"{s.state.account}: {s.state}" for s in self._app.supervisors), *self._stage.state()]))
+                self._show(
+                    "\n".join(
+                        [
+                            *(f"{s.state.account}: {s.state}" for s in self._app.supervisors),
+                            *self._stage.state(),
+                        ]
+                    )
+                )
             case "expect":
                 await self._expect(arguments)
             case _:
@@ -147,7 +154,8 @@ class Play:
     async def settle(self) -> None:
         """Wait until what was said is answered and the bot is online, at most `PATIENCE` seconds."""
         with trio.move_on_after(PATIENCE):
-            while not self._settled():
+            # Looks at a client, a network and a bot at once; none of them has one event for "nothing left".
+            while not self._settled():  # noqa: ASYNC110
                 await trio.sleep(0.005)
 
     def _settled(self) -> bool:

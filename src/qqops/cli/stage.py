@@ -72,7 +72,9 @@ class SimulatedStage:
         """See `Stage`."""
         person = self._world.person(who)
         if person.is_bot:
-            raise ConfigError(f"{person.nick} speaks for itself", hint=f"people are: {', '.join(self.people())}")
+            raise ConfigError(
+                f"{person.nick} speaks for itself", hint=f"people are: {', '.join(self.people())}"
+            )
         return person.nick, self._world.room(room).name if room else ""
 
     def say(self, who: str, room: str, text: str) -> None:
@@ -184,7 +186,9 @@ class MemoryStage:
     def upset(self, what: str, arguments: str) -> str:
         """See `Stage`. There are no packets here that could go wrong, so there are no faults."""
         if what == "faults":
-            raise ConfigError("the console's network has no wire to break", hint="`qqops demo` has; :drop works here")
+            raise ConfigError(
+                "the console's network has no wire to break", hint="`qqops demo` has; :drop works here"
+            )
         error = {
             "drop": TransientError("the connection was dropped"),
             "kick": TransientError("kicked: another login took over", retry_after=1.0),
@@ -208,5 +212,3 @@ def _named(name: str, known: Sequence[str], what: str) -> str:
     if not found:
         raise ConfigError(f"there is no {what} {name!r}", hint=f"there are: {', '.join(known)}")
     return found[0]
-
-

@@ -120,7 +120,9 @@ class Draft:
     reply_to: MessageRef | None = None
 
     @classmethod
-    def of(cls, room: RoomRef, content: str | Segment | tuple[Segment, ...], **more: MessageRef | None) -> Draft:
+    def of(
+        cls, room: RoomRef, content: str | Segment | tuple[Segment, ...], **more: MessageRef | None
+    ) -> Draft:
         """Return a draft of *content*, which may be a plain string, one segment or several."""
         if isinstance(content, str):
             content = (Text(content),)

@@ -13,7 +13,7 @@ import attrs
 from qqops.texts import Say
 
 
-class BadWord(Exception):  # noqa: N818 - a verdict on a word
+class BadWord(Exception):
     """A word does not fit its type; *say* is the reason, without the usage."""
 
     def __init__(self, say: Say) -> None:
@@ -41,8 +41,8 @@ class Converter:
     flag: bool = False
 
 
-_YES = frozenset("yes y true on 1 是 开 对 好 有".split())
-_NO = frozenset("no n false off 0 否 关 不 错 无".split())
+_YES = frozenset(["yes", "y", "true", "on", "1", "是", "开", "对", "好", "有"])
+_NO = frozenset(["no", "n", "false", "off", "0", "否", "关", "不", "错", "无"])
 
 #: Longest number that is converted, in characters. Python itself refuses beyond 4300 digits, slowly before.
 _LONGEST_NUMBER = 64
@@ -93,7 +93,9 @@ def _choice(values: Sequence[tuple[str, Any]]) -> Converter:
         try:
             return table[word.casefold()]
         except KeyError:
-            raise BadWord(Say("refuse.bad_choice", {"word": _short(word), "choices": ", ".join(shown)})) from None
+            raise BadWord(
+                Say("refuse.bad_choice", {"word": _short(word), "choices": ", ".join(shown)})
+            ) from None
 
     return Converter(convert, label="|".join(shown))
 

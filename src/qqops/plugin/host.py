@@ -103,7 +103,11 @@ class Host:
         self._manager.add_hookspecs(Hooks)
 
     def load_all(
-        self, candidates: Iterable[Candidate], *, only: Collection[str] | None = None, off: Collection[str] = ()
+        self,
+        candidates: Iterable[Candidate],
+        *,
+        only: Collection[str] | None = None,
+        off: Collection[str] = (),
     ) -> None:
         """Load *candidates* one by one; a broken one is named in `reports` and the rest goes on.
 
@@ -137,7 +141,9 @@ class Host:
             report = self._report(
                 candidate, PluginState.SKIPPED, reason=reason, where=where, load_ms=_ms_since(began)
             )
-            log.error("plugin skipped", plugin=name, package=candidate.package, where=where, reason=reason)
+            log.error(  # noqa: TRY400 - the reason and the place are enough; a traceback of ours helps nobody
+                "plugin skipped", plugin=name, package=candidate.package, where=where, reason=reason
+            )
             return report
         return self._report(candidate, PluginState.LOADED, load_ms=_ms_since(began))
 
@@ -148,7 +154,9 @@ class Host:
                 requirement = Requirement(text)
             except InvalidRequirement:
                 continue
-            if requirement.name != PROJECT or (requirement.marker and not requirement.marker.evaluate({"extra": ""})):
+            if requirement.name != PROJECT or (
+                requirement.marker and not requirement.marker.evaluate({"extra": ""})
+            ):
                 continue
             if not requirement.specifier.contains(self._version, prereleases=True):
                 raise PluginError(f"it needs qqops {requirement.specifier}, this is {self._version}")
@@ -224,7 +232,12 @@ def _module_file(plugin: object) -> str:
 
 def _last_foreign_line(exc: BaseException) -> str:
     """Return the innermost line of the traceback that is the plugin's own."""
-    ours = (__file__, importlib.__file__, importlib.metadata.__file__, pluggy.__file__.rsplit("__init__", 1)[0])
+    ours = (
+        __file__,
+        importlib.__file__,
+        importlib.metadata.__file__,
+        pluggy.__file__.rsplit("__init__", 1)[0],
+    )
     for frame in reversed(traceback.extract_tb(exc.__traceback__)):
         if not frame.filename.startswith((*ours, "<frozen")):
             return f"{frame.filename}:{frame.lineno}"

@@ -183,7 +183,9 @@ class Plugin:
     def _make_command(self, d: _Declared, build: Build) -> Command:
         path: tuple[str, ...] = d.more["path"]
         if not path or any(a != a.strip() or len(a.split()) != 1 for a in d.more["aliases"]):
-            raise PluginError("a command needs a name, and an alias must be one word", where=location(d.function))
+            raise PluginError(
+                "a command needs a name, and an alias must be one word", where=location(d.function)
+            )
         signature = read(d.function, services=build.services, enclosing=d.enclosing, words=True)
         usage = signature.usage(path)
         summary, _, rest = inspect.cleandoc(d.function.__doc__ or "").partition("\n")
@@ -202,7 +204,9 @@ class Plugin:
             raise PluginError(f"{event!r} is no event class; use one of {_names(_EVENTS)}", where=where)
         narrowed = [n for n in ("regex", "keywords", "at_me") if d.more[n]]
         if len(narrowed) > 1 or (narrowed and event is not Message):
-            raise PluginError("a listener takes one of regex, keyword and at_me, and only for Message", where=where)
+            raise PluginError(
+                "a listener takes one of regex, keyword and at_me, and only for Message", where=where
+            )
         pattern = None
         if d.more["regex"]:
             try:
@@ -210,7 +214,9 @@ class Plugin:
             except re.error as exc:
                 raise PluginError(f"the pattern {d.more['regex']!r} is wrong: {exc}", where=where) from exc
         groups = frozenset(pattern.groupindex) if pattern is not None else None
-        signature = read(d.function, services=build.services, enclosing=d.enclosing, words=False, groups=groups)
+        signature = read(
+            d.function, services=build.services, enclosing=d.enclosing, words=False, groups=groups
+        )
         trigger = (
             Trigger.REGEX if pattern is not None
             else Trigger.KEYWORD if d.more["keywords"]
@@ -219,7 +225,9 @@ class Plugin:
         )  # fmt: skip
         return Listener(
             event=event,
-            handler=_handler(d, build, signature.for_match() if pattern is not None else signature.for_event()),
+            handler=_handler(
+                d, build, signature.for_match() if pattern is not None else signature.for_event()
+            ),
             trigger=trigger,
             pattern=pattern,
             keywords=tuple(k.casefold() for k in d.more["keywords"]),
@@ -267,7 +275,9 @@ def _note(
     frame = sys._getframe(2)
     # Classes defined inside a function are found only through its locals, and only while it runs.
     enclosing = dict(frame.f_locals) if frame.f_code.co_name != "<module>" else {}
-    return _Declared(function=function, name=name, timeout=timeout, inline=inline, enclosing=enclosing, more=more)
+    return _Declared(
+        function=function, name=name, timeout=timeout, inline=inline, enclosing=enclosing, more=more
+    )
 
 
 def _handler(d: _Declared, build: Build, prepare: Prepare) -> Handler:
@@ -287,7 +297,9 @@ def _handler(d: _Declared, build: Build, prepare: Prepare) -> Handler:
 def _schedule(more: Mapping[str, Any]) -> Schedule:
     given = [name for name in ("cron", "every", "once") if more[name] is not None]
     if len(given) != 1:
-        raise ConfigError("give one of cron, every and once" + (f", not {' and '.join(given)}" if given else ""))
+        raise ConfigError(
+            "give one of cron, every and once" + (f", not {' and '.join(given)}" if given else "")
+        )
     if given == ["cron"]:
         return cron(more["cron"], more["tz"])
     if given == ["every"]:

@@ -111,7 +111,11 @@ class Signature:
 
     def details(self) -> str:
         """Return the help of the single parameters, one a line."""
-        named = [(p.name if p.slot is Slot.WORD else ", ".join(p.options), p.help) for p in self.parameters if p.help]
+        named = [
+            (p.name if p.slot is Slot.WORD else ", ".join(p.options), p.help)
+            for p in self.parameters
+            if p.help
+        ]
         return "\n".join(f"  {name}: {text}" for name, text in named)
 
     def for_command(self, usage: str) -> Prepare:
@@ -184,7 +188,9 @@ def _parse(sig: Signature, text: str, words: list[Word]) -> tuple[dict[str, Any]
     singles = [p for p in sig.words if not p.variadic]
     variadic = next((p for p in sig.words if p.variadic), None)
     options = {name: p for p in sig.options for name in p.options}
-    flags = {f"--no-{name[2:]}": p for name, p in options.items() if p.converter.flag and name.startswith("--")}
+    flags = {
+        f"--no-{name[2:]}": p for name, p in options.items() if p.converter.flag and name.startswith("--")
+    }
     values: dict[str, Any] = {}
     extra: list[Any] = []
     position, i, only_words = 0, 0, False
@@ -355,7 +361,8 @@ def _parameter(
         if raw.name not in groups:
             offered = ", ".join(sorted(groups)) or "none"
             raise PluginError(
-                f"{function.__name__}(): the pattern has no group named {raw.name!r} (it has: {offered})", where=where
+                f"{function.__name__}(): the pattern has no group named {raw.name!r} (it has: {offered})",
+                where=where,
             )
     elif not words:
         converter = None
@@ -372,7 +379,9 @@ def _parameter(
         opt = next((e for e in extras if isinstance(e, Opt)), Opt())
         names = opt.names or (f"--{raw.name.replace('_', '-')}",)
         if bad := [n for n in names if not re.fullmatch(r"-\w|--\w[\w-]*", n)]:
-            raise PluginError(f"{function.__name__}(): {bad[0]!r} is no option name; write -e or --env", where=where)
+            raise PluginError(
+                f"{function.__name__}(): {bad[0]!r} is no option name; write -e or --env", where=where
+            )
         if default is _REQUIRED and converter.flag:
             default = False
         return Parameter(

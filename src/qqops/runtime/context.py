@@ -122,4 +122,3 @@ def is_answer(value: Any) -> bool:
     if isinstance(value, tuple):
         return bool(value) and all(isinstance(v, _SEGMENTS) for v in value)
     return isinstance(value, (str, Say, *_SEGMENTS))
-

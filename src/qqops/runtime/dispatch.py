@@ -139,7 +139,10 @@ class Dispatcher:
             room = getattr(event, "room", None)
             account = room.ref.account if room is not None else event.account  # type: ignore[union-attr]
             key = (room.ref if room is not None else account, type(event))
-        return [self._queue(key, Ticket(self._next_id(), hit, event, account, trio.current_time())) for hit in hits]
+        return [
+            self._queue(key, Ticket(self._next_id(), hit, event, account, trio.current_time()))
+            for hit in hits
+        ]
 
     def submit(self, handler: Handler) -> Ticket:
         """Queue *handler* without an event, as the scheduler does. ``ticket.done`` is set at its end."""
@@ -288,4 +291,9 @@ class Dispatcher:
 
     def statistics(self) -> Mapping[str, int]:
         """Return how many handlers run, wait, and how many events came after the end."""
-        return {"running": self._active, "waiting": self._waiting, "workers": self._workers, "late": self.dropped}
+        return {
+            "running": self._active,
+            "waiting": self._waiting,
+            "workers": self._workers,
+            "late": self.dropped,
+        }

@@ -44,7 +44,9 @@ class Commands:
         """Return the command called *name* (or by an alias), or all of the group of that name."""
         wanted = tuple(name.lower().removeprefix(self._registry.prefixes[0]).split())
         exact = [c for c in self._registry.commands if wanted in names_of(c)]
-        found = exact or [c for c in self._registry.commands if names_of(c)[0][: len(wanted)] == wanted and wanted]
+        found = exact or [
+            c for c in self._registry.commands if names_of(c)[0][: len(wanted)] == wanted and wanted
+        ]
         return sorted((self._info(c) for c in found), key=lambda c: c.name)
 
     def _info(self, command: Command) -> CommandInfo:

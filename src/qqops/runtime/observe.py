@@ -141,5 +141,5 @@ class Observers:
         for observer in self._observers:
             try:
                 observer(record)
-            except Exception:  # noqa: BLE001 - border to observers: a broken one must not stop the bot
+            except Exception:
                 log.exception("observer failed", observer=repr(observer), record=type(record).__name__)

@@ -51,7 +51,9 @@ class Entry:
 class Outbox:
     """The queue of one account. Owner of the order and the pace, not of the connection."""
 
-    def __init__(self, account: AccountRef, limits: Limits, policy: OutboxPolicy, observers: Observers) -> None:
+    def __init__(
+        self, account: AccountRef, limits: Limits, policy: OutboxPolicy, observers: Observers
+    ) -> None:
         self.account = account
         self._limits = limits
         self._policy = policy
@@ -169,4 +171,6 @@ class Outbox:
                 account=str(self.account), room=str(entry.draft.room), plugin=entry.plugin,
                 message=entry.message, reason=outcome.reason,
             )  # fmt: skip
-        self._observers.tell(Sent(draft=entry.draft, outcome=outcome, plugin=entry.plugin, message=entry.message))
+        self._observers.tell(
+            Sent(draft=entry.draft, outcome=outcome, plugin=entry.plugin, message=entry.message)
+        )

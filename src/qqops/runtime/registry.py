@@ -176,15 +176,15 @@ class Routes:
             found = self.command(text, start)
             if found is not None:
                 hits.append(found)
-        for listener in self.always:
-            hits.append(Hit(listener.handler))
+        hits.extend(Hit(listener.handler) for listener in self.always)
         if addressed:
             hits.extend(Hit(listener.handler) for listener in self.at_me)
         if self.keyword_pattern is not None and self.keyword_pattern.search(text):
             folded = text.casefold()
             hits.extend(Hit(one.handler) for one in self.keywords if any(k in folded for k in one.keywords))
         for listener in self.regexes:
-            if found_match := listener.pattern.search(text):  # type: ignore[union-attr] # set for regexes
+            pattern = listener.pattern
+            if pattern is not None and (found_match := pattern.search(text)):
                 hits.append(Hit(listener.handler, found_match))
         return hits
 
@@ -249,6 +249,7 @@ class Routes:
 
 def _group_help(text: str, end: int, group: Node) -> Handler:
     """Return a handler that says what may follow a group's name."""
+
     def prepare(ctx: Context, source: Source) -> Callable[[], Any]:
         choices = "、".join(group.children) if ctx.language == "zh" else ", ".join(group.children)
         name = split(text[:end])[-1].text
@@ -348,4 +349,3 @@ def names_of(command: Command) -> list[tuple[str, ...]]:
     An alias of one word replaces the whole path: the alias ``部署`` of ``deploy run`` is ``/部署``.
     """
     return [tuple(w.lower() for w in command.path), *((alias.lower(),) for alias in command.aliases)]
-

@@ -64,7 +64,9 @@ class Rooms:
         if known is not None:
             ref = known.ref
         if ref is None or ref.account not in self._adapters:
-            return Outcome(delivery=Delivery.REFUSED, reason=f"no account knows exactly one room {str(room)!r}")
+            return Outcome(
+                delivery=Delivery.REFUSED, reason=f"no account knows exactly one room {str(room)!r}"
+            )
         if isinstance(answer, Say):
             answer = self._catalogue.render(answer, self._settings.language(known))
         return await self._adapters[ref.account][1].send(Draft.of(ref, answer))

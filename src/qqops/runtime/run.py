@@ -58,9 +58,11 @@ class Runner:
             except Refuse as exc:
                 self._say(ctx, exc.text or Say("refuse.filtered"))
                 return Result.REFUSED
-            except Exception:  # noqa: BLE001 - border to plugins: handlers, converters and filters
+            except Exception:
                 log.exception("handler failed", where=handler.where)
-                self._say(ctx, Say("error.handler", {"name": f"{handler.plugin}:{handler.name}", "id": ctx.id}))
+                self._say(
+                    ctx, Say("error.handler", {"name": f"{handler.plugin}:{handler.name}", "id": ctx.id})
+                )
                 return Result.FAILED
         if deadline.cancelled_caught:
             log.error("handler took too long and was stopped", seconds=seconds, where=handler.where)
@@ -94,7 +96,9 @@ class Runner:
         if value is None:
             return Result.DONE
         if not is_answer(value):
-            raise TypeError(f"{handler.name} returned {type(value).__name__}, which cannot be said; return str or None")
+            raise TypeError(
+                f"{handler.name} returned {type(value).__name__}, which cannot be said; return str or None"
+            )
         ctx.answer(value)
         return Result.DONE
 

@@ -54,5 +54,6 @@ class Scheduler:
             last = self._dispatcher.submit(job.handler)
 
     async def _sleep_until(self, due: datetime.datetime) -> None:
-        while (left := (due - self._clock.now()).total_seconds()) > 0:
+        # Not one long sleep: see LONGEST_SLEEP.
+        while (left := (due - self._clock.now()).total_seconds()) > 0:  # noqa: ASYNC110
             await trio.sleep(min(left, LONGEST_SLEEP))

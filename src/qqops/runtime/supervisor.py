@@ -124,7 +124,7 @@ class Supervisor:
         try:
             with session.scope:
                 await self.adapter.serve(session, self.outbox)
-        except* Exception as group:
+        except* Exception as group:  # noqa: BLE001 - classified below, bugs are logged with their traceback
             errors = list(leaves(group))
         now = trio.current_time()
         if session.online_since is not None:
@@ -153,7 +153,9 @@ class Supervisor:
         )
         write = log.error if fatal else log.warning if phase is Phase.WAITING else log.info
         more = {} if retry_in is None else {"retry_in": round(retry_in, 1)}
-        write(phase.value, account=str(self.adapter.account), cause=cause, attempt=self._backoff.attempt, **more)
+        write(
+            phase.value, account=str(self.adapter.account), cause=cause, attempt=self._backoff.attempt, **more
+        )
         self._observers.tell(self.state)
 
 
@@ -251,5 +253,7 @@ def _worst(errors: list[Exception]) -> _End:
             # and it must not be quiet.
             log.error("unexpected error in an adapter", exc_info=exc)
             return _End(cause=f"internal error: {type(exc).__name__}: {exc}")
-    hints = [exc.retry_after for exc in errors if isinstance(exc, TransientError) and exc.retry_after is not None]
+    hints = [
+        exc.retry_after for exc in errors if isinstance(exc, TransientError) and exc.retry_after is not None
+    ]
     return _End(cause=str(errors[0]), retry_after=max(hints, default=None))

@@ -20,7 +20,9 @@ BATCH = 20
 class Channel:
     """The channel host."""
 
-    def __init__(self, state: State, faults: Faults, *, hold: Callable[[], float], lenient: Callable[[], bool]) -> None:
+    def __init__(
+        self, state: State, faults: Faults, *, hold: Callable[[], float], lenient: Callable[[], bool]
+    ) -> None:
         self._state = state
         self._faults = faults
         self._hold = hold
@@ -127,7 +129,9 @@ class Channel:
         return hold
 
     def _ended(self, session: Session) -> Reply:
-        return json_reply({"retcode": session.code, "t": "0"} if session.code == 121 else {"retcode": session.code})
+        return json_reply(
+            {"retcode": session.code, "t": "0"} if session.code == 121 else {"retcode": session.code}
+        )
 
     def collect(self, hold: Hold, now: float) -> Reply | None:
         """Return the answer of a waiting poll, or None while there is nothing to say.
@@ -228,9 +232,14 @@ class Channel:
             segments = ()
         self._state.sent.append(
             SentLine(
-                account=session.number, kind=kind, room=number, name=name_of(self._state.world, kind, number),
-                text=plain(segments), segments=segments, time=now,
-            )  # fmt: skip
+                account=session.number,
+                kind=kind,
+                room=number,
+                name=name_of(self._state.world, kind, number),
+                text=plain(segments),
+                segments=segments,
+                time=now,
+            )
         )
         self._state.say(session.number, kind, number, segments, now)
 

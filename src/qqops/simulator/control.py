@@ -73,10 +73,7 @@ class Control:
             raise ConfigError(f"kind must be buddy, group, discu or raw, got {kind!r}")
         sender = self._person(data, "from")
         segments = _segments(data)
-        if kind == "buddy":
-            number = self._account(data, "room").number
-        else:
-            number = self._room(data, kind, sender)
+        number = self._account(data, "room").number if kind == "buddy" else self._room(data, kind, sender)
         items = state.say(sender.number, kind, number, segments, self._service.now())
         return {"receivers": len(items), "msg_id": items[0].msg_id if items else None}
 

@@ -103,7 +103,7 @@ class Faults:
             if key in data:
                 more[key] = _typed(key, data.pop(key), wanted)
         if data:
-            raise ConfigError(f"unknown key {sorted(data)[0]!r} for the fault {kind!r}")
+            raise ConfigError(f"unknown key {min(data)!r} for the fault {kind!r}")
         rule = Rule(
             fault=kind,
             left=None if count is None else _typed("count", count, int),

@@ -81,7 +81,9 @@ class Lists:
                 ],
                 "categories": [{"index": 1, "sort": 1, "name": "朋友"}],
                 "vipinfo": [{"vip_level": 0, "u": uin, "is_vip": 0} for uin, _ in people],
-                "info": [{"face": 0, "flag": 20971520, "nick": _html(p.nick), "uin": uin} for uin, p in people],
+                "info": [
+                    {"face": 0, "flag": 20971520, "nick": _html(p.nick), "uin": uin} for uin, p in people
+                ],
             }
         )
 
@@ -97,7 +99,12 @@ class Lists:
             return code(50)
         aliases = session.aliases
         names = [
-            {"flag": 17825793, "name": _html(g.name), "gid": aliases.gid(g.number), "code": aliases.code(g.number)}
+            {
+                "flag": 17825793,
+                "name": _html(g.name),
+                "gid": aliases.gid(g.number),
+                "code": aliases.code(g.number),
+            }
             for g in self._my_groups(session)
         ]
         return result({"gmasklist": [], "gnamelist": names, "gmarklist": []})
@@ -157,7 +164,13 @@ class Lists:
             return code(100101)
         person = self._state.world.people[session.number]
         return result(
-            {"account": person.number, "uin": person.number, "nick": person.nick, "lnick": "", "vfwebqq": session.vfwebqq}
+            {
+                "account": person.number,
+                "uin": person.number,
+                "nick": person.nick,
+                "lnick": "",
+                "vfwebqq": session.vfwebqq,
+            }
         )
 
     def friend_info(self, asked: Asked, now: float) -> Reply:
@@ -167,7 +180,9 @@ class Lists:
             return session
         number = session.aliases.real(session.aliases.people, asked.number("tuin"))
         person = self._state.world.people.get(number)
-        return result({"uin": asked.number("tuin"), "nick": person.nick, "stat": 10}) if person else code(100000)
+        return (
+            result({"uin": asked.number("tuin"), "nick": person.nick, "stat": 10}) if person else code(100000)
+        )
 
     def long_nick(self, asked: Asked, now: float) -> Reply:
         """§9.6"""

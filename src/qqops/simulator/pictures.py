@@ -30,7 +30,12 @@ def png(rows: list[list[int]]) -> bytes:
 
     header = struct.pack(">IIBBBBB", len(rows[0]), len(rows), 8, 0, 0, 0, 0)
     pixels = b"".join(b"\0" + bytes(row) for row in rows)
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(pixels)) + chunk(b"IEND", b"")
+    return (
+        b"\x89PNG\r\n\x1a\n"
+        + chunk(b"IHDR", header)
+        + chunk(b"IDAT", zlib.compress(pixels))
+        + chunk(b"IEND", b"")
+    )
 
 
 def captcha(text: str, rng: random.Random, scale: int = 5) -> bytes:
@@ -53,7 +58,7 @@ def captcha(text: str, rng: random.Random, scale: int = 5) -> bytes:
 def qr(text: str) -> bytes:
     """Return a QR code of *text*; without the package segno, a grey square that only a program can use."""
     try:
-        import segno  # noqa: PLC0415 - comes with the extra "qr"
+        import segno
     except ImportError:
         return png([[128] * 120 for _ in range(120)])
     out = io.BytesIO()

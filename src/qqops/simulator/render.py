@@ -43,8 +43,18 @@ def render(item: Item, session: Session, now: float) -> Any:
 
 def kick_notice(session: Session) -> Any:
     """Return the item that tells a session of its end (§10.1)."""
-    header = {"msg_id": 1, "from_uin": 10000, "to_uin": session.number, "msg_id2": 1, "msg_type": 48, "reply_ip": 0}
-    return {"poll_type": "kick_message", "value": {**header, "way": "poll", "show_reason": 1, "reason": KICK_REASON}}
+    header = {
+        "msg_id": 1,
+        "from_uin": 10000,
+        "to_uin": session.number,
+        "msg_id2": 1,
+        "msg_type": 48,
+        "reply_ip": 0,
+    }
+    return {
+        "poll_type": "kick_message",
+        "value": {**header, "way": "poll", "show_reason": 1, "reason": KICK_REASON},
+    }
 
 
 def _elements(segments: tuple[Segment, ...]) -> list[Any]:

@@ -47,7 +47,9 @@ class Server:
                 started = True
             self._closing = trio.CancelScope()
             with self._closing:
-                await trio.serve_listeners(functools.partial(serve_connection, handler=self._handle), listeners)
+                await trio.serve_listeners(
+                    functools.partial(serve_connection, handler=self._handle), listeners
+                )
             for listener in listeners:
                 await listener.aclose()
             await trio.sleep(self._closed_for)

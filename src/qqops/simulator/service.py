@@ -49,7 +49,9 @@ class ServiceOptions:
 class Service:
     """WebQQ. Pure but for the clock it is given; one object is one world."""
 
-    def __init__(self, clock: Clock, world: World | None = None, options: ServiceOptions | None = None) -> None:
+    def __init__(
+        self, clock: Clock, world: World | None = None, options: ServiceOptions | None = None
+    ) -> None:
         self.options = options or ServiceOptions()
         self.clock = clock
         self.state = State(world=world or default_world(), rng=random.Random(self.options.seed))
@@ -59,7 +61,9 @@ class Service:
             self.state, self.faults, hold=lambda: self.options.hold, lenient=lambda: self.options.lenient
         )
         lists = Lists(
-            self.state, lenient=lambda: self.options.lenient, hashes=lambda profile: self.options.hashes[profile]
+            self.state,
+            lenient=lambda: self.options.lenient,
+            hashes=lambda profile: self.options.hashes[profile],
         )
         login = PtLogin(self.state, self.options)
         self._routes: dict[str, Callable[[Asked, float], Outcome]] = {}
@@ -130,4 +134,7 @@ def _good_referer(referer: str) -> bool:
     """§3: the host ends in web2.qq.com and the path is a proxy page; version and id do not matter."""
     parts = urllib.parse.urlsplit(referer)
     host = parts.hostname or ""
-    return (host == "web2.qq.com" or host.endswith(".web2.qq.com")) and parts.path in ("/proxy.html", "/cfproxy.html")
+    return (host == "web2.qq.com" or host.endswith(".web2.qq.com")) and parts.path in (
+        "/proxy.html",
+        "/cfproxy.html",
+    )

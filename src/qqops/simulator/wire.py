@@ -78,7 +78,9 @@ def code(number: int, **more: Any) -> Reply:
 
 def js(text: str, cookies: tuple[str, ...] = ()) -> Reply:
     """Return a JavaScript answer; these end in CR LF (§3)."""
-    return Reply(body=text.encode() + b"\r\n", content_type="application/x-javascript; charset=utf-8", cookies=cookies)
+    return Reply(
+        body=text.encode() + b"\r\n", content_type="application/x-javascript; charset=utf-8", cookies=cookies
+    )
 
 
 def page(title: str, status: int = 200, extra: str = "", cookies: tuple[str, ...] = ()) -> Reply:

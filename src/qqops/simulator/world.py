@@ -120,7 +120,7 @@ def load_world(path: pathlib.Path) -> World:
     unknown = set(data) - {"person", "group", "discussion"}
     if unknown:
         raise ConfigError(
-            f"unknown table {sorted(unknown)[0]!r}", where=str(path), hint="person, group or discussion"
+            f"unknown table {min(unknown)!r}", where=str(path), hint="person, group or discussion"
         )
     people = [_make(Person, row, "person", path) for row in data.get("person", [])]
     groups = [_make(Group, row, "group", path) for row in data.get("group", [])]
@@ -162,7 +162,9 @@ def _check(world: World, path: pathlib.Path) -> None:
     for room in rooms:
         for number in room.members:
             if number not in world.people:
-                raise ConfigError(f"the room {room.name!r} has a member {number} who does not exist", where=str(path))
+                raise ConfigError(
+                    f"the room {room.name!r} has a member {number} who does not exist", where=str(path)
+                )
     for person in world.people.values():
         for number in person.friends:
             if number not in world.people:

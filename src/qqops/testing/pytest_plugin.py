@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 @pytest.fixture
 def bots() -> Bots:
     """Start bots with plugins: ``async with bots.run(plugin) as bot: …``."""
-    from qqops.testing.bots import Bots  # noqa: PLC0415 - late, so that coverage of qqops stays true
+    from qqops.testing.bots import Bots
 
     return Bots()
 
@@ -27,7 +27,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     reaches it whatever the author's fixtures look like.
     """
     for item in items:
-        if "bots" in getattr(item, "fixturenames", ()) and inspect.iscoroutinefunction(getattr(item, "obj", None)):
-            from qqops.testing.virtual import run_virtual  # noqa: PLC0415
+        if "bots" in getattr(item, "fixturenames", ()) and inspect.iscoroutinefunction(
+            getattr(item, "obj", None)
+        ):
+            from qqops.testing.virtual import run_virtual
 
             item.add_marker(pytest.mark.trio(run=run_virtual))

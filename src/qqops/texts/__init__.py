@@ -51,7 +51,9 @@ class Catalogue:
 def load() -> Catalogue:
     """Return the core catalogue, read from the package."""
     folder = importlib.resources.files("qqops.texts")
-    return Catalogue({lang: _flat(tomllib.loads((folder / f"{lang}.toml").read_text("utf-8"))) for lang in LANGUAGES})
+    return Catalogue(
+        {lang: _flat(tomllib.loads((folder / f"{lang}.toml").read_text("utf-8"))) for lang in LANGUAGES}
+    )
 
 
 def _flat(table: Mapping[str, Mapping[str, str]]) -> dict[str, str]:

@@ -477,7 +477,7 @@ async def test_a_name_that_only_the_type_checker_sees_is_explained(bots):
     @plugin.command("x")
     async def handler(a: "Nowhere") -> None: ...  # noqa: F821
 
-    with pytest.raises(PluginError, match="'Nowhere' in an annotation cannot be resolved.*TYPE_CHECKING"):
+    with pytest.raises(PluginError, match=r"'Nowhere' in an annotation cannot be resolved.*TYPE_CHECKING"):
         async with bots.run(plugin):
             pass
 

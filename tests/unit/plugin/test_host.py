@@ -26,7 +26,9 @@ def module(tmp_path, monkeypatch):
         path.write_text(source)
         written.append(name)
         importlib.invalidate_caches()
-        return Candidate(name=name, load=lambda: importlib.import_module(name), package=f"pkg-{name}", **more), path
+        return Candidate(
+            name=name, load=lambda: importlib.import_module(name), package=f"pkg-{name}", **more
+        ), path
 
     yield make
     for name in written:
@@ -45,7 +47,11 @@ async def hello() -> str:
 BROKEN = {
     "raises": ("x = 1\nraise ValueError('no luck')\n", "ValueError: no luck", 2),
     "syntax": ("def f(:\n    pass\n", "SyntaxError", 1),
-    "missing": ("\n\nimport nonexistent_thing\n", "ModuleNotFoundError: No module named 'nonexistent_thing'", 3),
+    "missing": (
+        "\n\nimport nonexistent_thing\n",
+        "ModuleNotFoundError: No module named 'nonexistent_thing'",
+        3,
+    ),
     "exits": ("import sys\nsys.exit(3)\n", "tried to end the program", 2),
     "misspelt": (
         "from qqops import hookimpl\n@hookimpl\ndef qqops_comands(build):\n    return []\n",
@@ -94,7 +100,9 @@ def test_a_plugin_for_another_version_is_refused_before_its_code_runs(host):
 
     candidate = Candidate(name="future", load=load, requires=("qqops>=9", "httpx"))
     assert host.load(candidate).reason == "it needs qqops >=9, this is 0.1.0"
-    other = Candidate(name="extra", load=lambda: Plugin("extra"), requires=("qqops>=9; extra == 'dev'", "nonsense ~~"))
+    other = Candidate(
+        name="extra", load=lambda: Plugin("extra"), requires=("qqops>=9; extra == 'dev'", "nonsense ~~")
+    )
     assert host.load(other).state is PluginState.LOADED
 
 
@@ -121,7 +129,11 @@ def test_only_and_off(host, module):
     b, _ = module("bbb", GOOD.replace("hello", "bbb"))
     c, _ = module("ccc", GOOD.replace("hello", "ccc"))
     host.load_all([a, b, c], only=["aaa", "bbb"], off=["bbb"])
-    assert {n: r.state.value for n, r in host.reports.items()} == {"aaa": "loaded", "bbb": "off", "ccc": "off"}
+    assert {n: r.state.value for n, r in host.reports.items()} == {
+        "aaa": "loaded",
+        "bbb": "off",
+        "ccc": "off",
+    }
 
 
 def test_a_failed_plugin_leaves_nothing_behind_and_can_be_loaded_later(host):

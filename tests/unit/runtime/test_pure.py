@@ -118,4 +118,4 @@ def test_intervals_and_moments():
     with pytest.raises(ConfigError, match="> 0"):
         every(-3)
     with pytest.raises(ConfigError, match="time zone"):
-        once(datetime.datetime(2026, 1, 1))  # noqa: DTZ001
+        once(datetime.datetime(2026, 1, 1))

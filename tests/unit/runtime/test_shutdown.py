@@ -90,5 +90,3 @@ async def test_cancellation_at_any_moment_leaves_nothing_behind(bots, moment):
         ends.append(await app.run(trio.Event()))
     assert not ends
     assert trio.lowlevel.current_statistics().tasks_living == before
-
-

@@ -1,5 +1,6 @@
 """The life of a connection on virtual time: each row of the failure table, states, back-off, liveness."""
 
+import itertools
 import random
 
 import pytest
@@ -9,7 +10,7 @@ from qqops.adapters.base import Question, QuestionKind
 from qqops.adapters.loopback import MemoryAdapter, MemoryNetwork
 from qqops.app import App, AppPolicy, End
 from qqops.errors import FatalError, NeedsHuman, NotSent, ProtocolError, TransientError
-from qqops.model import AccountRef, Delivery, Draft, Limits, Outcome, RoomKind, RoomRef, Text
+from qqops.model import AccountRef, Delivery, Draft, Limits, Outcome, RoomKind, RoomRef
 from qqops.runtime.backoff import BackoffPolicy
 from qqops.runtime.observe import BadData, LinkState, Phase
 from qqops.runtime.outbox import Outbox, OutboxPolicy
@@ -110,7 +111,10 @@ async def test_a_dropped_connection_comes_back_with_growing_delays():
         assert gaps == [1, 2, 4, 8]
         assert bot.supervisor.state.phase is Phase.ONLINE
         waiting = [s for s in bot.states if s.phase is Phase.WAITING]
-        assert [(s.cause, s.attempt, s.retry_in) for s in waiting[:2]] == [("refused", 1, 1), ("refused", 2, 2)]
+        assert [(s.cause, s.attempt, s.retry_in) for s in waiting[:2]] == [
+            ("refused", 1, 1),
+            ("refused", 2, 2),
+        ]
 
 
 async def test_it_never_gives_up_and_the_delay_stays_below_the_cap():
@@ -122,7 +126,12 @@ async def test_it_never_gives_up_and_the_delay_stays_below_the_cap():
 
 
 async def test_a_stable_minute_forgets_the_failures_a_short_session_does_not():
-    adapter = Scripted((0, TransientError("a")), (59, TransientError("b")), (61, TransientError("c")), (0, TransientError("d")))
+    adapter = Scripted(
+        (0, TransientError("a")),
+        (59, TransientError("b")),
+        (61, TransientError("c")),
+        (0, TransientError("d")),
+    )
     async with Running(adapter) as bot:
         await trio.sleep(200)
         assert [s.retry_in for s in bot.states if s.phase is Phase.WAITING] == [1, 2, 1, 2]
@@ -403,7 +412,7 @@ async def test_sends_keep_their_distance():
     async with Running(adapter) as bot:
         outcome = await bot.supervisor.outbox.send(draft("aaaa bbbb cccc"))
         assert outcome.ok
-        assert [round(b - a, 3) for a, b in zip(times, times[1:], strict=False)] == [0.5, 0.5]
+        assert [round(b - a, 3) for a, b in itertools.pairwise(times)] == [0.5, 0.5]
 
 
 async def test_cancelling_who_waits_does_not_lose_the_message():

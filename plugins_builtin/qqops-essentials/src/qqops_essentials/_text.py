@@ -7,7 +7,10 @@ from qqops import Ctx
 _TEXTS = {
     "no_command": ("there is no command {name!r}; /help lists them", "没有命令 {name!r}；/help 列出所有命令"),
     "no_page": ("there are {pages} pages", "共有 {pages} 页"),
-    "page": ("page {page} of {pages}; /help --page {page} shows a page", "第 {page}/{pages} 页；/help --page {page} 查看某页"),
+    "page": (
+        "page {page} of {pages}; /help --page {page} shows a page",
+        "第 {page}/{pages} 页；/help --page {page} 查看某页",
+    ),
     "about": ("qqops {version}; plugins: {plugins}", "qqops {version}；插件：{plugins}"),
     "uptime": ("up for {time}", "已运行 {time}"),
     "who": ("{count} here: {names}", "共 {count} 人：{names}"),

@@ -69,6 +69,7 @@ _TABLE: Mapping[str, Mapping[int, Verdict]] = {
     "": {0: Verdict.OK, 103: Verdict.LOGIN, 108: Verdict.LOGIN, 100000: Verdict.REFUSED, 100001: Verdict.REFUSED},
 }  # fmt: skip
 
+
 def classify(profile: str, call: str, code: int, *, instant: bool = False) -> Verdict:
     """Return what a return code means.
 

@@ -44,7 +44,7 @@ def decode(content: object) -> tuple[Segment, ...]:
             segments.append(Other("unknown", element))
     if segments and isinstance(segments[-1], Text):
         text = segments.pop().text.replace(PHONE_NOTICE, "")  # type: ignore[union-attr]
-        segments.append(Text(text[:-1] if text.endswith(" ") else text))
+        segments.append(Text(text.removesuffix(" ")))
     return tuple(s for s in segments if s != Text(""))
 
 

@@ -15,7 +15,9 @@ import attrs
 CALL_DEADLINE = 20.0
 
 #: What a browser of those years said; an empty or a library's agent was refused on some calls (webqq.md §3).
-USER_AGENT = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/39.0 Safari/537.36"
+USER_AGENT = (
+    "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/39.0 Safari/537.36"
+)
 
 
 @attrs.frozen(kw_only=True)
@@ -151,7 +153,9 @@ class Cookies:
         """Return the Cookie header for a request to *host*; a name goes out once, the closest domain wins."""
         chosen: dict[str, tuple[int, str]] = {}
         for (domain, name), value in self._values.items():
-            if (host == domain or host.endswith("." + domain)) and len(domain) >= chosen.get(name, (0, ""))[0]:
+            if (host == domain or host.endswith("." + domain)) and len(domain) >= chosen.get(name, (0, ""))[
+                0
+            ]:
                 chosen[name] = (len(domain), value)
         return "; ".join(f"{name}={value}" for name, (_, value) in chosen.items())
 

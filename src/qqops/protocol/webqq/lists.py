@@ -86,11 +86,15 @@ def friends(session: Session) -> Flow[dict[int, Contact]]:
 
     def build() -> Request:
         r: dict[str, object] = {"hash": session.friends_hash}
-        return session.list_post("get_user_friends2", {"h": "hello", **r} if session.profile.repeats_ids else r)
+        return session.list_post(
+            "get_user_friends2", {"h": "hello", **r} if session.profile.repeats_ids else r
+        )
 
     result = yield from hashed(session, build, "get_user_friends2")
     nicks = {_int(row.get("uin")): _text(row.get("nick")) for row in rows(result.get("info"), "info")}
-    marks = {_int(row.get("uin")): _text(row.get("markname")) for row in rows(result.get("marknames"), "marknames")}
+    marks = {
+        _int(row.get("uin")): _text(row.get("markname")) for row in rows(result.get("marknames"), "marknames")
+    }
     uins = {_int(row.get("uin")) for row in rows(result.get("friends"), "friends")} | set(nicks)
     return {uin: Contact(uin, nicks.get(uin, ""), marks.get(uin, "")) for uin in uins if uin}
 
@@ -102,7 +106,9 @@ def groups(session: Session) -> Flow[dict[int, Group]]:
         return session.list_post("get_group_name_list_mask2", {"hash": session.friends_hash})
 
     result = yield from hashed(session, build, "get_group_name_list_mask2")
-    marks = {_int(row.get("uin")): _text(row.get("markname")) for row in rows(result.get("gmarklist"), "gmarklist")}
+    marks = {
+        _int(row.get("uin")): _text(row.get("markname")) for row in rows(result.get("gmarklist"), "gmarklist")
+    }
     found = {}
     for row in rows(result.get("gnamelist"), "gnamelist"):
         gid = _int(row.get("gid"))
@@ -138,7 +144,9 @@ def group_members(session: Session, group: Group) -> Flow[dict[int, Contact]]:
 
 def discussion_members(session: Session, did: int) -> Flow[tuple[dict[int, Contact], dict[int, int]]]:
     """Fetch the members of a discussion group, and their real numbers by uin (§9.5)."""
-    response = yield from call(session.channel_get("get_discu_info", {"did": did, "vfwebqq": session.vfwebqq}))
+    response = yield from call(
+        session.channel_get("get_discu_info", {"did": did, "vfwebqq": session.vfwebqq})
+    )
     result = _checked(session, response, "get_discu_info")
     info = mapping(result.get("info"), "info")
     nicks = {_int(row.get("uin")): _text(row.get("nick")) for row in rows(result.get("mem_info"), "mem_info")}

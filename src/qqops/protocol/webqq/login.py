@@ -166,7 +166,9 @@ def _wait_for_scan(session: Session, qrsig: str) -> Flow[list[str] | None]:
         url = "https://ssl.ptlogin2.qq.com/ptqrlogin"
         response = yield from call(get("ptqrlogin", url, query, referer=profile.login_page))
         if response.status == 403:
-            raise TransientError("the login server refused us (HTTP 403): wrong token, or this address is blocked")
+            raise TransientError(
+                "the login server refused us (HTTP 403): wrong token, or this address is blocked"
+            )
         args = _cb(response)
         message = js_unescape(args[4])
         if "登录成功" in message or args[0] == "0":

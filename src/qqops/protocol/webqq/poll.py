@@ -149,7 +149,9 @@ def items(result: list[Any]) -> tuple[Item, ...]:
     """
     read_items = [_item(raw) for raw in reversed(result[:MAX_ITEMS])]
     messages = [item for item in read_items if isinstance(item, Incoming)]
-    order = iter(sorted(messages, key=lambda m: (m.time, m.seq if len({o.room for o in messages}) == 1 else 0)))
+    order = iter(
+        sorted(messages, key=lambda m: (m.time, m.seq if len({o.room for o in messages}) == 1 else 0))
+    )
     return tuple(next(order) if isinstance(item, Incoming) else item for item in read_items)
 
 

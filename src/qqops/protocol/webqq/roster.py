@@ -11,7 +11,19 @@ from typing import TypeAlias
 
 import attrs
 
-from qqops.model import AccountRef, At, Message, MessageRef, PersonRef, Room, RoomKind, RoomRef, Segment, Text, User
+from qqops.model import (
+    AccountRef,
+    At,
+    Message,
+    MessageRef,
+    PersonRef,
+    Room,
+    RoomKind,
+    RoomRef,
+    Segment,
+    Text,
+    User,
+)
 from qqops.protocol.webqq.lists import Contact, Discussion, Group
 from qqops.protocol.webqq.poll import Incoming
 
@@ -71,7 +83,9 @@ class Roster:
                 self.group_numbers[message.room] = message.number
             if message.room not in self.groups or message.room not in self.group_numbers:
                 wanted.append(NeedGroup(message.room))
-        if message.kind != "buddy" and message.sender not in self.members.get((message.kind, message.room), {}):
+        if message.kind != "buddy" and message.sender not in self.members.get(
+            (message.kind, message.room), {}
+        ):
             wanted.append(NeedMembers(message.kind, message.room))
         if message.sender not in self.numbers and message.sender not in (self.own, 0):
             wanted.append(NeedPerson(message.sender))
@@ -89,7 +103,9 @@ class Roster:
         """
         room = self.room(message)
         sender = self.user(message.sender, message.kind, message.room)
-        time = datetime.datetime.fromtimestamp(message.time, datetime.UTC) if 0 < message.time < 2**36 else now
+        time = (
+            datetime.datetime.fromtimestamp(message.time, datetime.UTC) if 0 < message.time < 2**36 else now
+        )
         segments, mentioned = self._mention(message.segments)
         return Message(
             # A group's members number their messages independently: the sender belongs to the id.
@@ -117,7 +133,11 @@ class Roster:
         """Return the person *uin* as seen in a room."""
         contact = self.members.get((kind, room), {}).get(uin) or self.friends.get(uin)
         friend = self.friends.get(uin)
-        name = (contact.card if contact else "") or (friend.mark if friend else "") or (contact.nick if contact else "")
+        name = (
+            (contact.card if contact else "")
+            or (friend.mark if friend else "")
+            or (contact.nick if contact else "")
+        )
         number = self.own if uin == self.own else self.numbers.get(uin, 0)
         if number:
             return User(ref=PersonRef(self.account, str(number)), name=name or str(number))

@@ -25,7 +25,11 @@ def request(session: Session, kind: str, target: int, segments: Sequence[Segment
     r: dict[str, object] = {field: target}
     if kind == "buddy" or not session.profile.repeats_ids:
         r["face"] = session.profile.face
-    r |= {"content": encode(segments, group=kind != "buddy"), "msg_id": session.message_id(), **session.id_fields}
+    r |= {
+        "content": encode(segments, group=kind != "buddy"),
+        "msg_id": session.message_id(),
+        **session.id_fields,
+    }
     return session.channel_post(name, r, call="send", idempotent=False)
 
 

@@ -86,7 +86,9 @@ class Session:
             form |= {"clientid": self.clientid, "psessionid": self.psessionid or "null"}
         host = self.profile.channel
         call = more.pop("call", name)
-        return post(str(call), f"http://{host}/channel/{name}", form, referer=self.profile.referers[host], **more)
+        return post(
+            str(call), f"http://{host}/channel/{name}", form, referer=self.profile.referers[host], **more
+        )
 
     def channel_get(self, name: str, query: Mapping[str, object], **more: object) -> Request:
         """Return a GET to the channel host, with clientid and psessionid."""

@@ -30,7 +30,9 @@ def json_of(response: Response, call: str) -> dict[str, Any]:
         value = json.loads(response.body.decode("utf-8", "replace"))
     except (ValueError, RecursionError) as exc:
         what = "HTML" if response.body.lstrip()[:1] == b"<" else "something"
-        raise ProtocolError(f"{call}: {what} instead of JSON (HTTP {response.status})", payload=response.body) from exc
+        raise ProtocolError(
+            f"{call}: {what} instead of JSON (HTTP {response.status})", payload=response.body
+        ) from exc
     if not isinstance(value, dict):
         raise ProtocolError(f"{call}: {type(value).__name__} instead of an object", payload=response.body)
     return value

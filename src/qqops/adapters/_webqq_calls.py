@@ -1,0 +1,75 @@
+"""Requests of the WebQQ core on the wire, and flows that are made of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import trio
+
+from qqops.adapters._http import HttpClient
+from qqops.adapters.base import Link, Question, QuestionKind
+from qqops.model import AccountRef
+from qqops.protocol.webqq.flow import AskCaptcha, Call, Flow, Pause, ShowQR, T
+from qqops.protocol.webqq.http import Request, Response
+from qqops.protocol.webqq.session import Session
+
+
+class Calls:
+    """Does for the pure core what it asks for: requests, pauses, questions to a person.
+
+    Args:
+        endpoints: Host → base URL, ``*`` for all others.
+    """
+
+    def __init__(
+        self, account: AccountRef, endpoints: Mapping[str, str], http: HttpClient, link: Link
+    ) -> None:
+        self._account = account
+        self._endpoints = endpoints
+        self._http = http
+        self._link = link
+
+    async def drive(self, session: Session, flow: Flow[T], within: float | None = None) -> T:
+        """Do what *flow* asks for and return its result.
+
+        Args:
+            within: Seconds until the next proof of life that each answer is worth; None for none.
+        """
+        answer: object = None
+        while True:
+            try:
+                step = flow.send(answer)
+            except StopIteration as stop:
+                result: T = stop.value
+                return result
+            answer = None
+            if isinstance(step, Call):
+                answer = await self.call(session, step.request)
+                if within is not None:
+                    self._link.alive(within)
+            elif isinstance(step, Pause):
+                await trio.sleep(step.seconds)
+            elif isinstance(step, AskCaptcha):
+                answer = await self._link.ask(self._question(QuestionKind.CAPTCHA, "captcha", step.picture))
+            elif isinstance(step, ShowQR):
+                text = "the QR code has expired, scan the new one" if step.refreshed else "scan the QR code"
+                await self._link.show(self._question(QuestionKind.QR, text, step.picture))
+
+    def _question(self, kind: QuestionKind, text: str, picture: bytes) -> Question:
+        return Question(account=self._account, kind=kind, text=text, picture=picture)
+
+    async def call(self, session: Session, request: Request) -> Response:
+        """Make one request: endpoint map, cookies out, cookies in."""
+        endpoints = self._endpoints
+        base = endpoints.get(request.host) or endpoints.get("*") or f"{request.scheme}://{request.host}"
+        headers = request.headers(session.cookies.header(request.host))
+        reply = await self._http.call(
+            request.method,
+            base.rstrip("/") + request.target,
+            headers,
+            request.body if request.method == "POST" else b"",
+            deadline=request.deadline,
+            idempotent=request.idempotent,
+        )
+        session.cookies.take(request.host, reply.headers)
+        return Response(status=reply.status, headers=reply.headers, body=reply.body, elapsed=reply.elapsed)

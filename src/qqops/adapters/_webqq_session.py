@@ -1,0 +1,370 @@
+"""The tasks of one WebQQ session: poll, deliver, send, refresh, and the flows before and after."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+
+import structlog
+import trio
+
+from qqops.adapters._http import HttpClient
+from qqops.adapters._webqq_calls import Calls
+from qqops.adapters._webqq_options import Options
+from qqops.adapters.base import Link, Outgoing
+from qqops.errors import AdapterError, FatalError, NotSent, ProtocolError, TransientError
+from qqops.model import (
+    AccountRef,
+    Clock,
+    Delivery,
+    Draft,
+    FriendRequest,
+    Joined,
+    Left,
+    Outcome,
+    PersonRef,
+    Room,
+    RoomKind,
+    RoomRef,
+    User,
+)
+from qqops.protocol.webqq import lists, poll, send
+from qqops.protocol.webqq.classify import Verdict
+from qqops.protocol.webqq.http import get
+from qqops.protocol.webqq.login import login, logout, relink
+from qqops.protocol.webqq.roster import Need, NeedGroup, NeedMembers, NeedPerson, Roster
+from qqops.protocol.webqq.session import Session
+
+log = structlog.get_logger("qqops.webqq")
+
+#: Failed polls in a row before the session is re-linked, as in the official page (webqq.md §12.3).
+POLL_FAILURES = 8
+#: Longest pause after a failed poll, in seconds (§12.3).
+POLL_PAUSE = 10.0
+#: Seconds between heartbeats of the 2013 generation, and how long one may take (§4.7).
+HEARTBEAT, HEARTBEAT_DEADLINE = 60.0, 5.0
+#: Seconds between two look-ups of real numbers in the background; the call is rate limited (§9.6).
+LOOK_UP_GAP = 0.2
+
+
+class LiveSession:
+    """The tasks of one session."""
+
+    def __init__(
+        self, account: AccountRef, options: Options, clock: Clock, http: HttpClient, link: Link
+    ) -> None:
+        self._account = account
+        self._options = options
+        self._clock = clock
+        self._calls = Calls(account, options.endpoints, http, link)
+        self._link = link
+        self._session: Session | None = None
+        self._pending: deque[poll.Item] = deque()
+        self._arrived = trio.Event()
+        self._end: AdapterError | None = None
+        self._usable = True
+        self.online = False
+        self.roster = Roster(account=account, own=0, nick="")
+
+    @property
+    def session(self) -> Session:
+        """The values of the login. Only valid after `open`."""
+        assert self._session is not None
+        return self._session
+
+    @property
+    def resumable(self) -> Session | None:
+        """The values for a re-link, unless the service has said that they are worthless."""
+        return (
+            self._session if self._usable and self._session is not None and self._session.psessionid else None
+        )
+
+    # -- coming online --------------------------------------------------------------------------
+
+    async def open(self, session: Session, *, relinking: bool) -> Session | None:
+        """Log in, or re-link *session*; None when the re-link was refused and a new login is due.
+
+        Raises:
+            AdapterError: It did not work; the type says what follows.
+        """
+        within = 120.0
+        try:
+            if relinking:
+                self._session = session
+                if not await self._calls.drive(session, relink(session), within):
+                    self._session = None
+                    return None
+            else:
+                password = self._options.password.reveal()
+                await self._calls.drive(session, login(session, password), within)
+                self._session = session
+            self.roster = Roster(account=self._account, own=session.number, nick=session.nick)
+            await self._fetch_lists(within)
+        except ProtocolError as exc:
+            raise TransientError(f"the login failed: {exc}") from exc
+        self.online = True
+        self._link.online([session.nick])
+        self._link.alive(2 * self._options.poll_hold)
+        return session
+
+    async def _fetch_lists(self, within: float | None = None) -> None:
+        session, roster = self.session, self.roster
+        roster.friends = await self._calls.drive(session, lists.friends(session), within)
+        roster.groups = await self._calls.drive(session, lists.groups(session), within)
+        try:
+            roster.discussions = await self._calls.drive(session, lists.discussions(session), within)
+        except (ProtocolError, TransientError) as exc:
+            # Discussion groups came and went with the years; nothing else depends on them.
+            log.info("no discussion groups", account=str(self._account), reason=str(exc))
+        roster.asked.clear()
+
+    async def say_goodbye(self) -> None:
+        """Log out; failures do not matter any more."""
+        self._usable = False
+        try:
+            await self._calls.drive(self.session, logout(self.session))
+        except (AdapterError, ProtocolError) as exc:
+            log.info("logout failed", account=str(self._account), reason=str(exc))
+
+    # -- being online ---------------------------------------------------------------------------
+
+    async def run(self, outbox: Outgoing) -> None:
+        """Poll, deliver, send and refresh until the session is over; raises why."""
+        try:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._poll_until_over, name="poll")
+                nursery.start_soon(outbox.carry, self._send, name="send")
+                nursery.start_soon(self._keep_lists, name="refresh")
+                if self.session.profile.heartbeat:
+                    nursery.start_soon(self._heartbeat, name="heartbeat")
+                await self._deliver()
+        finally:
+            # What has been received is handled, whatever ends the session: without further look-ups.
+            while self._pending:
+                self._hand_over(self._pending.popleft())
+
+    async def _poll_until_over(self) -> None:
+        """Poll; when the session is over, leave the reason to `_deliver`, which has still work to finish."""
+        try:
+            await self._poll()
+        except AdapterError as exc:
+            self._end = self._end or exc  # a kick that is waiting to be handed over explains more
+            self._arrived.set()
+
+    async def _poll(self) -> None:
+        session, hold = self.session, self._options.poll_hold
+        failures = 0
+        while True:
+            await self._link.ready()
+            try:
+                request = poll.request(session, deadline=2 * hold)
+                polled = poll.read(session, await self._calls.call(session, request))
+            except ProtocolError as exc:
+                self._link.malformed(exc)
+                polled = poll.Polled(verdict=Verdict.TRANSIENT, cause=str(exc))
+            except TransientError as exc:
+                polled = poll.Polled(verdict=Verdict.TRANSIENT, cause=str(exc))
+            if polled.ptwebqq:
+                session.renew_ptwebqq(polled.ptwebqq)
+            if polled.items:
+                self._pending.extend(polled.items)
+                self._arrived.set()
+            if polled.verdict in (Verdict.OK, Verdict.IDLE):
+                failures = 0
+                self._link.alive(2 * hold)
+                if polled.verdict is Verdict.IDLE and session.empty_polls:
+                    await trio.sleep(1.0)  # an idle answer at once: never spin
+                continue
+            failures += 1
+            self._judge(polled, failures)
+            await trio.sleep(min(0.1 * 2**failures, POLL_PAUSE))
+
+    def _judge(self, polled: poll.Polled, failures: int) -> None:
+        """Raise when the session is over."""
+        if polled.verdict is Verdict.FATAL:
+            raise FatalError(f"the service refused the account ({polled.cause})")
+        if polled.verdict is Verdict.RELINK:
+            raise TransientError(polled.cause)
+        if polled.verdict is not Verdict.TRANSIENT:
+            self._usable = False
+            raise TransientError(polled.cause)
+        if failures >= POLL_FAILURES:
+            raise TransientError(f"{failures} polls failed in a row, the last one: {polled.cause}")
+
+    async def _deliver(self) -> None:
+        """Hand over what came in, oldest first, after looking up who and where it is."""
+        while True:
+            while self._pending:
+                item = self._pending[0]
+                if isinstance(item, poll.Incoming):
+                    await self._look_up_for(item)
+                self._pending.popleft()
+                self._hand_over(item)
+            if self._end is not None:
+                raise self._end
+            self._arrived = trio.Event()
+            await self._arrived.wait()
+
+    async def _look_up_for(self, item: poll.Incoming) -> None:
+        while not self.roster.is_own(item) and (need := self.roster.need(item)) is not None:
+            await self._look_up(need)
+
+    async def _look_up(self, need: Need) -> None:
+        """Ask the service once; without an answer the message goes on with what is known."""
+        session, roster = self.session, self.roster
+        roster.asked.add(need)
+        try:
+            if isinstance(need, NeedPerson):
+                roster.numbers[need.uin] = await self._calls.drive(
+                    session, lists.real_number(session, need.uin, group=False)
+                )
+            elif isinstance(need, NeedGroup):
+                if need.gid not in roster.groups:
+                    roster.groups = await self._calls.drive(session, lists.groups(session))
+                group = roster.groups.get(need.gid)
+                if group is not None and need.gid not in roster.group_numbers:
+                    number = await self._calls.drive(
+                        session, lists.real_number(session, group.code, group=True)
+                    )
+                    roster.group_numbers[need.gid] = number
+            elif need.kind == "discu":
+                members, numbers = await self._calls.drive(
+                    session, lists.discussion_members(session, need.room)
+                )
+                roster.members[need.kind, need.room] = members
+                roster.numbers.update(numbers)
+            elif need.room in roster.groups:
+                group = roster.groups[need.room]
+                roster.members[need.kind, need.room] = await self._calls.drive(
+                    session, lists.group_members(session, group)
+                )
+        except (ProtocolError, TransientError) as exc:
+            log.warning(
+                "look-up failed", account=str(self._account), need=type(need).__name__, reason=str(exc)
+            )
+
+    def _hand_over(self, item: poll.Item) -> None:
+        """Make an event of *item*. Synchronous, so that nothing is lost between two items."""
+        roster, link = self.roster, self._link
+        if isinstance(item, poll.Incoming):
+            if not roster.is_own(item):
+                link.event(roster.translate(item, self._clock.now()))
+        elif isinstance(item, poll.Membership):
+            self._membership(item)
+        elif isinstance(item, poll.FriendAsk):
+            user = User(ref=PersonRef(self._account, str(item.number)), name=str(item.number))
+            link.event(FriendRequest(account=self._account, sender=user, text=item.text))
+        elif isinstance(item, poll.Kicked):
+            self._kicked(item)
+        elif isinstance(item, poll.Malformed):
+            link.malformed(item.error)
+        else:
+            log.debug("ignored", account=str(self._account), poll_type=item.poll_type)
+
+    def _membership(self, item: poll.Membership) -> None:
+        roster = self.roster
+        rooms = [
+            room for room in roster.rooms() if room.ref.kind is RoomKind.GROUP and room.id == str(item.group)
+        ]
+        ref = RoomRef(self._account, RoomKind.GROUP, str(item.group))
+        room = rooms[0] if rooms else Room(ref=ref, name=str(item.group))
+        user = User(ref=PersonRef(self._account, str(item.person)), name=str(item.person))
+        by = User(ref=PersonRef(self._account, str(item.by)), name=str(item.by)) if item.by else None
+        for key in [key for key in roster.members if key[0] == "group"]:
+            del roster.members[key]  # somebody came or went: names are fetched anew when they are needed
+        self._link.event((Joined if item.joined else Left)(room=room, sender=user, by=by))
+
+    def _kicked(self, item: poll.Kicked) -> None:
+        self._usable = False
+        cause = f"kicked: {item.reason or 'another login took over'}"
+        if self._options.on_kick == "stop":
+            self._end = FatalError(cause)
+        else:
+            # Coming back at once would only start a fight with the other login.
+            self._end = TransientError(cause, retry_after=self._options.kick_pause)
+
+    # -- sending --------------------------------------------------------------------------------
+
+    async def _send(self, draft: Draft) -> Outcome:
+        target = await self._target(draft.room)
+        if target is None:
+            return Outcome(delivery=Delivery.REFUSED, reason=f"the account knows no room {draft.room.id!r}")
+        session = self.session
+        try:
+            response = await self._calls.call(session, send.request(session, *target, draft.segments))
+        except NotSent:
+            raise
+        except (TransientError, ProtocolError) as exc:
+            return Outcome(delivery=Delivery.UNKNOWN, reason=str(exc))
+        outcome, verdict = send.read(session, response)
+        if verdict in (Verdict.RELINK, Verdict.LOGIN):
+            # The session is dead, and so the message went nowhere: it waits for the next one.
+            self._usable = self._usable and verdict is Verdict.RELINK
+            raise NotSent(f"a send was refused: {outcome.reason}")
+        return outcome
+
+    async def _target(self, room: RoomRef) -> tuple[str, int] | None:
+        """Return (kind, alias) of *room*, looking up real numbers until it is found."""
+        target = self.roster.target(room)
+        for need in self.roster.unresolved(room) if target is None else []:
+            await self._look_up(need)
+            target = self.roster.target(room)
+            if target is not None:
+                break
+        return target
+
+    async def members(self, room: RoomRef) -> Sequence[User]:
+        """Return who is in *room*."""
+        target = await self._target(room)
+        if target is None:
+            return []
+        kind, alias = target
+        if kind == "buddy":
+            return [self.roster.user(alias)]
+        if (kind, alias) not in self.roster.members:
+            await self._look_up(NeedMembers(kind, alias))
+        return [self.roster.user(uin, kind, alias) for uin in self.roster.members.get((kind, alias), {})]
+
+    # -- keeping up -----------------------------------------------------------------------------
+
+    async def _keep_lists(self) -> None:
+        """Learn the groups' real numbers, so that rooms are found by name; then refresh from time to time."""
+        while True:
+            for gid in list(self.roster.groups):
+                need = NeedGroup(gid)
+                if gid not in self.roster.group_numbers and need not in self.roster.asked:
+                    await self._look_up(need)
+                    await trio.sleep(LOOK_UP_GAP)
+            await trio.sleep(self._options.refresh)
+            try:
+                await self._fetch_lists()
+                self.roster.members.clear()
+            except (ProtocolError, TransientError) as exc:
+                log.warning("the lists could not be refreshed", account=str(self._account), reason=str(exc))
+
+    async def _heartbeat(self) -> None:
+        """The 2013 page's own heartbeat; nobody knows whether it was needed, and its errors do not matter."""
+        count = 0
+        while True:
+            await trio.sleep(HEARTBEAT)
+            count += 1
+            query = {
+                "uin": "",
+                "tp": 1,
+                "id": 0,
+                "retype": 1,
+                "rc": count,
+                "lv": 3,
+                "t": self.session.noise(),
+            }
+            request = get(
+                "get_msg_tip",
+                "http://web.qq.com/web2/get_msg_tip",
+                query,
+                referer="http://web2.qq.com/webqq.html",
+                deadline=HEARTBEAT_DEADLINE,
+            )
+            try:
+                await self._calls.call(self.session, request)
+            except (TransientError, ProtocolError) as exc:
+                log.debug("heartbeat failed", account=str(self._account), reason=str(exc))
