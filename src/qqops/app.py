@@ -132,35 +132,34 @@ class App:
 
         Cancellation: ends at once; sessions still say good-bye, within two seconds.
         """
-        try:
-            return await self._run(stop, task_status)
-        finally:
-            self.ended.set()
-
-    async def _run(self, stop: trio.Event, task_status: trio.TaskStatus[None]) -> End:
         self.dispatcher.refresh()
         scheduler = Scheduler(self.dispatcher, self.clock, self.observers)
-        with trio.CancelScope() as hard:
-            async with trio.open_nursery() as links:
-                async with trio.open_nursery() as handlers:
-                    await handlers.start(self.dispatcher.run)
-                    async with trio.open_nursery() as sources:
-                        sources.start_soon(scheduler.run, self.registry.jobs, name="scheduler")
-                        for supervisor in self.supervisors:
-                            links.start_soon(
-                                self._supervise, supervisor, stop, name=str(supervisor.adapter.account)
-                            )
-                        task_status.started()
-                        await stop.wait()
-                        sources.cancel_scope.cancel(reason="shutdown: no new work")
-                    log.info(
-                        "stopping", grace_seconds=self.policy.grace_seconds, **self.dispatcher.statistics()
-                    )
-                    self.dispatcher.close()
-                    hard.deadline = trio.current_time() + self.policy.grace_seconds
-                for supervisor in self.supervisors:
-                    await supervisor.outbox.drain()
-                links.cancel_scope.cancel(reason="shutdown: everything was sent")
+        try:
+            with trio.CancelScope() as hard:
+                async with trio.open_nursery() as links:
+                    async with trio.open_nursery() as handlers:
+                        await handlers.start(self.dispatcher.run)
+                        async with trio.open_nursery() as sources:
+                            sources.start_soon(scheduler.run, self.registry.jobs, name="scheduler")
+                            for supervisor in self.supervisors:
+                                links.start_soon(
+                                    self._supervise, supervisor, stop, name=str(supervisor.adapter.account)
+                                )
+                            task_status.started()
+                            await stop.wait()
+                            sources.cancel_scope.cancel(reason="shutdown: no new work")
+                        log.info(
+                            "stopping",
+                            grace_seconds=self.policy.grace_seconds,
+                            **self.dispatcher.statistics(),
+                        )
+                        self.dispatcher.close()
+                        hard.deadline = trio.current_time() + self.policy.grace_seconds
+                    for supervisor in self.supervisors:
+                        await supervisor.outbox.drain()
+                    links.cancel_scope.cancel(reason="shutdown: everything was sent")
+        finally:
+            self.ended.set()
         for supervisor in self.supervisors:
             supervisor.outbox.close("the bot is stopping")
         if self.supervisors and all(s.state.fatal for s in self.supervisors):
