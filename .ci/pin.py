@@ -8,13 +8,17 @@ import pathlib
 import re
 import subprocess
 
-COMMAND = "uv export --no-hashes --no-header --no-annotate --all-groups --all-packages --no-emit-workspace --quiet"
+COMMAND = (
+    "uv export --no-hashes --no-header --no-annotate --all-groups --all-packages --no-emit-workspace --quiet"
+)
 
 path = pathlib.Path(__file__).parents[1] / "pyproject.toml"
 text = path.read_text("utf-8")
 block = re.compile(r"\n\[tool\.uv\]\nconstraint-dependencies = \[\n.*?\n\]\n", re.DOTALL)
 path.write_text(block.sub("\n", text), "utf-8")
-lines = subprocess.run(COMMAND.split(), cwd=path.parent, check=True, capture_output=True, text=True).stdout.splitlines()
+lines = subprocess.run(
+    COMMAND.split(), cwd=path.parent, check=True, capture_output=True, text=True
+).stdout.splitlines()
 pins = [line.strip() for line in lines if re.match(r"[a-z0-9]", line)]
 rows = "".join(f'    "{pin}",\n' for pin in pins)  # markers are quoted with single quotes
 text = path.read_text("utf-8")

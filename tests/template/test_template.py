@@ -56,7 +56,14 @@ def test_a_rendered_plugin_works(tmp_path):
     assert "2 passed" in run(python, "-m", "pytest", "-q", cwd=project)
     assert "Success" in run(python, "-m", "mypy", cwd=project)
     assert "0 skipped" in run(python, "-m", "qqops", "check", "--strict", cwd=tmp_path)
-    said = run(python, "-m", "qqops", "console", "--script", "-", cwd=tmp_path, text="/daily-luck world\n:expect hello")
+    said = run(
+        python,
+        "-m",
+        "qqops",
+        "console",
+        "--script",
+        "-",
+        cwd=tmp_path,
+        text="/daily-luck world\n:expect hello",
+    )
     assert "bot> hello, world" in said
-
-

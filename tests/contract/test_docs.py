@@ -1,0 +1,154 @@
+"""Docs and code say the same, in both languages."""
+
+import inspect
+import pathlib
+import re
+
+import attrs
+import pytest
+
+import qqops
+from qqops import settings
+from qqops.adapters import loopback, webqq
+from qqops.cli import exits
+from qqops.plugin import hooks
+from qqops.plugin.hooks import Hooks
+
+ROOT = pathlib.Path(__file__).parents[2]
+LANGUAGES = ("en", "zh")
+
+
+def page(language, name):
+    return (ROOT / "docs" / language / name).read_text("utf-8")
+
+
+def test_both_languages_have_the_same_pages():
+    trees = [
+        {p.relative_to(ROOT / "docs" / lang) for p in (ROOT / "docs" / lang).rglob("*.md")}
+        for lang in LANGUAGES
+    ]
+    assert trees[0] == trees[1]
+    assert len(trees[0]) >= 11
+
+
+def shape(text):
+    """Headings by level, rows of tables and fences: what twins must share."""
+    body = re.sub(r"```.*?```", "```", text, flags=re.DOTALL)
+    return (
+        [len(m[1]) for m in re.finditer(r"^(#+) ", body, re.MULTILINE)],
+        len(re.findall(r"^\|", body, re.MULTILINE)),
+        text.count("```"),
+    )
+
+
+@pytest.mark.parametrize(
+    "name", sorted(str(p.relative_to(ROOT / "docs/en")) for p in (ROOT / "docs/en").rglob("*.md"))
+)
+def test_twins_have_the_same_shape(name):
+    assert shape(page("en", name)) == shape(page("zh", name))
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_every_setting_is_documented(language):
+    text = page(language, "reference/settings.md")
+    tables = {"bot": settings.BotSettings, "plugins": settings.PluginSettings, "dispatch": settings.DispatchPolicy,
+              "outbox": settings.OutboxPolicy}  # fmt: skip
+    keys = [f"{table}.{a.name}" for table, cls in tables.items() for a in attrs.fields(cls)]
+    classes = (settings.AccountSettings, webqq.Options, loopback.Options)
+    keys += [a.name for cls in classes for a in attrs.fields(cls)]
+    assert [key for key in keys if f"| `{key}` |" not in text] == []
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_documented_defaults_are_true(language):
+    text = page(language, "reference/settings.md")
+    for table, cls in {"dispatch": settings.DispatchPolicy, "outbox": settings.OutboxPolicy}.items():
+        for key, default in attrs.asdict(cls()).items():
+            assert f"| `{table}.{key}` | {default:g} |" in text
+    for cls in (settings.AccountSettings, webqq.Options):
+        for field in attrs.fields(cls):
+            if isinstance(field.default, int | float) and not isinstance(field.default, bool):
+                assert f"| `{field.name}` | {field.default:g} |" in text, field.name
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_every_hook_is_documented_with_its_parameters(language):
+    text = page(language, "reference/hooks.md")
+    specs = {name: f for name, f in vars(Hooks).items() if name.startswith("qqops_")}
+    assert specs
+    for name, function in specs.items():
+        row = next(line for line in text.splitlines() if line.startswith(f"| `{name}` |"))
+        for parameter in list(inspect.signature(function).parameters)[1:]:
+            assert f"`{parameter}`" in row
+    assert hooks.ENTRY_POINTS in text
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_every_command_flag_and_exit_code_is_documented(language):
+    from qqops.cli.main import app
+
+    text = page(language, "reference/cli.md")
+
+    def commands(node, path):
+        for name in node:
+            if not name.startswith("-"):
+                yield from commands(node[name], f"{path} {name}")
+        if node.default_command is not None:
+            yield path, node.default_command
+
+    found = dict(commands(app, "qqops"))
+    assert len(found) == 8
+    for path, function in found.items():
+        assert f"`{path}" in text, path
+        for name, parameter in inspect.signature(function).parameters.items():
+            flag = f"--no-{name}" if parameter.default is True else f"--{name}"
+            assert flag.replace("_", "-") in text, (path, name)
+    codes = {value for name, value in vars(exits).items() if name.isupper()}
+    assert all(f"| {code} |" in text for code in codes)
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_faults_and_control_calls_are_documented(language):
+    from qqops.simulator.control import Control
+    from qqops.simulator.faults import KINDS
+
+    text = page(language, "how-to/simulator.md")
+    assert all(f"| `{kind}` |" in text for kind in KINDS)
+    calls = re.findall(r'\("(GET|POST)", "(\w+)"\)', inspect.getsource(Control))
+    assert len(calls) == 10
+    assert all(f"| `{method} {name}` |" in text for method, name in calls)
+
+
+def test_every_public_name_has_a_docstring():
+    missing = [
+        name
+        for name in qqops.__all__
+        if not inspect.getdoc(getattr(qqops, name)) and inspect.isclass(getattr(qqops, name))
+    ]
+    assert missing == []
+
+
+def test_public_names_are_listed_and_exist():
+    assert all(hasattr(qqops, name) for name in qqops.__all__)
+
+
+def test_builtin_plugins_use_only_the_public_api():
+    for path in (ROOT / "plugins_builtin").rglob("src/**/*.py"):
+        for line in path.read_text("utf-8").splitlines():
+            match = re.match(r"\s*(?:from|import) (qqops[\w.]*)", line)
+            if match:
+                assert match[1] == "qqops" or match[1].startswith("qqops_"), f"{path}: {line}"
+
+
+def test_no_module_is_longer_than_it_may_be():
+    long = [
+        f"{path.relative_to(ROOT)}: {n} lines"
+        for folder in ("src", "plugins_builtin")
+        for path in (ROOT / folder).rglob("*.py")
+        if (n := len(path.read_text("utf-8").splitlines())) > 400
+    ]
+    assert long == []
+
+
+def test_readmes_are_twins():
+    assert shape((ROOT / "README.md").read_text("utf-8")) == shape((ROOT / "README.zh.md").read_text("utf-8"))
