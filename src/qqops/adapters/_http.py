@@ -121,10 +121,15 @@ class _Stale(TransientError):
 
 async def _read(response: httpx.Response) -> bytes:
     body = bytearray()
-    async for chunk in response.aiter_bytes():
-        body += chunk
-        if len(body) > MAX_BODY:
-            raise ProtocolError(f"the answer is larger than {MAX_BODY} bytes", payload=bytes(body[:400]))
+    with trio.CancelScope() as scope:
+        # httpx reads through nested async generators. Leaving the loop would abandon the inner ones to the
+        # garbage collector; cancelling the read unwinds them all.
+        async for chunk in response.aiter_bytes():
+            body += chunk
+            if len(body) > MAX_BODY:
+                scope.cancel(reason="the answer is too large")
+    if len(body) > MAX_BODY:
+        raise ProtocolError(f"the answer is larger than {MAX_BODY} bytes", payload=bytes(body[:400]))
     return bytes(body)
 
 

@@ -162,6 +162,8 @@ class LiveSession:
             except ProtocolError as exc:
                 self._link.malformed(exc)
                 polled = poll.Polled(verdict=Verdict.TRANSIENT, cause=str(exc))
+            except NotSent:
+                raise  # nobody is listening: say so, and let the back-off space the attempts
             except TransientError as exc:
                 polled = poll.Polled(verdict=Verdict.TRANSIENT, cause=str(exc))
             if polled.ptwebqq:
