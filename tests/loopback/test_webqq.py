@@ -275,3 +275,60 @@ async def test_shutdown_flushes_replies_and_logs_out(rig, profile):
         bot.stop.set()
         await bot.until(lambda: not bot.state.live)
         assert bot.texts() == ["pong"]
+
+
+async def test_status_is_set_at_login_and_can_be_changed(rig, profile):
+    async with rig(profile, status="away") as bot:
+        await bot.until_online()
+        assert bot.state.live[100200300].status == "away"
+        assert await bot.supervisor.adapter.change_status("busy")
+        assert bot.state.live[100200300].status == "busy"
+        assert not await bot.supervisor.adapter.change_status("dancing")
+
+
+async def test_a_new_friend_and_a_new_group_are_looked_up(rig, profile):
+    from qqops.simulator.world import Group, Person
+
+    async with rig(profile) as bot:
+        await bot.until_online()
+        world = bot.service.world
+        world.people[20003] = Person(number=20003, nick="Cy")
+        world.people[100200300].friends.append(20003)
+        world.groups[30003] = Group(number=30003, name="new", members=[20003, 100200300])
+        bot.inject("Cy", "/say one", kind="buddy")
+        bot.inject("Cy", "/say two", "new")
+        await bot.until(lambda: len(bot.texts()) == 2)
+        assert {(m.sender.id, m.sender.name, m.room.id, m.room.name) for m in bot.handled} == {
+            ("20003", "Cy", "20003", "Cy"),
+            ("20003", "Cy", "30003", "new"),
+        }
+
+
+async def test_several_bots_share_a_world(rig):
+    """Two accounts in one group: each sees what the other says, and not what it said itself."""
+    from qqops.adapters.webqq import Options, WebQQ
+    from qqops.model import AccountRef
+    from qqops.runtime.outbox import OutboxPolicy
+    from qqops.runtime.supervisor import LinkPolicy
+    from qqops.simulator.world import Person
+
+    async with rig("smartqq") as bot:
+        world = bot.service.world
+        world.people[555] = Person(number=555, nick="second", password="x")
+        world.groups[30002].members.append(555)
+        await bot.until_online()
+        options = Options(endpoints={"*": bot.server.url}, qr_interval=0.02, poll_hold=5.0)
+        import random
+
+        second = WebQQ(AccountRef("webqq", "second"), options, clock=bot.app.clock, rng=random.Random(5))
+        supervisor = bot.app.add_account(second, LinkPolicy(), OutboxPolicy())
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(supervisor.run)
+            await bot.until(lambda: 555 in bot.state.live)
+            await bot.until(lambda: supervisor.state.phase is Phase.ONLINE)
+            await bot.until(lambda: second.rooms() and any(r.name == "ops" for r in second.rooms()))
+            room = next(r for r in second.rooms() if r.name == "ops")
+            assert (await bot.app.rooms.send(room.ref, "/say from-second")).ok
+            await bot.until_sent("^from-second$")
+            nursery.cancel_scope.cancel()
+        assert {line.account for line in bot.state.sent} == {555, 100200300}

@@ -178,3 +178,64 @@ def test_a_picture_that_is_none_is_not_drawn():
 
     assert draw_qr(b"not a picture") == ""
     assert draw_qr(pictures.png([[255] * 50 for _ in range(50)])) == ""
+
+
+def hold_of(service, session):
+    from qqops.simulator.state import Hold
+
+    hold = Hold(session=session, began=service.now())
+    session.hold = hold
+    return hold
+
+
+@pytest.fixture
+def polling(control):
+    """A service with one live session, and a function that opens a poll."""
+    from qqops.simulator.state import Aliases, Session
+
+    service = control._service
+    session = Session(
+        number=100200300, profile="webqq2013", aliases=Aliases(service.state.rng), skey="s", ptwebqq="p",
+        vfwebqq="v", psessionid="x", gate=True,
+    )  # fmt: skip
+    service.state.sessions["x"] = session
+    service.state.live[session.number] = session
+    return service, session
+
+
+def said(reply):
+    return [item["value"]["content"][1] for item in json.loads(reply.body)["result"]]
+
+
+def test_the_newest_poll_wins_and_the_older_goes_home_with_nothing(control, polling):
+    service, session = polling
+    old, new = hold_of(service, session), hold_of(service, session)
+    control.inject({"kind": "group", "from": "Ali", "room": "ops", "text": "x"})
+    assert json.loads(service.collect(old).body)["retcode"] == 102
+    assert said(service.collect(new)) == ["x "]
+
+
+def test_a_dead_connection_swallows_nothing_and_keeps_the_order(control, polling):
+    service, session = polling
+    for text in "abc":
+        control.inject({"kind": "group", "from": "Ali", "room": "ops", "text": text})
+    hold = hold_of(service, session)
+    assert said(service.collect(hold)) == ["c ", "b ", "a "], "newest first"
+    service.channel.written(hold, False)
+    control.inject({"kind": "group", "from": "Ali", "room": "ops", "text": "d"})
+    hold = hold_of(service, session)
+    assert said(service.collect(hold)) == ["d ", "c ", "b ", "a "]
+    service.channel.written(hold, True)
+    assert service.collect(hold_of(service, session)) is None
+    assert service.state.answered == 4
+
+
+def test_an_older_session_gets_no_messages(control, polling):
+    import attrs
+
+    service, session = polling
+    newer = attrs.evolve(session, psessionid="y")
+    service.state.live[session.number] = newer
+    control.inject({"kind": "group", "from": "Ali", "room": "ops", "text": "x"})
+    assert service.collect(hold_of(service, session)) is None
+    assert said(service.collect(hold_of(service, newer))) == ["x "]

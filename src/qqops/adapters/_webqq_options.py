@@ -21,6 +21,7 @@ class Options:
         refresh: Seconds between two fetches of the lists.
         send_gap: Seconds between two sends; below 0.5 messages vanish (webqq.md §12.3).
         max_bytes: UTF-8 bytes of text in one message (§12.4).
+        status: What others see the account as: online, away, busy, callme, silent or hidden.
         on_kick: ``relogin`` after *kick_pause* seconds, or ``stop``.
         qr_interval: Seconds between two looks at the QR code.
     """
@@ -33,6 +34,7 @@ class Options:
     refresh: float = 300.0
     send_gap: float = 0.5
     max_bytes: int = 720
+    status: str = "online"
     on_kick: str = "relogin"
     kick_pause: float = 30.0
     qr_interval: float = 2.0

@@ -31,8 +31,8 @@ from qqops.model import (
 from qqops.protocol.webqq import lists, poll, send
 from qqops.protocol.webqq.classify import Verdict
 from qqops.protocol.webqq.http import get
-from qqops.protocol.webqq.login import login, logout, relink
-from qqops.protocol.webqq.roster import Need, NeedGroup, NeedMembers, NeedPerson, Roster
+from qqops.protocol.webqq.login import change_status, login, logout, relink
+from qqops.protocol.webqq.roster import Need, NeedFriend, NeedGroup, NeedMembers, NeedPerson, Roster
 from qqops.protocol.webqq.session import Session
 
 log = structlog.get_logger("qqops.webqq")
@@ -117,6 +117,13 @@ class LiveSession:
             # Discussion groups came and went with the years; nothing else depends on them.
             log.info("no discussion groups", account=str(self._account), reason=str(exc))
         roster.asked.clear()
+
+    async def change_status(self, status: str) -> bool:
+        """Be seen as *status*; False when the service refuses."""
+        try:
+            return await self._calls.drive(self.session, change_status(self.session, status))
+        except ProtocolError as exc:
+            raise TransientError(str(exc)) from exc
 
     async def say_goodbye(self) -> None:
         """Log out; failures do not matter any more."""
@@ -220,6 +227,8 @@ class LiveSession:
                 roster.numbers[need.uin] = await self._calls.drive(
                     session, lists.real_number(session, need.uin, group=False)
                 )
+            elif isinstance(need, NeedFriend):
+                roster.friends = await self._calls.drive(session, lists.friends(session))
             elif isinstance(need, NeedGroup):
                 if need.gid not in roster.groups:
                     roster.groups = await self._calls.drive(session, lists.groups(session))

@@ -18,7 +18,7 @@ from qqops.adapters._webqq_session import LiveSession
 from qqops.adapters.base import Link, Network, Opening, Outgoing
 from qqops.errors import ConfigError
 from qqops.model import AccountRef, Clock, Limits, Room, RoomRef, User
-from qqops.protocol.webqq.profile import Login, profile
+from qqops.protocol.webqq.profile import STATUSES, Login, profile
 from qqops.protocol.webqq.session import Session
 
 
@@ -37,6 +37,8 @@ class WebQQ:
             raise ConfigError("profile webqq2013 needs number and password")
         if options.on_kick not in ("relogin", "stop"):
             raise ConfigError(f"on_kick must be relogin or stop, got {options.on_kick!r}")
+        if options.status not in STATUSES:
+            raise ConfigError(f"status must be one of {', '.join(STATUSES)}, got {options.status!r}")
         for key in ("poll_hold", "refresh", "qr_interval"):
             if not getattr(options, key) > 0:
                 raise ConfigError(f"{key} must be > 0 seconds, got {getattr(options, key)!r}")
@@ -54,6 +56,14 @@ class WebQQ:
     def rooms(self) -> Sequence[Room]:
         """Return the rooms of the live session; none while offline."""
         return self._live.roster.rooms() if self._live is not None else []
+
+    async def change_status(self, status: str) -> bool:
+        """Be seen as *status* from now on; False while offline, or when the service refuses.
+
+        Raises:
+            TransientError: The call failed.
+        """
+        return self._live is not None and await self._live.change_status(status)
 
     async def members(self, room: RoomRef) -> Sequence[User]:
         """Return who is in *room*; nobody while offline or when the service does not tell."""
@@ -88,6 +98,7 @@ class WebQQ:
             number=self._options.number,
             qr_interval=self._options.qr_interval,
             hold=self._options.poll_hold,
+            status=self._options.status,
         )
 
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from qqops.errors import ProtocolError
 from qqops.model import plain
 from qqops.protocol.webqq.content import decode
+from qqops.protocol.webqq.profile import STATUSES
 from qqops.simulator.faults import Faults
 from qqops.simulator.render import kick_notice, render
 from qqops.simulator.state import Hold, SentLine, Session, State, name_of
@@ -36,7 +37,7 @@ class Channel:
             "/channel/get_online_buddies2": self.online_buddies,
             "/channel/get_recent_list2": self.recent,
             "/channel/get_discu_info": self.discu_info,
-            "/channel/change_status2": self.simple,
+            "/channel/change_status2": self.change_status,
             "/channel/logout2": self.logout,
             "/channel/input_notify2": self.simple,
             "/channel/shake2": self.simple,
@@ -86,10 +87,11 @@ class Channel:
 
     def _opened(self, session: Session, asked: Asked) -> Reply:
         good = session.profile == "webqq2013"
+        session.status = asked.value("status") or "online"
         return result(
             {
                 "uin": session.number, "cip": 23600812, "index": 1075, "port": 47450,
-                "status": asked.value("status") or "online", "psessionid": session.psessionid, "user_state": 0,
+                "status": session.status, "psessionid": session.psessionid, "user_state": 0,
                 # SmartQQ's is present and wrong to use (§5.4).
                 "f": 0, "vfwebqq": session.vfwebqq if good else self._state.hex(80),
             }
@@ -280,6 +282,16 @@ class Channel:
                 "mem_info": [{"uin": uin, "nick": p.nick} for uin, p in people],
             }
         )  # fmt: skip
+
+    def change_status(self, asked: Asked, now: float) -> Reply:
+        """§9.6"""
+        session = self._session(asked)
+        if isinstance(session, Reply):
+            return session
+        if asked.value("newstatus") not in STATUSES:
+            return code(100001)
+        session.status = asked.value("newstatus")
+        return result("ok")
 
     def simple(self, asked: Asked, now: float) -> Reply:
         """Calls that just say ok."""

@@ -111,7 +111,8 @@ class Service:
             ],
             "sessions": [
                 {
-                    "account": s.number, "profile": s.profile, "code": s.code, "polling": s.hold is not None,
+                    "account": s.number, "profile": s.profile, "code": s.code,
+                    "status": s.status, "polling": s.hold is not None,
                     "live": state.live.get(s.number) is s,
                 }
                 for s in state.sessions.values()

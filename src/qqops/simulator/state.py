@@ -121,6 +121,7 @@ class Session:
     code: int = 0
     relinkable: bool = True
     gate: bool = False
+    status: str = "online"
     renewed: str = ""
     kicked: bool = False
     hold: Hold | None = None

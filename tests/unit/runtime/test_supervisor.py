@@ -430,3 +430,64 @@ async def test_memory_network_keeps_what_was_said_while_away():
         await trio.testing.wait_all_tasks_blocked()
         assert network.pending == 0
         assert bot.app.dispatcher.messages == 1
+
+
+async def test_a_bug_in_the_runtime_takes_the_bot_down_loudly():
+    from qqops.runtime.registry import Handler, Job, Mode
+
+    class Broken:
+        def after(self, moment):
+            raise RuntimeError("a bug")
+
+    handler = Handler(
+        plugin="p", name="h", where="", mode=Mode.INLINE, prepare=lambda ctx, source: lambda: None
+    )
+    bot = Running(Scripted())
+    bot.app.registry.add(jobs=[Job(name="j", schedule=Broken(), handler=handler)])
+    with pytest.RaisesGroup(pytest.RaisesExc(RuntimeError, match="a bug"), flatten_subgroups=True):
+        async with bot:
+            await trio.sleep(1)
+
+
+async def test_a_broken_observer_disturbs_nobody(capsys):
+    bot = Running(Scripted())
+
+    def broken(record):
+        raise ValueError("observer")
+
+    bot.app.observers.add(broken)
+    seen = []
+    bot.app.observers.add(seen.append)
+    async with bot:
+        await trio.sleep(1)
+    assert len(seen) == len(bot.records) >= 2
+    assert "observer failed" in capsys.readouterr().out
+
+
+async def test_log_lines_about_a_message_say_which(bots):
+    import structlog
+
+    from qqops import Plugin
+
+    plugin = Plugin("noisy")
+
+    @plugin.command("boom")
+    async def boom() -> None:
+        raise ValueError("x")
+
+    processor = structlog.testing.LogCapture()
+    old = structlog.get_config()["processors"]
+    structlog.configure(processors=[structlog.contextvars.merge_contextvars, processor])
+    try:
+        async with bots.run(plugin) as bot:
+            await bot.user("ali", room=bot.room("ops")).say("/boom")
+            await trio.testing.wait_all_tasks_blocked()
+    finally:
+        structlog.configure(processors=old)
+    (line,) = [e for e in processor.entries if e["event"] == "handler failed"]
+    assert (line["account"], line["room"], line["plugin"], line["message"]) == (
+        "memory:test",
+        "g-ops",
+        "noisy",
+        "1",
+    )

@@ -215,11 +215,11 @@ def _login2(session: Session) -> Flow[None]:
     """Open the channel (§4.6, §5.4), and make the calls without which it does not work (§5.5)."""
     if session.profile.repeats_ids:
         r: dict[str, object] = {
-            "status": "online", "ptwebqq": session.ptwebqq, "passwd_sig": "", "clientid": session.clientid,
+            "status": session.status, "ptwebqq": session.ptwebqq, "passwd_sig": "", "clientid": session.clientid,
             "psessionid": None,
         }  # fmt: skip
     else:
-        r = {"ptwebqq": session.ptwebqq, **session.id_fields, "psessionid": "", "status": "online"}
+        r = {"ptwebqq": session.ptwebqq, **session.id_fields, "psessionid": "", "status": session.status}
     session.psessionid = ""
     for _ in range(NOT_FOUND_TRIES):
         response = yield from call(session.channel_post("login2", r))
@@ -255,7 +255,7 @@ def opening_calls(session: Session) -> Flow[None]:
 def relink(session: Session) -> Flow[bool]:
     """Take the session up again without a login (§5.6); False when a new login is needed."""
     r: dict[str, object] = {
-        "ptwebqq": session.ptwebqq, **session.id_fields, "key": "", "status": "online", "state": "online",
+        "ptwebqq": session.ptwebqq, **session.id_fields, "key": "", "status": session.status, "state": "online",
     }  # fmt: skip
     for _ in range(3):
         response = yield from call(session.channel_post("login2", r, call="relink"))
@@ -273,6 +273,15 @@ def relink(session: Session) -> Flow[bool]:
             return False
         yield Pause(1.0)
     return False
+
+
+def change_status(session: Session, status: str) -> Flow[bool]:
+    """Be seen as *status*, one of `STATUSES`; False when the service refuses (§9.6)."""
+    response = yield from call(session.channel_get("change_status2", {"newstatus": status}))
+    if response.status != 200 or retcode(json_of(response, "change_status2"), "change_status2") != 0:
+        return False
+    session.status = status
+    return True
 
 
 def logout(session: Session) -> Flow[None]:

@@ -9,6 +9,9 @@ import attrs
 
 from qqops.errors import ConfigError
 
+#: What an account can be seen as (webqq.md §9.1).
+STATUSES = ("online", "away", "busy", "callme", "silent", "hidden")
+
 
 class Login(enum.Enum):
     """How a generation logs in."""

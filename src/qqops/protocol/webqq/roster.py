@@ -36,6 +36,13 @@ class NeedPerson:
 
 
 @attrs.frozen
+class NeedFriend:
+    """Somebody who is not in the list of friends writes to us: the list may be old."""
+
+    uin: int
+
+
+@attrs.frozen
 class NeedGroup:
     """The real number of a group is not known yet; *gid* may not even be in the list."""
 
@@ -50,7 +57,7 @@ class NeedMembers:
     room: int
 
 
-Need: TypeAlias = NeedPerson | NeedGroup | NeedMembers
+Need: TypeAlias = NeedPerson | NeedFriend | NeedGroup | NeedMembers
 
 
 @attrs.define(kw_only=True)
@@ -83,6 +90,8 @@ class Roster:
                 self.group_numbers[message.room] = message.number
             if message.room not in self.groups or message.room not in self.group_numbers:
                 wanted.append(NeedGroup(message.room))
+        if message.kind == "buddy" and message.sender not in self.friends and message.sender != self.own:
+            wanted.append(NeedFriend(message.sender))
         if message.kind != "buddy" and message.sender not in self.members.get(
             (message.kind, message.room), {}
         ):

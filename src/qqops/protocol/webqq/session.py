@@ -23,7 +23,8 @@ class Session:
 
     Attributes:
         number: Own QQ number; 0 until the QR login has told it.
-        names: What we are called: nick, cards.
+        nick: What we are called.
+        status: What others see us as, one of `STATUSES`.
         hash_variant: Letter of the friends hash that was accepted last.
         qr_interval: Seconds between two looks at the QR code; clients used 1–3 (§12.3).
         hold: Seconds the service holds a poll.
@@ -39,6 +40,7 @@ class Session:
     vfwebqq: str = ""
     ptwebqq: str = ""
     nick: str = ""
+    status: str = "online"
     hash_variant: str = ""
     empty_polls: int = 0
     qr_interval: float = 2.0
