@@ -285,3 +285,15 @@ def test_a_flow_fed_with_garbage_ends_in_an_error_of_ours(data, make, profile):
                 step = flow.send("text")
         except (ProtocolError, AdapterError, StopIteration):
             return
+
+
+def test_what_has_no_time_of_its_own_is_only_turned_round():
+    assert [i.id for i in poll.items([message(11, msg_id=m) for m in (3, 2, 1)])] == ["1-0", "2-0", "3-0"]
+
+
+def test_sends_and_logins_are_not_repeated_by_the_transport():
+    session = make_session()
+    assert not send.request(session, "group", 1, (Text("x"),)).idempotent
+    assert poll.request(session, 60).idempotent
+    ids = {json.loads(dict(send.request(session, "group", 1, (Text("x"),)).form)["r"])["msg_id"] for _ in range(5)}
+    assert len(ids) == 5, "a message id is never used twice"
