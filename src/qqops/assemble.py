@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pathlib
 from collections.abc import Mapping
 
 from qqops._tables import SettingsFile
@@ -12,20 +11,7 @@ from qqops.errors import ConfigError
 from qqops.model import AccountRef
 from qqops.plugin.host import discover
 from qqops.runtime.clock import WallClock
-from qqops.settings import Settings, accounts, load_settings
-
-
-def load_app(path: pathlib.Path, environ: Mapping[str, str], human: Human) -> tuple[App, Settings]:
-    """Return the bot that a settings file describes.
-
-    Raises:
-        ConfigError: Something in the settings is wrong. Plugins that cannot be loaded do not raise: they
-            are in ``app.host.reports``.
-    """
-    settings, file = load_settings(path, environ)
-    app = make_app(settings, human, environ)
-    add_accounts(app, settings, file, environ)
-    return app, settings
+from qqops.settings import Settings, accounts
 
 
 def make_app(settings: Settings, human: Human, environ: Mapping[str, str]) -> App:

@@ -12,11 +12,12 @@ import structlog
 import trio
 
 from qqops.app import App, End
-from qqops.assemble import load_app
+from qqops.assemble import add_accounts, make_app
 from qqops.cli import exits
 from qqops.cli.human import Terminal
 from qqops.errors import ConfigError
 from qqops.runtime.clock import WallClock
+from qqops.settings import load_settings
 from qqops.simulator.server import Server
 from qqops.simulator.service import Service, ServiceOptions
 from qqops.simulator.world import load_world
@@ -28,10 +29,11 @@ _CODES = {End.CLEAN: exits.OK, End.CUT: exits.CUT, End.NO_ACCOUNTS: exits.NO_ACC
 
 def run_bot(path: pathlib.Path) -> int:
     """Run the bot of a settings file until SIGINT or SIGTERM; return the exit code."""
-    human_folder = path.parent / "qqops-data"
+    settings, file = load_settings(path, os.environ)
 
     async def main() -> int:
-        app, settings = load_app(path, os.environ, Terminal(human_folder))
+        app = make_app(settings, Terminal(path.parent / settings.bot.data), os.environ)
+        add_accounts(app, settings, file, os.environ)
         if not app.supervisors:
             raise ConfigError("there is no [accounts.NAME] to run", where=str(path))
         if settings.bot.tune_gc:

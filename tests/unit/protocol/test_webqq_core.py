@@ -295,5 +295,8 @@ def test_sends_and_logins_are_not_repeated_by_the_transport():
     session = make_session()
     assert not send.request(session, "group", 1, (Text("x"),)).idempotent
     assert poll.request(session, 60).idempotent
-    ids = {json.loads(dict(send.request(session, "group", 1, (Text("x"),)).form)["r"])["msg_id"] for _ in range(5)}
+    ids = {
+        json.loads(dict(send.request(session, "group", 1, (Text("x"),)).form)["r"])["msg_id"]
+        for _ in range(5)
+    }
     assert len(ids) == 5, "a message id is never used twice"
