@@ -18,9 +18,19 @@ Catch the base class of a branch to treat the branch alike; nothing else derives
 
 from __future__ import annotations
 
+import re
+
 #: Longest excerpt of a peer's data that an error carries, in characters. Enough to recognise the
 #: shape, too little to fill a log or to hold a whole secret-bearing answer.
 PAYLOAD_EXCERPT = 160
+
+
+#: Values that open a session; an excerpt shows that they were there, not what they were.
+_SECRETS = re.compile(
+    r"""((?:psessionid|vfwebqq|ptwebqq|p?_?skey|ptsigx|super\w+|\w*token|verifysession|qrsig|"p"|password)"?'?\s*[=:]\s*"?'?)"""
+    r"""[^"'&,;\s}]+""",
+    re.IGNORECASE,
+)
 
 
 class QQOpsError(Exception):
@@ -61,9 +71,9 @@ class PluginError(QQOpsError):
 class Refuse(QQOpsError):
     """A handler, filter or converter says no; *text* is the answer in the chat."""
 
-    def __init__(self, text: str = "") -> None:
-        self.text = text
-        super().__init__(text)
+    def __init__(self, text: object = "") -> None:
+        self.text = str(text)
+        super().__init__(self.text)
 
 
 class AdapterError(QQOpsError):
@@ -115,5 +125,6 @@ def excerpt(payload: object, limit: int = PAYLOAD_EXCERPT) -> str:
         text = payload[: limit * 4]
     else:
         text = repr(payload)[: limit * 4]
+    text = _SECRETS.sub(r"\1***", text)
     line = " ".join("".join(c if c.isprintable() else " " for c in text).split())
     return line if len(line) <= limit else line[: limit - 1] + "…"

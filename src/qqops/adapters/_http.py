@@ -22,8 +22,10 @@ from qqops.errors import NotSent, ProtocolError, TransientError
 #: Largest body that is read, in bytes.
 MAX_BODY = 16 * 1024 * 1024
 
-#: A poll, a send, a list, and one to spare.
-MAX_CONNECTIONS = 4
+#: A poll, a send, two look-ups, a refresh, a heartbeat, and two to spare.
+MAX_CONNECTIONS = 8
+#: Part of a call's deadline in which the connection must stand.
+CONNECT_SHARE = 0.8
 
 
 @functools.cache
@@ -82,18 +84,27 @@ class HttpClient:
         began = trio.current_time()
         with trio.move_on_after(deadline):
             try:
-                return await self._once(method, url, headers, body, began)
+                return await self._once(method, url, headers, body, began, deadline)
             except _Stale:
                 if not idempotent:
                     raise
-                return await self._once(method, url, headers, body, began)
+                return await self._once(method, url, headers, body, began, deadline)
         raise TransientError(f"no answer within {deadline:g} s from {httpx.URL(url).host}")
 
     async def _once(
-        self, method: str, url: str, headers: list[tuple[str, str]], body: bytes, began: float
+        self,
+        method: str,
+        url: str,
+        headers: list[tuple[str, str]],
+        body: bytes,
+        began: float,
+        deadline: float,
     ) -> HttpReply:
         try:
-            request = httpx.Request(method, url, headers=headers, content=body)
+            # A connection that is not made in time is told apart from an answer that does not come.
+            limits = {"connect": CONNECT_SHARE * deadline, "pool": CONNECT_SHARE * deadline}
+            extensions = {"timeout": limits}
+            request = httpx.Request(method, url, headers=headers, content=body, extensions=extensions)
             response = await self._transport.handle_async_request(request)
             try:
                 content = await _read(response)
@@ -105,7 +116,7 @@ class HttpClient:
             raise NotSent(f"cannot connect to {httpx.URL(url).host}: {_reason(exc)}") from exc
         except (httpx.RemoteProtocolError, httpx.ReadError, httpx.WriteError, httpx.CloseError) as exc:
             raise _Stale(f"the connection broke: {_reason(exc)}") from exc
-        except (httpx.TransportError, httpx.InvalidURL, httpx.DecodingError) as exc:
+        except (httpx.TransportError, httpx.InvalidURL, httpx.DecodingError, UnicodeError) as exc:
             raise TransientError(f"the call failed: {_reason(exc)}") from exc
         return HttpReply(
             status=response.status_code,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import structlog
 import trio
@@ -29,7 +29,7 @@ from qqops.model import (
     User,
 )
 from qqops.protocol.webqq import lists, poll, send
-from qqops.protocol.webqq.classify import Verdict
+from qqops.protocol.webqq.classify import SessionGone, Verdict
 from qqops.protocol.webqq.http import get
 from qqops.protocol.webqq.login import change_status, login, logout, relink
 from qqops.protocol.webqq.roster import Need, NeedFriend, NeedGroup, NeedMembers, NeedPerson, Roster
@@ -43,6 +43,8 @@ POLL_FAILURES = 8
 POLL_PAUSE = 10.0
 #: Seconds between heartbeats of the 2013 generation, and how long one may take (§4.7).
 HEARTBEAT, HEARTBEAT_DEADLINE = 60.0, 5.0
+#: Look-ups at the same time; the rest of the connections is for polls and sends.
+LOOK_UPS = 2
 #: Seconds between two look-ups of real numbers in the background; the call is rate limited (§9.6).
 LOOK_UP_GAP = 0.2
 
@@ -62,8 +64,13 @@ class LiveSession:
         self._pending: deque[poll.Item] = deque()
         self._arrived = trio.Event()
         self._end: AdapterError | None = None
+        self._kick: AdapterError | None = None
         self._usable = True
+        self._running: dict[Need, trio.Event] = {}
+        self._look_ups = trio.CapacityLimiter(LOOK_UPS)
         self.online = False
+        #: Whether a poll has shown that the session works.
+        self.proved = False
         self.roster = Roster(account=account, own=0, nick="")
 
     @property
@@ -81,8 +88,8 @@ class LiveSession:
 
     # -- coming online --------------------------------------------------------------------------
 
-    async def open(self, session: Session, *, relinking: bool) -> Session | None:
-        """Log in, or re-link *session*; None when the re-link was refused and a new login is due.
+    async def open(self, session: Session, *, relinking: bool, roster: Roster | None = None) -> bool:
+        """Log in, or re-link *session*; False when the re-link was refused and a new login is due.
 
         Raises:
             AdapterError: It did not work; the type says what follows.
@@ -93,19 +100,25 @@ class LiveSession:
                 self._session = session
                 if not await self._calls.drive(session, relink(session), within):
                     self._session = None
-                    return None
+                    return False
             else:
                 password = self._options.password.reveal()
                 await self._calls.drive(session, login(session, password), within)
                 self._session = session
-            self.roster = Roster(account=self._account, own=session.number, nick=session.nick)
+            if not relinking or roster is None:
+                roster = Roster(account=self._account, own=session.number, nick=session.nick)
+            self.roster = roster  # aliases survive a re-link, and so does what is known of them
             await self._fetch_lists(within)
+        except SessionGone:
+            self._usable = False
+            raise
         except ProtocolError as exc:
+            self._usable = False
             raise TransientError(f"the login failed: {exc}") from exc
         self.online = True
         self._link.online([session.nick])
         self._link.alive(2 * self._options.poll_hold)
-        return session
+        return True
 
     async def _fetch_lists(self, within: float | None = None) -> None:
         session, roster = self.session, self.roster
@@ -126,7 +139,9 @@ class LiveSession:
             raise TransientError(str(exc)) from exc
 
     async def say_goodbye(self) -> None:
-        """Log out; failures do not matter any more."""
+        """Log out, if there is a login; failures do not matter any more."""
+        if self.resumable is None:
+            return
         self._usable = False
         try:
             await self._calls.drive(self.session, logout(self.session))
@@ -145,17 +160,31 @@ class LiveSession:
                 if self.session.profile.heartbeat:
                     nursery.start_soon(self._heartbeat, name="heartbeat")
                 await self._deliver()
-        finally:
-            # What has been received is handled, whatever ends the session: without further look-ups.
-            while self._pending:
-                self._hand_over(self._pending.popleft())
+        except BaseException as exc:
+            if self._kick is not None and not is_cancelled(exc):
+                raise self._kick from None  # it explains why everything else failed, too
+            raise
+
+    def take_over(self, pending: deque[poll.Item]) -> None:
+        """Go on with what the session before this one had received and not handed over."""
+        self._pending = pending
+
+    @property
+    def pending(self) -> deque[poll.Item]:
+        """What was received and not handed over yet."""
+        return self._pending
+
+    def flush(self) -> None:
+        """Hand over what has been received, without further look-ups: its aliases are about to die."""
+        while self._pending:
+            self._hand_over(self._pending.popleft())
 
     async def _poll_until_over(self) -> None:
         """Poll; when the session is over, leave the reason to `_deliver`, which has still work to finish."""
         try:
             await self._poll()
         except AdapterError as exc:
-            self._end = self._end or exc  # a kick that is waiting to be handed over explains more
+            self._end = exc
             self._arrived.set()
 
     async def _poll(self) -> None:
@@ -178,11 +207,14 @@ class LiveSession:
             if polled.items:
                 self._pending.extend(polled.items)
                 self._arrived.set()
+                self._note_kick(polled.items)
             if polled.verdict in (Verdict.OK, Verdict.IDLE):
                 failures = 0
                 self._link.alive(2 * hold)
-                if polled.verdict is Verdict.IDLE and session.empty_polls:
-                    await trio.sleep(1.0)  # an idle answer at once: never spin
+                if polled.instant:
+                    await trio.sleep(1.0)  # nothing, at once: never spin
+                else:
+                    self.proved = True
                 continue
             failures += 1
             self._judge(polled, failures)
@@ -209,50 +241,71 @@ class LiveSession:
                     await self._look_up_for(item)
                 self._pending.popleft()
                 self._hand_over(item)
-            if self._end is not None:
-                raise self._end
+            if end := self._kick or self._end:
+                raise end
             self._arrived = trio.Event()
             await self._arrived.wait()
 
     async def _look_up_for(self, item: poll.Incoming) -> None:
+        """Look up who and where; what the service does not tell in two tries stays unknown."""
+        tries = 0
         while not self.roster.is_own(item) and (need := self.roster.need(item)) is not None:
-            await self._look_up(need)
+            if not await self._look_up(need):
+                tries += 1
+                if tries == 2:
+                    return
+                await trio.sleep(LOOK_UP_GAP)
 
-    async def _look_up(self, need: Need) -> None:
-        """Ask the service once; without an answer the message goes on with what is known."""
-        session, roster = self.session, self.roster
-        roster.asked.add(need)
+    async def _look_up(self, need: Need) -> bool:
+        """Ask the service, or wait for whoever is asking already; False when there was no answer.
+
+        Raises:
+            NotSent: There is no connection; the session is as good as over.
+        """
+        if (running := self._running.get(need)) is not None:
+            await running.wait()
+            return need in self.roster.asked
+        self._running[need] = done = trio.Event()
         try:
-            if isinstance(need, NeedPerson):
-                roster.numbers[need.uin] = await self._calls.drive(
-                    session, lists.real_number(session, need.uin, group=False)
-                )
-            elif isinstance(need, NeedFriend):
-                roster.friends = await self._calls.drive(session, lists.friends(session))
-            elif isinstance(need, NeedGroup):
-                if need.gid not in roster.groups:
-                    roster.groups = await self._calls.drive(session, lists.groups(session))
-                group = roster.groups.get(need.gid)
-                if group is not None and need.gid not in roster.group_numbers:
-                    number = await self._calls.drive(
-                        session, lists.real_number(session, group.code, group=True)
-                    )
-                    roster.group_numbers[need.gid] = number
-            elif need.kind == "discu":
-                members, numbers = await self._calls.drive(
-                    session, lists.discussion_members(session, need.room)
-                )
-                roster.members[need.kind, need.room] = members
-                roster.numbers.update(numbers)
-            elif need.room in roster.groups:
-                group = roster.groups[need.room]
-                roster.members[need.kind, need.room] = await self._calls.drive(
-                    session, lists.group_members(session, group)
-                )
-        except (ProtocolError, TransientError) as exc:
-            log.warning(
-                "look-up failed", account=str(self._account), need=type(need).__name__, reason=str(exc)
-            )
+            async with self._look_ups:
+                await self._ask_service(need)
+            self.roster.asked.add(need)
+        except (NotSent, SessionGone):
+            raise
+        except ProtocolError as exc:
+            self.roster.asked.add(need)  # an answer, if not a good one: the same question gets the same
+            self._log_failure(need, exc)
+        except TransientError as exc:
+            self._log_failure(need, exc)
+            return False
+        finally:
+            del self._running[need]
+            done.set()
+        return True
+
+    def _log_failure(self, need: Need, exc: Exception) -> None:
+        log.warning("look-up failed", account=str(self._account), need=type(need).__name__, reason=str(exc))
+
+    async def _ask_service(self, need: Need) -> None:
+        session, roster, drive = self.session, self.roster, self._calls.drive
+        if isinstance(need, NeedPerson):
+            roster.numbers[need.uin] = await drive(session, lists.real_number(session, need.uin, group=False))
+        elif isinstance(need, NeedFriend):
+            roster.friends = await drive(session, lists.friends(session))
+        elif isinstance(need, NeedGroup):
+            if need.gid not in roster.groups:
+                roster.groups = await drive(session, lists.groups(session))
+            group = roster.groups.get(need.gid)
+            if group is not None and need.gid not in roster.group_numbers:
+                number = await drive(session, lists.real_number(session, group.code, group=True))
+                roster.group_numbers[need.gid] = number
+        elif need.kind == "discu":
+            members, numbers = await drive(session, lists.discussion_members(session, need.room))
+            roster.members[need.kind, need.room] = members
+            roster.numbers.update(numbers)
+        elif need.room in roster.groups:
+            group = roster.groups[need.room]
+            roster.members[need.kind, need.room] = await drive(session, lists.group_members(session, group))
 
     def _hand_over(self, item: poll.Item) -> None:
         """Make an event of *item*. Synchronous, so that nothing is lost between two items."""
@@ -265,11 +318,9 @@ class LiveSession:
         elif isinstance(item, poll.FriendAsk):
             user = User(ref=PersonRef(self._account, str(item.number)), name=str(item.number))
             link.event(FriendRequest(account=self._account, sender=user, text=item.text))
-        elif isinstance(item, poll.Kicked):
-            self._kicked(item)
         elif isinstance(item, poll.Malformed):
             link.malformed(item.error)
-        else:
+        elif isinstance(item, poll.Ignored):
             log.debug("ignored", account=str(self._account), poll_type=item.poll_type)
 
     def _membership(self, item: poll.Membership) -> None:
@@ -283,24 +334,30 @@ class LiveSession:
         by = User(ref=PersonRef(self._account, str(item.by)), name=str(item.by)) if item.by else None
         for key in [key for key in roster.members if key[0] == "group"]:
             del roster.members[key]  # somebody came or went: names are fetched anew when they are needed
+        roster.asked -= {need for need in roster.asked if isinstance(need, NeedMembers)}
         self._link.event((Joined if item.joined else Left)(room=room, sender=user, by=by))
 
-    def _kicked(self, item: poll.Kicked) -> None:
+    def _note_kick(self, items: Sequence[poll.Item]) -> None:
+        """Note at once that another login took over: whatever fails from now on fails because of that."""
+        kicked = next((item for item in items if isinstance(item, poll.Kicked)), None)
+        if kicked is None:
+            return
         self._usable = False
-        cause = f"kicked: {item.reason or 'another login took over'}"
+        cause = f"kicked: {kicked.reason or 'another login took over'}"
         if self._options.on_kick == "stop":
-            self._end = FatalError(cause)
+            self._kick = FatalError(cause)
         else:
             # Coming back at once would only start a fight with the other login.
-            self._end = TransientError(cause, retry_after=self._options.kick_pause)
+            self._kick = TransientError(cause, retry_after=self._options.kick_pause)
 
     # -- sending --------------------------------------------------------------------------------
 
-    async def _send(self, draft: Draft) -> Outcome:
+    async def _send(self, draft: Draft, started: Callable[[], None]) -> Outcome:
         target = await self._target(draft.room)
         if target is None:
             return Outcome(delivery=Delivery.REFUSED, reason=f"the account knows no room {draft.room.id!r}")
         session = self.session
+        started()
         try:
             response = await self._calls.call(session, send.request(session, *target, draft.segments))
         except NotSent:
@@ -315,10 +372,15 @@ class LiveSession:
         return outcome
 
     async def _target(self, room: RoomRef) -> tuple[str, int] | None:
-        """Return (kind, alias) of *room*, looking up real numbers until it is found."""
+        """Return (kind, alias) of *room*, looking up real numbers until it is found.
+
+        Raises:
+            NotSent: Nobody can say at the moment whether the room exists; the message waits.
+        """
         target = self.roster.target(room)
         for need in self.roster.unresolved(room) if target is None else []:
-            await self._look_up(need)
+            if not await self._look_up(need) and not await self._look_up(need):
+                raise NotSent(f"the room {room.id!r} cannot be looked up at the moment")
             target = self.roster.target(room)
             if target is not None:
                 break
@@ -350,6 +412,8 @@ class LiveSession:
             try:
                 await self._fetch_lists()
                 self.roster.members.clear()
+            except (NotSent, SessionGone):
+                raise
             except (ProtocolError, TransientError) as exc:
                 log.warning("the lists could not be refreshed", account=str(self._account), reason=str(exc))
 
@@ -379,3 +443,10 @@ class LiveSession:
                 await self._calls.call(self.session, request)
             except (TransientError, ProtocolError) as exc:
                 log.debug("heartbeat failed", account=str(self._account), reason=str(exc))
+
+
+def is_cancelled(exc: BaseException) -> bool:
+    """Whether *exc* is nothing but cancellation; a nursery wraps it in a group."""
+    if isinstance(exc, BaseExceptionGroup):
+        return all(is_cancelled(one) for one in exc.exceptions)
+    return isinstance(exc, trio.Cancelled)

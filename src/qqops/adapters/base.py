@@ -18,9 +18,9 @@ import attrs
 from qqops.errors import ProtocolError
 from qqops.model import AccountRef, Clock, Draft, Event, Limits, Outcome, Room, RoomRef, User
 
-#: Sends one part; returns how it went. Raises only when the session is over: `NotSent` when the part certainly
+#: Sends one part; calls *started* right before it goes on the wire; returns how it went. Raises only when the session is over: `NotSent` when the part certainly
 #: has not left (it stays queued), any other `AdapterError` when nobody knows.
-Sender: TypeAlias = Callable[[Draft], Awaitable[Outcome]]
+Sender: TypeAlias = Callable[[Draft, Callable[[], None]], Awaitable[Outcome]]
 
 
 class QuestionKind(enum.Enum):

@@ -143,8 +143,9 @@ class MemoryNetwork:
             self._arrived = trio.Event()
             await self._arrived.wait()
 
-    async def _take(self, draft: Draft) -> Outcome:
+    async def _take(self, draft: Draft, started: Callable[[], None]) -> Outcome:
         await trio.lowlevel.checkpoint()
+        started()
         self.sent.append(draft)
         self.heard(draft)
         return Outcome(delivery=Delivery.DELIVERED, refs=(MessageRef(draft.room, f"b{next(self._ids)}"),))

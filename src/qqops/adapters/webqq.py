@@ -8,18 +8,23 @@ kept in the adapter: the values for a re-link.
 from __future__ import annotations
 
 import random
+import urllib.parse
+from collections import deque
 from collections.abc import Sequence
 
 import trio
 
 from qqops.adapters._http import HttpClient
 from qqops.adapters._webqq_options import Options
-from qqops.adapters._webqq_session import LiveSession
+from qqops.adapters._webqq_session import LiveSession, is_cancelled
 from qqops.adapters.base import Link, Network, Opening, Outgoing
-from qqops.errors import ConfigError
+from qqops.errors import AdapterError, ConfigError
 from qqops.model import AccountRef, Clock, Limits, Room, RoomRef, User
 from qqops.protocol.webqq.profile import STATUSES, Login, profile
 from qqops.protocol.webqq.session import Session
+
+#: Re-links in a row that lead to no working poll before a new login (webqq.md §12.3).
+RELINKS = 3
 
 
 class WebQQ:
@@ -31,7 +36,8 @@ class WebQQ:
         self._profile = profile(options.profile)
         self._clock = clock
         self._rng = rng
-        self._resume: Session | None = None
+        self._before: LiveSession | None = None
+        self._relinks = 0
         self._live: LiveSession | None = None
         if self._profile.login is Login.PASSWORD and not (options.number and options.password):
             raise ConfigError("profile webqq2013 needs number and password")
@@ -39,6 +45,9 @@ class WebQQ:
             raise ConfigError(f"on_kick must be relogin or stop, got {options.on_kick!r}")
         if options.status not in STATUSES:
             raise ConfigError(f"status must be one of {', '.join(STATUSES)}, got {options.status!r}")
+        for host, base in options.endpoints.items():
+            if not _is_base_url(base):
+                raise ConfigError(f"the endpoint of {host!r} must be http://HOST:PORT, got {base!r}")
         for key in ("poll_hold", "refresh", "qr_interval"):
             if not getattr(options, key) > 0:
                 raise ConfigError(f"{key} must be > 0 seconds, got {getattr(options, key)!r}")
@@ -73,23 +82,47 @@ class WebQQ:
 
     async def serve(self, link: Link, outbox: Outgoing) -> None:
         """Hold one session; see `qqops.adapters.base.Adapter.serve`."""
-        resume, self._resume = self._resume, None
+        before, self._before = self._before, None
         async with HttpClient() as http:
             live = LiveSession(self._account, self._options, self._clock, http, link)
             try:
-                session = await live.open(resume or self._new_session(), relinking=resume is not None)
-                if session is None:
-                    session = await live.open(self._new_session(), relinking=False)
+                await self._open(live, before)
                 self._live = live
                 await live.run(outbox)
             except BaseException as exc:
-                if live.online and _is_cancelled(exc) and not link.lost:
+                if is_cancelled(exc) and not link.lost:
                     with trio.move_on_after(2, shield=True):
                         await live.say_goodbye()
-                self._resume = live.resumable
+                self._remember(live, exc)
                 raise
             finally:
                 self._live = None
+
+    async def _open(self, live: LiveSession, before: LiveSession | None) -> None:
+        """Take the session *before* up again where that is possible, else log in."""
+        session = before.resumable if before is not None else None
+        if before is not None and session is not None:
+            live.take_over(before.pending)
+            if await live.open(session, relinking=True, roster=before.roster):
+                return
+            live.take_over(deque())
+        if before is not None:
+            before.flush()
+        self._relinks = 0
+        await live.open(self._new_session(), relinking=False)
+
+    def _remember(self, live: LiveSession, exc: BaseException) -> None:
+        """Keep *live* for a re-link, if that has a chance; what it had received is handled either way.
+
+        A re-link that is dropped again before a poll has worked proves nothing: after three of these a new login
+        is due (webqq.md §12.3). After a bug nothing of the session is trusted.
+        """
+        self._relinks = 0 if live.proved else self._relinks + 1
+        ours = is_cancelled(exc) or all(isinstance(e, AdapterError | trio.Cancelled) for e in _flat(exc))
+        if ours and live.resumable is not None and self._relinks <= RELINKS:
+            self._before = live
+        else:
+            live.flush()
 
     def _new_session(self) -> Session:
         return Session(
@@ -102,11 +135,19 @@ class WebQQ:
         )
 
 
-def _is_cancelled(exc: BaseException) -> bool:
-    """Whether *exc* is nothing but cancellation; a nursery wraps it in a group."""
+def _is_base_url(text: str) -> bool:
+    try:
+        parts = urllib.parse.urlsplit(text)
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
+
+
+def _flat(exc: BaseException) -> list[BaseException]:
+    """Return the errors in *exc*, however deep."""
     if isinstance(exc, BaseExceptionGroup):
-        return all(_is_cancelled(one) for one in exc.exceptions)
-    return isinstance(exc, trio.Cancelled)
+        return [leaf for one in exc.exceptions for leaf in _flat(one)]
+    return [exc]
 
 
 def open_webqq(opening: Opening, options: Options) -> WebQQ:

@@ -15,11 +15,20 @@ import attrs
 from qqops.model.people import MessageRef, PersonRef, Room, RoomRef, User
 
 
+def _encodable(text: str) -> str:
+    """Return *text* with lone surrogates replaced: JSON can carry them, UTF-8 cannot."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-8", "replace").decode()
+    return text
+
+
 @attrs.frozen
 class Text:
-    """Plain text; line breaks are ``\\n``."""
+    """Plain text; line breaks are ``\\n``. It can always be encoded."""
 
-    text: str
+    text: str = attrs.field(converter=_encodable)
 
 
 @attrs.frozen

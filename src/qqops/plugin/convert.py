@@ -136,11 +136,17 @@ def converter_for(annotation: Any) -> Converter | None:
     if origin is Literal:
         return _choice([(str(v), v) for v in typing.get_args(annotation)])
     if origin is Union or origin is types.UnionType:
-        inner = [a for a in typing.get_args(annotation) if a is not type(None)]
-        return converter_for(inner[0]) if len(inner) == 1 else None
+        inner = without_none(annotation)
+        return None if inner is annotation else converter_for(inner)
     if isinstance(annotation, type) and issubclass(annotation, enum.Enum):
         return _enum(annotation)
     return None
+
+
+def without_none(annotation: Any) -> Any:
+    """Return X of ``X | None``; anything else as it is."""
+    inner = [a for a in typing.get_args(annotation) if a is not type(None)]
+    return inner[0] if takes_none(annotation) and len(inner) == 1 else annotation
 
 
 def takes_none(annotation: Any) -> bool:

@@ -20,7 +20,7 @@ import attrs
 
 from qqops.errors import PluginError, Refuse
 from qqops.model import Connected, Disconnected, FriendRequest, Joined, Left, Message
-from qqops.plugin.convert import BadWord, Converter, Rest, converter_for, takes_none
+from qqops.plugin.convert import BadWord, Converter, Rest, converter_for, takes_none, without_none
 from qqops.protocol.words import Word, option_text, split
 from qqops.runtime.context import Context
 from qqops.runtime.registry import Line, Prepare, Source
@@ -141,7 +141,8 @@ class Signature:
             for p in self.words:
                 text = groups.get(p.name)
                 try:
-                    values[p.name] = p.default if text is None else p.converter.convert(text)
+                    missing = None if p.default is _REQUIRED else p.default
+                    values[p.name] = missing if text is None else p.converter.convert(text)
                 except BadWord as exc:
                     raise Refuse(ctx.render(exc.say)) from None
             return self._call(ctx, values, ())
@@ -312,6 +313,9 @@ def read(
                 f"{function.__name__}(): the parameter {raw.name!r} needs a type annotation", where=where
             )
         parameters.append(_parameter(function, raw, hints[raw.name], services, words, groups, where))
+    options = [name for p in parameters for name in p.options]
+    if twice := next((name for name in options if options.count(name) > 1), None):
+        raise PluginError(f"{function.__name__}(): two parameters have the option {twice}", where=where)
     rests = [i for i, p in enumerate(p for p in parameters if p.slot is Slot.WORD) if p.rest]
     count = sum(p.slot is Slot.WORD for p in parameters)
     if rests and rests != [count - 1]:
@@ -390,7 +394,7 @@ def _parameter(
     arg = next((e for e in extras if isinstance(e, Arg)), Arg())
     variadic = raw.kind is inspect.Parameter.VAR_POSITIONAL
     return Parameter(
-        slot=Slot.WORD, converter=converter, default=default, variadic=variadic, rest=hint is Rest, help=arg.help,
+        slot=Slot.WORD, converter=converter, default=default, variadic=variadic, rest=without_none(hint) is Rest, help=arg.help,
         **common,
     )  # fmt: skip
 

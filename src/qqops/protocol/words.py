@@ -26,13 +26,15 @@ class Word:
         text: The word without its quotes.
         start: Index of its first character (the quote, if any) in the line.
         end: Index after its last character.
-        quoted: Whether any of it was quoted; a quoted word is never an option.
+        quoted: Whether any of it was quoted.
+        quote_first: Whether a quote opened the word; such a word is never an option.
     """
 
     text: str
     start: int
     end: int
     quoted: bool = False
+    quote_first: bool = False
 
 
 def split(line: str, start: int = 0) -> list[Word]:
@@ -63,7 +65,7 @@ def split(line: str, start: int = 0) -> list[Word]:
             else:
                 parts.append(line[i])
                 i += 1
-        words.append(Word("".join(parts), begin, i, quoted))
+        words.append(Word("".join(parts), begin, i, quoted, quoted and line[begin] in QUOTES))
     return words
 
 
@@ -73,7 +75,7 @@ def option_text(word: Word) -> str | None:
     Negative numbers and a lone dash are values; dashes that an input method has joined count as two.
     """
     text = word.text
-    if word.quoted and not text.startswith("-"):
+    if word.quote_first:
         return None
     for dash in _LONG_DASHES:
         if text.startswith(dash) and len(text) > len(dash):
@@ -82,8 +84,6 @@ def option_text(word: Word) -> str | None:
     if text.startswith("－"):
         text = "-" + text[1:]
     if not text.startswith("-") or text in ("-", "--"):
-        return None
-    if word.quoted and "=" not in text:
         return None
     rest = text.lstrip("-")
     if not rest or rest[0].isdigit() or rest[0] == ".":

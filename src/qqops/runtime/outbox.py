@@ -102,11 +102,13 @@ class Outbox:
         return entry.outcome
 
     def expire(self, now: float) -> None:
-        """Refuse what has waited too long. The first part of a message decides: a begun one is finished."""
-        while self._queue and self._queue[0].expires <= now and not self._queue[0].outcomes:
-            entry = self._queue.popleft()
-            reason = f"waited longer than {self._policy.max_age:g} s for the connection"
-            self._finish(entry, Outcome(delivery=Delivery.REFUSED, reason=reason))
+        """Refuse what has waited too long, also the rest of a message whose first parts have gone out."""
+        reason = f"waited longer than {self._policy.max_age:g} s for the connection"
+        for entry in [entry for entry in self._queue if entry.expires <= now]:
+            self._queue.remove(entry)
+            gone = f"; {len(entry.outcomes)} of {len(entry.parts)} parts were sent" if entry.outcomes else ""
+            refused = Outcome(delivery=Delivery.REFUSED, reason=reason + gone)
+            self._finish(entry, combine([*entry.outcomes, refused]))
         self._note_idle()
 
     async def carry(self, send: Sender) -> None:
@@ -122,30 +124,42 @@ class Outbox:
 
     async def _carry_one(self, entry: Entry, send: Sender) -> None:
         part = entry.parts[len(entry.outcomes)]
-        outcome = Outcome(delivery=Delivery.UNKNOWN, reason="the connection broke while sending")
+        outcome: Outcome | None = None
+        on_wire = False
+
+        def started() -> None:
+            nonlocal on_wire
+            on_wire = True
+
         self._flying = True
-        kept = False
         try:
-            outcome = await send(part)
+            outcome = await send(part, started)
         except NotSent:
-            kept = True
+            on_wire = False
             raise
         except AdapterError as exc:
             outcome = Outcome(delivery=Delivery.UNKNOWN, reason=str(exc))
             raise
         finally:
-            # Also when cancelled: what was on the wire has an outcome before the session is gone.
+            # Also when cancelled: what was on the wire has an outcome before the session is gone, and what
+            # was not is the first thing that the next session sends.
             self._flying = False
-            self._spacing.sent(trio.current_time())
-            if not kept:
-                entry.outcomes.append(outcome)
-            if kept:
-                self._queue.appendleft(entry)
-            elif not outcome.ok or len(entry.outcomes) == len(entry.parts):
-                self._finish(entry, combine(entry.outcomes))
-            else:
-                self._queue.appendleft(entry)
-            self._note_idle()
+            if outcome is None and on_wire:
+                outcome = Outcome(delivery=Delivery.UNKNOWN, reason="the connection broke while sending")
+            self._settle(entry, outcome)
+
+    def _settle(self, entry: Entry, outcome: Outcome | None) -> None:
+        """Note how one part went; None when it has not left."""
+        if outcome is None:
+            self._queue.appendleft(entry)
+            return
+        self._spacing.sent(trio.current_time())
+        entry.outcomes.append(outcome)
+        if not outcome.ok or len(entry.outcomes) == len(entry.parts):
+            self._finish(entry, combine(entry.outcomes))
+        else:
+            self._queue.appendleft(entry)
+        self._note_idle()
 
     async def drain(self) -> None:
         """Wait until everything that was queued has an outcome."""

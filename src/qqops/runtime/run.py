@@ -52,22 +52,20 @@ class Runner:
         """Run *hit* and answer what it returns. Only cancellation comes out of here."""
         handler = hit.handler
         seconds = handler.timeout if handler.timeout is not None else self._timeout
-        with trio.move_on_after(seconds) as deadline:
-            try:
+        name = f"{handler.plugin}:{handler.name}"
+        try:
+            with trio.move_on_after(seconds):
                 return await self._filtered(ctx, hit, filters)
-            except Refuse as exc:
-                self._say(ctx, exc.text or Say("refuse.filtered"))
-                return Result.REFUSED
-            except Exception:
-                log.exception("handler failed", where=handler.where)
-                self._say(
-                    ctx, Say("error.handler", {"name": f"{handler.plugin}:{handler.name}", "id": ctx.id})
-                )
-                return Result.FAILED
-        if deadline.cancelled_caught:
-            log.error("handler took too long and was stopped", seconds=seconds, where=handler.where)
-            name = f"{handler.plugin}:{handler.name}"
-            self._say(ctx, Say("error.timeout", {"name": name, "seconds": seconds, "id": ctx.id}))
+        except Refuse as exc:
+            self._say(ctx, exc.text or Say("refuse.filtered"))
+            return Result.REFUSED
+        except (Exception, SystemExit):
+            # Outside the deadline's scope: an error beside its cancellation comes out of it alone.
+            log.exception("handler failed", where=handler.where)
+            self._say(ctx, Say("error.handler", {"name": name, "id": ctx.id}))
+            return Result.FAILED
+        log.error("handler took too long and was stopped", seconds=seconds, where=handler.where)
+        self._say(ctx, Say("error.timeout", {"name": name, "seconds": seconds, "id": ctx.id}))
         return Result.TIMEOUT
 
     async def _filtered(self, ctx: Context, hit: Hit, filters: tuple[Filter, ...]) -> Result:
@@ -93,7 +91,7 @@ class Runner:
             value = call()
         else:
             value = await self._in_thread(handler, call)
-        if value is None:
+        if value is None or value == "":
             return Result.DONE
         if not is_answer(value):
             raise TypeError(
@@ -111,5 +109,9 @@ class Runner:
         return await self._run_in_thread(call, limiter=limiter, abandon_on_cancel=True)
 
     def _say(self, ctx: Context, answer: Answer) -> None:
-        if isinstance(ctx.event, IN_ROOM):
+        if not isinstance(ctx.event, IN_ROOM):
+            return
+        try:
             ctx.answer(answer)
+        except Exception:
+            log.exception("the answer could not be queued")

@@ -316,7 +316,8 @@ async def carrying(adapter_send):
 async def test_sends_wait_for_the_connection_and_go_out_in_order():
     sent = []
 
-    async def send(part):
+    async def send(part, started):
+        started()
         sent.append(part.text)
         return Outcome(delivery=Delivery.ACCEPTED)
 
@@ -353,11 +354,13 @@ async def test_a_full_outbox_refuses_at_once():
 async def test_what_was_on_the_wire_is_unknown_and_never_sent_again():
     sent = []
 
-    async def break_off(part):
+    async def break_off(part, started):
+        started()
         sent.append(part.text)
         raise TransientError("reset by peer")
 
-    async def send(part):
+    async def send(part, started):
+        started()
         sent.append(part.text)
         return Outcome(delivery=Delivery.ACCEPTED)
 
@@ -373,10 +376,12 @@ async def test_what_was_on_the_wire_is_unknown_and_never_sent_again():
 async def test_what_has_not_left_is_sent_by_the_next_session():
     sent = []
 
-    async def not_sent(part):
+    async def not_sent(part, started):
+        started()
         raise NotSent("no connection")
 
-    async def send(part):
+    async def send(part, started):
+        started()
         sent.append(part.text)
         return Outcome(delivery=Delivery.ACCEPTED)
 
@@ -387,7 +392,8 @@ async def test_what_has_not_left_is_sent_by_the_next_session():
 
 
 async def test_a_session_that_is_cut_leaves_unknown_behind():
-    async def hang(part):
+    async def hang(part, started):
+        started()
         await trio.sleep_forever()
 
     async def session(link, outbox):
@@ -403,7 +409,8 @@ async def test_a_session_that_is_cut_leaves_unknown_behind():
 async def test_sends_keep_their_distance():
     times = []
 
-    async def send(part):
+    async def send(part, started):
+        started()
         times.append(trio.current_time())
         return Outcome(delivery=Delivery.ACCEPTED)
 

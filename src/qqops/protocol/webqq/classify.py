@@ -9,7 +9,12 @@ from __future__ import annotations
 import enum
 from collections.abc import Mapping
 
+from qqops.errors import TransientError
 from qqops.model import Delivery
+
+
+class SessionGone(TransientError):
+    """The service knows our session no more; a re-link would not help."""
 
 
 class Verdict(enum.Enum):

@@ -6,6 +6,7 @@ The hosts here are the service's own names. Where they really lead is decided ou
 from __future__ import annotations
 
 import email.utils
+import re
 import urllib.parse
 from collections.abc import Iterable, Mapping
 
@@ -139,7 +140,7 @@ class Cookies:
             if key.lower() == "domain" and text.strip():
                 domain = text.strip().lstrip(".").lower()
             elif key.lower() == "max-age":
-                gone = text.strip().lstrip("-").isdigit() and int(text.strip()[:10]) <= 0
+                gone = re.fullmatch(r"-\d{1,10}|0+", text.strip(), re.ASCII) is not None
             elif key.lower() == "expires":
                 gone = gone or _lies_before_2000(text)
         if host != domain and not host.endswith("." + domain):

@@ -9,7 +9,7 @@ from typing import Any
 import attrs
 
 from qqops.errors import ProtocolError, TransientError
-from qqops.protocol.webqq.classify import Verdict, classify
+from qqops.protocol.webqq.classify import SessionGone, Verdict, classify
 from qqops.protocol.webqq.flow import Flow, call
 from qqops.protocol.webqq.http import Request, Response
 from qqops.protocol.webqq.session import Session
@@ -78,6 +78,8 @@ def _checked(session: Session, response: Response, name: str) -> dict[str, Any]:
         return mapping(body.get("result"), f"{name}: result")
     if verdict is Verdict.REFUSED:
         raise ProtocolError(f"{name}: retcode {code}")
+    if verdict is Verdict.LOGIN:
+        raise SessionGone(f"{name}: retcode {code}")
     raise TransientError(f"{name}: retcode {code}")
 
 

@@ -7,7 +7,6 @@ Flows in the sense of `flow`. They end with a usable `Session` or raise: `Transi
 from __future__ import annotations
 
 import re
-import urllib.parse
 
 from qqops.errors import FatalError, NeedsHuman, ProtocolError, TransientError, excerpt
 from qqops.protocol.webqq.classify import Verdict, classify, http_verdict
@@ -23,11 +22,14 @@ from qqops.protocol.webqq.wire import (
     js_unescape,
     json_of,
     mapping,
+    printable,
     retcode,
     string,
     text_of,
 )
 
+#: Where a login may lead: the service's own hosts, plain ASCII.
+_CHECK_SIG = re.compile(r"https?://(?P<host>(?:[a-z0-9-]{1,60}\.){1,5}qq\.com)(?:/[!-~]*)?", re.ASCII)
 _LOGIN_SIG = re.compile(r'g_login_sig=encodeURIComponent\("([^"]*)"\)')
 
 #: How often a captcha is asked for before the login starts over.
@@ -68,7 +70,7 @@ def _check(session: Session, login_sig: str) -> Flow[tuple[str, bytes]]:
     profile = session.profile
     query = {
         "uin": session.number, "appid": profile.appid, "js_ver": profile.js_ver, "js_type": 0,
-        "login_sig": login_sig, "u1": profile.u1, "r": session.rng.random(),
+        "login_sig": login_sig, "u1": profile.u1.partition("?")[0], "r": session.rng.random(),
     }  # fmt: skip
     response = yield from call(
         get("check", "https://ssl.ptlogin2.qq.com/check", query, referer=profile.login_page)
@@ -183,14 +185,14 @@ def _wait_for_scan(session: Session, qrsig: str) -> Flow[list[str] | None]:
 
 def _check_sig(session: Session, args: list[str]) -> Flow[None]:
     """Follow the URL of a successful login; it sets p_skey and friends (§4.5)."""
-    url = urllib.parse.urlsplit(js_unescape(args[2]))
-    session.nick = js_unescape(args[5]).strip() if len(args) > 5 else session.nick
-    host = url.netloc
-    if host == "aq.qq.com":
+    url = js_unescape(args[2])
+    session.nick = printable(js_unescape(args[5])).strip() if len(args) > 5 else session.nick
+    found = _CHECK_SIG.fullmatch(url)
+    if found is None:
+        raise ProtocolError("the login leads to a foreign or malformed address", payload=url)
+    if found["host"] == "aq.qq.com":
         raise FatalError("the account is frozen; unlock it in a browser first")
-    if host != "qq.com" and not host.endswith(".qq.com"):
-        raise ProtocolError("the login leads to a foreign host", payload=host)
-    yield from call(get("check_sig", urllib.parse.urlunsplit(url), {}))
+    yield from call(get("check_sig", url, {}))
     # The target of its redirect is a page for browsers; nothing on it is needed.
     session.ptwebqq = session.cookies.get("ptwebqq")
     if not session.number:
@@ -235,7 +237,12 @@ def _login2(session: Session) -> Flow[None]:
 
 def _take_login2(session: Session, result: dict[str, object]) -> None:
     session.psessionid = string(result.get("psessionid"), "psessionid")
-    session.number = integer(result.get("uin"), "login2: uin")
+    number = integer(result.get("uin"), "login2: uin")
+    if number <= 0:
+        raise ProtocolError("login2: uin is no QQ number", payload=number)
+    if session.number not in (0, number):
+        raise FatalError(f"the login is that of {number}, and the settings say {session.number}")
+    session.number = number
     if session.profile.vfwebqq_from_login2:
         session.vfwebqq = string(result.get("vfwebqq"), "vfwebqq")
 

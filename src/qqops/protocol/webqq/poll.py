@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
@@ -95,12 +96,14 @@ class Polled:
     Attributes:
         items: Oldest first.
         ptwebqq: The new value, after code 116.
+        instant: Whether the answer came without any waiting.
     """
 
     verdict: Verdict
     items: tuple[Item, ...] = ()
     ptwebqq: str = ""
     cause: str = ""
+    instant: bool = False
 
 
 def request(session: Session, deadline: float) -> Request:
@@ -126,7 +129,7 @@ def read(session: Session, response: Response) -> Polled:
     instant = response.elapsed < INSTANT * min(session.hold, 4.0)
     verdict = classify(session.profile.name, "poll2", code, instant=instant)
     result = body.get("result")
-    if verdict is Verdict.OK and isinstance(result, list):
+    if verdict is Verdict.OK and isinstance(result, list) and result:
         session.empty_polls = 0
         return Polled(verdict=Verdict.OK, items=items(result))
     if verdict is Verdict.OK:
@@ -137,22 +140,32 @@ def read(session: Session, response: Response) -> Polled:
         session.empty_polls = session.empty_polls + 1 if instant and code != 116 else 0
         if session.empty_polls >= DEAD_AFTER:
             return Polled(verdict=Verdict.RELINK, cause=f"{cause}, {session.empty_polls} times at once")
-    renewed = body.get("p") if code == 116 else ""
-    return Polled(verdict=verdict, ptwebqq=renewed if isinstance(renewed, str) else "", cause=cause)
+    renewed = body.get("p", "") if code == 116 else ""
+    if not isinstance(renewed, str) or not re.fullmatch(r"[\w@*.+/=-]{0,200}", renewed, re.ASCII):
+        raise ProtocolError("poll2: the new ptwebqq is no token", payload=renewed)
+    return Polled(verdict=verdict, ptwebqq=renewed, cause=cause, instant=instant)
 
 
 def items(result: list[Any]) -> tuple[Item, ...]:
     """Return the items of an answer, oldest first.
 
-    The service lists them newest first, mostly; so the list is turned round and then sorted by time, and by
-    the group's counter where there is one. Sorting is stable: what tells no time stays where it was.
+    The service lists them newest first, mostly; so the list is turned round and sorted by time. Where a group
+    counts its messages, they take the places of that group in the order of the counter. Both sorts are stable.
     """
-    read_items = [_item(raw) for raw in reversed(result[:MAX_ITEMS])]
-    messages = [item for item in read_items if isinstance(item, Incoming)]
-    order = iter(
-        sorted(messages, key=lambda m: (m.time, m.seq if len({o.room for o in messages}) == 1 else 0))
-    )
-    return tuple(next(order) if isinstance(item, Incoming) else item for item in read_items)
+    found = [_item(raw) for raw in reversed(result[:MAX_ITEMS])]
+    order = iter(sorted((i for i in found if isinstance(i, Incoming)), key=lambda m: m.time))
+    found = [next(order) if isinstance(item, Incoming) else item for item in found]
+    rooms: dict[int, list[int]] = {}
+    for place, item in enumerate(found):
+        if isinstance(item, Incoming) and item.seq:
+            rooms.setdefault(item.room, []).append(place)
+    for places in rooms.values():
+        counted = sorted(
+            (item for p in places if isinstance(item := found[p], Incoming)), key=lambda m: m.seq
+        )
+        for place, item in zip(places, counted, strict=True):
+            found[place] = item
+    return tuple(found)
 
 
 def _item(raw: object) -> Item:

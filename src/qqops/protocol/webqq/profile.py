@@ -55,6 +55,11 @@ class Profile:
     face: int
 
 
+# Parameters of the login page, §4.1.
+_LOGIN_PAGE = (
+    "https://ui.ptlogin2.qq.com/cgi-bin/login?daid=164&target=self&mibao_css=m_webqq&enable_qlogin=0"
+    "&no_verifyimg=1&f_url=loginerroralert&strong_login=1&login_state=10"
+)
 _S_2013 = "http://s.web2.qq.com/proxy.html?v=20110412001&callback=1&id=3"
 _D_2013 = "http://d.web2.qq.com/proxy.html?v=20110331002&callback=1&id=3"
 _S_SMART = "http://s.web2.qq.com/proxy.html?v=20130916001&callback=1&id=1"
@@ -73,7 +78,8 @@ WEBQQ2013 = Profile(
     vfwebqq_from_login2=True,
     repeats_ids=True,
     opening_calls=(),
-    login_page="https://ui.ptlogin2.qq.com/cgi-bin/login?daid=164&target=self&style=5&mibao_css=m_webqq&appid=1003903",
+    login_page=_LOGIN_PAGE
+    + "&style=5&appid=1003903&s_url=http%3A%2F%2Fweb2.qq.com%2Floginproxy.html&t=20131024001",
     u1="http://web2.qq.com/loginproxy.html?login2qq=1&webqq_type=10",
     js_ver="10040",
     heartbeat=True,
@@ -92,7 +98,8 @@ SMARTQQ = Profile(
     vfwebqq_from_login2=False,
     repeats_ids=False,
     opening_calls=("get_self_info2", "get_online_buddies2", "get_recent_list2"),
-    login_page="https://ui.ptlogin2.qq.com/cgi-bin/login?daid=164&target=self&style=16&mibao_css=m_webqq&appid=501004106",
+    login_page=_LOGIN_PAGE
+    + "&style=16&appid=501004106&s_url=http%3A%2F%2Fw.qq.com%2Fproxy.html&t=20131024001",
     u1="http://w.qq.com/proxy.html?login2qq=1&webqq_type=10",
     js_ver="10141",
     heartbeat=False,

@@ -55,6 +55,7 @@ class NeedMembers:
 
     kind: str
     room: int
+    sender: int = 0
 
 
 Need: TypeAlias = NeedPerson | NeedFriend | NeedGroup | NeedMembers
@@ -95,7 +96,7 @@ class Roster:
         if message.kind != "buddy" and message.sender not in self.members.get(
             (message.kind, message.room), {}
         ):
-            wanted.append(NeedMembers(message.kind, message.room))
+            wanted.append(NeedMembers(message.kind, message.room, message.sender))
         if message.sender not in self.numbers and message.sender not in (self.own, 0):
             wanted.append(NeedPerson(message.sender))
         return next((need for need in wanted if need not in self.asked), None)
@@ -115,7 +116,7 @@ class Roster:
         time = (
             datetime.datetime.fromtimestamp(message.time, datetime.UTC) if 0 < message.time < 2**36 else now
         )
-        segments, mentioned = self._mention(message.segments)
+        segments, mentioned = self._mention(message.segments, self._own_names(message))
         return Message(
             # A group's members number their messages independently: the sender belongs to the id.
             ref=MessageRef(room.ref, f"{sender.id}-{message.id}"),
@@ -126,17 +127,27 @@ class Roster:
             at_me=room.private or mentioned,
         )
 
-    def _mention(self, segments: tuple[Segment, ...]) -> tuple[tuple[Segment, ...], bool]:
-        """Turn a leading ``@nick`` of ours into a mention; the service writes it as plain text (§10.2)."""
-        me = f"@{self.nick}"
+    def _own_names(self, message: Incoming) -> list[str]:
+        """Return what we are called in the room of *message*, the longest first."""
+        members = self.members.get((message.kind, message.room), {})
+        mine = [c for uin, c in members.items() if uin == self.own or self.numbers.get(uin) == self.own]
+        return sorted({self.nick, *(c.card for c in mine)} - {""}, key=len, reverse=True)
+
+    def _mention(self, segments: tuple[Segment, ...], names: list[str]) -> tuple[tuple[Segment, ...], bool]:
+        """Find ``@nick`` or ``@card`` of ours; the service writes it as plain text (§10.2).
+
+        A leading one becomes a mention of its own, so that a command may follow it.
+        """
         first = segments[0] if segments else None
-        if not self.nick or not isinstance(first, Text) or not first.text.startswith(me):
-            return segments, False
-        rest = first.text[len(me) :]
-        if rest and not rest[0].isspace():
-            return segments, False
-        at = At(PersonRef(self.account, str(self.own)), self.nick)
-        return (at, *((Text(rest),) if rest else ()), *segments[1:]), True
+        for name in names:
+            me = f"@{name}"
+            if isinstance(first, Text) and first.text.startswith(me):
+                rest = first.text[len(me) :]
+                if not rest or rest[0].isspace() or rest[0] in ",，:：":
+                    at = At(PersonRef(self.account, str(self.own)), name)
+                    return (at, *((Text(rest),) if rest else ()), *segments[1:]), True
+        found = any(f"@{name}" in s.text for name in names for s in segments if isinstance(s, Text))
+        return segments, found
 
     def user(self, uin: int, kind: str = "buddy", room: int = 0) -> User:
         """Return the person *uin* as seen in a room."""
@@ -182,16 +193,24 @@ class Roster:
         return groups + [self.discussion_room(did) for did in self.discussions]
 
     def target(self, room: RoomRef) -> tuple[str, int] | None:
-        """Return (kind, alias) to send to, or None when this session knows no such room."""
+        """Return (kind, alias) to send to, or None when this session knows no such room, or not just one."""
         if room.kind is RoomKind.DISCUSSION:
-            return ("discu", int(room.id)) if room.id.isdigit() and int(room.id) in self.discussions else None
+            known = room.id.isascii() and room.id.isdigit() and int(room.id) in self.discussions
+            return ("discu", int(room.id)) if known else None
+        named = room.id.removeprefix("name:") if room.id.startswith("name:") else None
+        if named == "?":
+            return None  # somebody without number and name: nobody can tell who that was
         if room.kind is RoomKind.GROUP:
-            found = [gid for gid in self.groups if self.group_room(gid).ref == room]
+            groups = self.groups.items()
+            found = [
+                g
+                for g, group in groups
+                if named in (group.name, group.mark) or self.group_room(g).ref == room
+            ]
             return ("group", found[0]) if len(found) == 1 else None
         people = set(self.friends) | set(self.numbers)
-        found = [uin for uin in people if self.user(uin).id == room.id]
-        friends = [uin for uin in found if uin in self.friends]
-        found = friends or found
+        found = [uin for uin in people if named == self.user(uin).name or self.user(uin).id == room.id]
+        found = [uin for uin in found if uin in self.friends] or found
         return ("buddy", found[0]) if len(found) == 1 else None
 
     def unresolved(self, room: RoomRef) -> list[Need]:

@@ -10,7 +10,10 @@ from typing import Any
 from qqops.errors import ProtocolError
 from qqops.protocol.webqq.http import Response
 
-_JS_CALL = re.compile(r"(?P<name>\w+)\s*\((?P<args>.*)\)\s*;?\s*\Z", re.DOTALL)
+#: A JavaScript answer is one call; nothing of that kind was ever longer.
+_LONGEST_JS = 64 * 1024
+_JS_CALL = re.compile(r"(?P<name>\w{1,40})\s{0,9}\((?P<args>.*)\)\s{0,9};?\Z", re.DOTALL)
+_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 _JS_TEXT = re.compile(r"'((?:[^'\\]|\\.)*)'")
 _ESCAPE = re.compile(r"\\(x[0-9a-fA-F]{2}|u[0-9a-fA-F]{4}|.)", re.DOTALL)
 
@@ -33,8 +36,21 @@ def json_of(response: Response, call: str) -> dict[str, Any]:
         raise ProtocolError(
             f"{call}: {what} instead of JSON (HTTP {response.status})", payload=response.body
         ) from exc
+    if _SURROGATE.search(response.body):
+        value = _clean(value)
     if not isinstance(value, dict):
         raise ProtocolError(f"{call}: {type(value).__name__} instead of an object", payload=response.body)
+    return value
+
+
+def _clean(value: Any) -> Any:
+    """Return *value* with lone surrogates replaced: JSON can carry them, UTF-8 and so HTTP cannot."""
+    if isinstance(value, str):
+        return value.encode("utf-8", "replace").decode()
+    if isinstance(value, list):
+        return [_clean(one) for one in value]
+    if isinstance(value, dict):
+        return {_clean(key): _clean(one) for key, one in value.items()}
     return value
 
 
@@ -86,8 +102,10 @@ def js_call(response: Response, name: str) -> list[str]:
     Raises:
         ProtocolError: The body is something else.
     """
+    if len(response.body) > _LONGEST_JS:
+        raise ProtocolError(f"no call of {name} in the answer: {len(response.body)} bytes")
     text = text_of(response)
-    match = _JS_CALL.search(text.strip())
+    match = _JS_CALL.match(text.strip())
     if match is None or match["name"].lower() != name.lower():
         raise ProtocolError(f"no call of {name} in the answer (HTTP {response.status})", payload=text)
     return _JS_TEXT.findall(match["args"])
@@ -99,6 +117,11 @@ def js_bytes(text: str) -> bytes:
     if found is None:
         raise ProtocolError("the salt is not written as \\x…", payload=text)
     return bytes.fromhex(text.replace("\\x", ""))
+
+
+def printable(text: str) -> str:
+    """Return *text* without what cannot be encoded or shown."""
+    return "".join(c for c in text if c.isprintable())
 
 
 def js_unescape(text: str) -> str:
