@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import math
 import os
 import pathlib
 import re
@@ -29,6 +30,8 @@ class SettingsFile:
 
     def __init__(self, path: pathlib.Path, text: str) -> None:
         self.path = path
+        #: Key → text of what the environment has set.
+        self.overrides: dict[str, str] = {}
         self._lines = text.splitlines()
 
     def where(self, key: str) -> str:
@@ -65,6 +68,8 @@ def secrets(
 
 def _secret(value: Any, file: SettingsFile, key: str, environ: Mapping[str, str]) -> Secret:
     where = file.where(key)
+    if key in file.overrides and not isinstance(value, dict):
+        return Secret(file.overrides[key])  # as it was typed: a password of digits is no number
     if isinstance(value, str):
         _must_be_private(file.path, where, 'or write { env = "NAME" } instead of the secret')
         return Secret(value)
@@ -77,7 +82,7 @@ def _secret(value: Any, file: SettingsFile, key: str, environ: Mapping[str, str]
         path = file.path.parent / str(value["file"])
         try:
             text = path.read_text("utf-8").strip()
-        except (OSError, UnicodeDecodeError) as exc:
+        except (OSError, ValueError) as exc:
             raise ConfigError(f"cannot read the secret from {path}: {exc}", where=where) from exc
         _must_be_private(path, where, "")
         return Secret(text)
@@ -97,9 +102,11 @@ def _converter() -> cattrs.Converter:
     def strict(kind: type[Any], shown: str) -> None:
         def check(value: Any, _: object) -> Any:
             if kind is float and isinstance(value, int) and not isinstance(value, bool):
-                return float(value)
+                value = float(value)
             if not isinstance(value, kind) or (kind is not bool and isinstance(value, bool)):
                 raise ConfigError(f"must be {shown}, got {value!r}")
+            if kind is float and not math.isfinite(value):
+                raise ConfigError(f"must be a finite number, got {value!r}")
             return value
 
         converter.register_structure_hook(kind, check)

@@ -134,6 +134,7 @@ class App:
         """
         self.dispatcher.refresh()
         scheduler = Scheduler(self.dispatcher, self.clock, self.observers)
+        unfinished = False
         try:
             with trio.CancelScope() as hard:
                 async with trio.open_nursery() as links:
@@ -153,6 +154,7 @@ class App:
                             grace_seconds=self.policy.grace_seconds,
                             **self.dispatcher.statistics(),
                         )
+                        unfinished = not self.idle()
                         self.dispatcher.close()
                         hard.deadline = trio.current_time() + self.policy.grace_seconds
                     for supervisor in self.supervisors:
@@ -164,7 +166,7 @@ class App:
             supervisor.outbox.close("the bot is stopping")
         if self.supervisors and all(s.state.fatal for s in self.supervisors):
             return End.NO_ACCOUNTS
-        if hard.cancelled_caught:
+        if hard.cancelled_caught and unfinished:
             log.error(
                 "the grace time was over: what still ran was cut", grace_seconds=self.policy.grace_seconds
             )

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from qqops._tables import SettingsFile
+from qqops._tables import SettingsFile, nearest
 from qqops.adapters.base import Human, Opening
 from qqops.app import App, AppPolicy
 from qqops.errors import ConfigError
 from qqops.model import AccountRef
-from qqops.plugin.host import discover
+from qqops.plugin.host import PluginReport, PluginState, discover
 from qqops.runtime.clock import WallClock
 from qqops.settings import Settings, accounts
 
@@ -25,7 +25,13 @@ def make_app(settings: Settings, human: Human, environ: Mapping[str, str]) -> Ap
     app = App(policy, clock=WallClock(), human=human)
     wanted = environ.get("QQOPS_PLUGINS")
     only = [name.strip() for name in wanted.split(",") if name.strip()] if wanted else settings.plugins.only
-    app.host.load_all(discover(), only=only or None, off=settings.plugins.off)
+    found = discover()
+    app.host.load_all(found, only=only or None, off=settings.plugins.off)
+    names = [candidate.name for candidate in found]
+    for name in (*only, *settings.plugins.off):
+        if name not in names:
+            reason = f"no plugin of this name is installed ({nearest(name, names)})"
+            app.host.reports[name] = PluginReport(name=name, state=PluginState.SKIPPED, reason=reason)
     return app
 
 

@@ -147,7 +147,7 @@ def load_settings(path: pathlib.Path, environ: Mapping[str, str]) -> tuple[Setti
     except tomllib.TOMLDecodeError as exc:
         raise ConfigError(f"no valid TOML: {exc}", where=str(path)) from exc
     file = SettingsFile(path, text)
-    _override(data, environ)
+    _override(data, environ, file)
     settings = structure(data, Settings, file, "")
     _check(settings, file)
     return settings, file
@@ -165,7 +165,8 @@ def accounts(
             raise ConfigError(
                 "network is missing", where=file.where(key), hint=f"one of: {', '.join(networks)}"
             )
-        network = networks.get(table["network"])
+        kind = table["network"]
+        network = networks.get(kind) if isinstance(kind, str) else None
         if network is None:
             near = nearest(str(table["network"]), networks)
             raise ConfigError(
@@ -245,18 +246,21 @@ def _check(settings: Settings, file: SettingsFile) -> None:
             raise ConfigError(f"must be at least {least:g}, got {value:g}", where=file.where(key))
 
 
-def _override(data: dict[str, Any], environ: Mapping[str, str]) -> None:
-    """Write the environment's values into *data*."""
+def _override(data: dict[str, Any], environ: Mapping[str, str], file: SettingsFile) -> None:
+    """Write the environment's values into *data*, and note in *file* which ones these are."""
     for name, text in environ.items():
         if not name.startswith(PREFIX) or "__" not in name or name in NOT_SETTINGS:
             continue
         *path, last = (part.lower() for part in name[len(PREFIX) :].split("__"))
         table = data
+        keys: list[str] = []
         for part in path:
-            inner = table.setdefault(_as_written(part, table), {})
+            keys.append(_as_written(part, table))
+            inner = table.setdefault(keys[-1], {})
             if not isinstance(inner, dict):
                 raise ConfigError(f"{name}: {part!r} is no table")
             table = inner
+        file.overrides[".".join([*keys, _as_written(last, table)])] = text
         try:
             table[_as_written(last, table)] = tomllib.loads(f"v = {text}")["v"]
         except tomllib.TOMLDecodeError:

@@ -7,11 +7,13 @@ away ends the handler. It learns afterwards whether its answer was written.
 from __future__ import annotations
 
 import http
+import select
 from collections.abc import Awaitable, Callable
 from typing import TypeAlias
 
 import attrs
 import h11
+import structlog
 import trio
 
 #: Largest body that is read, in bytes.
@@ -51,6 +53,8 @@ class HttpAnswer:
     close: bool = False
     sent: Callable[[bool], None] = attrs.field(default=lambda ok: None, eq=False)
 
+
+log = structlog.get_logger("qqops.listen")
 
 HttpHandler: TypeAlias = Callable[[HttpRequest], Awaitable[HttpAnswer]]
 
@@ -144,13 +148,19 @@ class _Connection:
                     nursery.cancel_scope.cancel(reason="the client went away")
 
             nursery.start_soon(watch)
-            answer = await self._handler(request)
+            try:
+                answer = await self._handler(request)
+            except Exception:
+                log.exception("request failed", method=request.method, target=request.target[:200])
+                answer = HttpAnswer(status=500, body=b"internal error\n")
             nursery.cancel_scope.cancel(reason="answered")
         return answer, extra
 
     async def _write_reporting(self, answer: HttpAnswer, extra: bytes) -> bool:
         written = False
         try:
+            if not extra and _has_hung_up(self._stream):
+                return False
             written = await self._write(answer, extra, keep=True)
         finally:
             answer.sent(written)
@@ -184,3 +194,15 @@ class _Connection:
         if extra:
             self._h11.receive_data(extra)
         return True
+
+
+def _has_hung_up(stream: trio.abc.Stream) -> bool:
+    """Whether the client has closed its side already; an answer written now would reach nobody.
+
+    Needs the kernel's word for it, which only Linux gives; elsewhere the watching task has to do.
+    """
+    if not isinstance(stream, trio.SocketStream) or not hasattr(select, "POLLRDHUP"):
+        return False
+    poll = select.poll()
+    poll.register(stream.socket.fileno(), select.POLLRDHUP | select.POLLHUP | select.POLLERR)
+    return bool(poll.poll(0))

@@ -95,6 +95,8 @@ class LiveSession:
             AdapterError: It did not work; the type says what follows.
         """
         within = 120.0
+        if roster is not None:
+            self.roster = roster  # aliases survive a re-link, and so does what is known of them
         try:
             if relinking:
                 self._session = session
@@ -105,9 +107,8 @@ class LiveSession:
                 password = self._options.password.reveal()
                 await self._calls.drive(session, login(session, password), within)
                 self._session = session
-            if not relinking or roster is None:
-                roster = Roster(account=self._account, own=session.number, nick=session.nick)
-            self.roster = roster  # aliases survive a re-link, and so does what is known of them
+            if not relinking:
+                self.roster = Roster(account=self._account, own=session.number, nick=session.nick)
             await self._fetch_lists(within)
         except SessionGone:
             self._usable = False

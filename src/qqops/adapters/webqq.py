@@ -117,7 +117,8 @@ class WebQQ:
         A re-link that is dropped again before a poll has worked proves nothing: after three of these a new login
         is due (webqq.md §12.3). After a bug nothing of the session is trusted.
         """
-        self._relinks = 0 if live.proved else self._relinks + 1
+        if live.online:
+            self._relinks = 0 if live.proved else self._relinks + 1
         ours = is_cancelled(exc) or all(isinstance(e, AdapterError | trio.Cancelled) for e in _flat(exc))
         if ours and live.resumable is not None and self._relinks <= RELINKS:
             self._before = live

@@ -60,6 +60,9 @@ class Channel:
             return code(108)
         if not self._lenient() and asked.value("ptwebqq") != session.ptwebqq:
             return code(100000)
+        if session.code and not session.relinkable:
+            return code(100000)
+        session.code = 0
         session.psessionid = "8368046764001d636f6e6e7365727665725f77656271714031302e" + self._state.hex(100)
         session.clientid = asked.value("clientid")
         self._state.sessions[session.psessionid] = session
@@ -80,6 +83,11 @@ class Channel:
         old = self._state.live.get(session.number)
         if old is not None and old is not session and not old.code:
             self.kick(old)
+        # What the last answer of the session before held was perhaps never read: it comes again, and clients
+        # tell duplicates by the ids (§12.4).
+        for one in {id(s): s for s in (old, session) if s is not None}.values():
+            self._state.queue(session.number).extendleft(reversed(one.unconfirmed))
+            one.unconfirmed = []
         self._state.live[session.number] = session
         session.gate = session.profile != "smartqq"
         count = sum(1 for s in self._state.sessions.values() if s.number == session.number and not s.code)
@@ -143,11 +151,12 @@ class Channel:
         session = hold.session
         newest = session.hold is hold
         if newest and session.kicked:
-            session.kicked = False
+            session.kicked, hold.told_kick = False, True
             return json_reply({"retcode": 0, "result": [kick_notice(session)]})
         if session.code:
             return self._ended(session)
         if newest and session.renewed:
+            hold.old_ptwebqq = session.ptwebqq
             session.ptwebqq, session.renewed = session.renewed, ""
             return code(116, p=session.ptwebqq)
         queue = self._state.queue(session.number)
@@ -182,6 +191,9 @@ class Channel:
             self._state.answered += len(items)
             session.unconfirmed = items
             return
+        session.kicked = session.kicked or hold.told_kick
+        if hold.old_ptwebqq:
+            session.renewed, session.ptwebqq = session.ptwebqq, hold.old_ptwebqq
         self._state.queue(session.number).extendleft(reversed(items))
         live = self._state.live.get(session.number)
         if live is not None and live.hold is not None:

@@ -86,7 +86,7 @@ class Faults:
         if data.pop("clear", False):
             self.rules.clear()
         if "seed" in data:
-            self._rng = random.Random(data.pop("seed"))
+            self._rng = random.Random(_typed("seed", data.pop("seed"), int))
         if not data:
             return None
         kind = str(data.pop("fault", ""))
@@ -102,6 +102,10 @@ class Faults:
         for key, wanted in (("status", int), ("seconds", float), ("delivered", bool), ("after", bool)):
             if key in data:
                 more[key] = _typed(key, data.pop(key), wanted)
+        if not 0 <= more.get("seconds", 0.0) < 1e6:
+            raise ConfigError(f"seconds must be 0 to 1000000, got {more['seconds']!r}")
+        if not 100 <= more.get("status", 502) <= 599:
+            raise ConfigError(f"status must be 100 to 599, got {more['status']!r}")
         if data:
             raise ConfigError(f"unknown key {min(data)!r} for the fault {kind!r}")
         rule = Rule(

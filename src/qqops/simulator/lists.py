@@ -51,7 +51,7 @@ class Lists:
         session = self._state.logins.get(asked.cookies.get("skey", ""))
         if session is None:
             return code(100101)
-        if not self._lenient() and asked.value("vfwebqq") != session.vfwebqq:
+        if session.code == 100000 or (not self._lenient() and asked.value("vfwebqq") != session.vfwebqq):
             return code(100000)
         return session
 

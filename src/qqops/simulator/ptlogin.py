@@ -73,7 +73,7 @@ class PtLogin:
     def check(self, asked: Asked, now: float) -> Reply:
         """§4.2"""
         text = asked.query.get("uin", "")
-        number = int(text) if text.isdigit() and len(text) < 19 else 0
+        number = int(text) if text.isascii() and text.isdigit() and len(text) < 19 else 0
         salt = "".join(f"\\x{byte:02x}" for byte in number.to_bytes(8, "big"))
         if self._options.captcha or number in self._state.wrong_passwords:
             return js(f"ptui_checkVC('1','{self._state.hex(56)}','{salt}');", (cookie("confirmuin", "0"),))
@@ -98,7 +98,9 @@ class PtLogin:
     def login(self, asked: Asked, now: float) -> Reply:
         """§4.4"""
         text = asked.query.get("u", "")
-        person = self._state.world.people.get(int(text) if text.isdigit() and len(text) < 19 else 0)
+        person = self._state.world.people.get(
+            int(text) if text.isascii() and text.isdigit() and len(text) < 19 else 0
+        )
         code = asked.query.get("verifycode", "")
         verify = asked.cookies.get("verifysession", "")
         expected = self._state.captchas.pop(verify, None)
@@ -146,7 +148,8 @@ class PtLogin:
     def _next_bot(self) -> Person:
         """Return whose phone has scanned: the first account that is not online, else the first."""
         bots = self._state.world.bots
-        return next((b for b in bots if b.number not in self._state.live), bots[0])
+        live = self._state.live
+        return next((b for b in bots if b.number not in live or live[b.number].code), bots[0])
 
     # -- both -----------------------------------------------------------------------------------
 
@@ -192,14 +195,16 @@ class PtLogin:
 
     def check_sig(self, asked: Asked, now: float) -> Reply:
         """§4.5: the order of these cookies, empty ones included, is what a jar must survive."""
-        skey = asked.cookies.get("skey", "")
-        number = asked.query.get("uin", "")
+        skey = urllib.parse.quote(asked.cookies.get("skey", ""), safe="@")
+        number = urllib.parse.quote(asked.query.get("uin", ""))
         gone = tuple(cookie(name, "", expires=_PAST) for name in ("p_uin", "p_skey", "pt4_token"))
         return Reply(
             body=b"",
             status=302,
             content_type="text/html",
-            location=asked.query.get("s_url", "http://web2.qq.com/loginproxy.html"),
+            location=urllib.parse.quote(
+                asked.query.get("s_url", "http://web2.qq.com/loginproxy.html"), safe=":/?&=%#+,;@!"
+            ),
             cookies=(
                 cookie("uin", f"o0{number}"), cookie("skey", skey), cookie("pt2gguin", f"o0{number}"),
                 cookie("p_skey", self._state.hex(44), "web2.qq.com"),

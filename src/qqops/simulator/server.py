@@ -57,8 +57,9 @@ class Server:
     async def _open(self) -> list[trio.SocketListener]:
         try:
             listeners = await trio.open_tcp_listeners(self._port, host=self._host)
-        except OSError as exc:
-            reason = f"cannot listen on {self._host}:{self._port}: {exc.strerror or exc}"
+        except (OSError, UnicodeError) as exc:
+            said = exc.strerror if isinstance(exc, OSError) else None
+            reason = f"cannot listen on {self._host}:{self._port}: {said or exc}"
             raise ConfigError(reason, hint="choose another port, or 0 for a free one") from exc
         self._port = listeners[0].socket.getsockname()[1]
         return listeners

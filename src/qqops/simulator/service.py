@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import urllib.parse
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -16,7 +15,7 @@ from qqops.simulator.faults import Faults
 from qqops.simulator.lists import Lists
 from qqops.simulator.ptlogin import PtLogin
 from qqops.simulator.state import Hold, State
-from qqops.simulator.wire import Asked, Outcome, Reply, code, page
+from qqops.simulator.wire import Asked, Outcome, Reply, code, good_referer, page
 from qqops.simulator.world import World, default_world
 
 
@@ -85,7 +84,7 @@ class Service:
         handler = self._routes.get(asked.path)
         if handler is None:
             return page("404 Not Found", 404)
-        if not self.options.lenient and _needs_referer(asked.path) and not _good_referer(asked.referer):
+        if not self.options.lenient and _needs_referer(asked.path) and not good_referer(asked.referer):
             return code(100000 if asked.path.startswith("/api/") else 103)
         return handler(asked, self.now())
 
@@ -129,13 +128,3 @@ class Service:
 
 def _needs_referer(path: str) -> bool:
     return path.startswith(("/api/", "/channel/"))
-
-
-def _good_referer(referer: str) -> bool:
-    """§3: the host ends in web2.qq.com and the path is a proxy page; version and id do not matter."""
-    parts = urllib.parse.urlsplit(referer)
-    host = parts.hostname or ""
-    return (host == "web2.qq.com" or host.endswith(".web2.qq.com")) and parts.path in (
-        "/proxy.html",
-        "/cfproxy.html",
-    )

@@ -89,12 +89,16 @@ class Hold:
     Attributes:
         wake: Called when it should be looked at again.
         items: What its answer holds, until that is written.
+        told_kick: Whether its answer is the kick_message.
+        old_ptwebqq: What was valid before its answer announced a new one.
     """
 
     session: Session
     began: float
     wake: Callable[[], None] = lambda: None
     items: list[Item] = attrs.field(factory=list)
+    told_kick: bool = False
+    old_ptwebqq: str = ""
 
 
 @attrs.define(kw_only=True, eq=False)

@@ -43,7 +43,7 @@ class Asked:
     def number(self, name: str) -> int:
         """Return a value as an integer, or 0."""
         text = self.value(name)
-        return int(text) if text.isdigit() and len(text) <= 20 else 0
+        return int(text) if text.isascii() and text.isdigit() and len(text) <= 20 else 0
 
 
 @attrs.frozen(kw_only=True)
@@ -101,7 +101,7 @@ def parse(method: str, target: str, headers: Mapping[str, str], body: bytes) -> 
     """
     host = headers.get("host", "").partition(":")[0].lower()
     if "://" in target.partition("?")[0]:
-        parts = urllib.parse.urlsplit(target)
+        parts = _split(target)
         host, target = parts.hostname or "", (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
     path, _, query = target.partition("?")
     first, _, rest = path.lstrip("/").partition("/")
@@ -117,6 +117,24 @@ def parse(method: str, target: str, headers: Mapping[str, str], body: bytes) -> 
         cookies=_cookies(headers.get("cookie", "")),
         referer=headers.get("referer", ""),
         body=body,
+    )
+
+
+def _split(url: str) -> urllib.parse.SplitResult:
+    """Return the parts of *url*; of nothing when it is none."""
+    try:
+        return urllib.parse.urlsplit(url)
+    except ValueError:
+        return urllib.parse.urlsplit("")
+
+
+def good_referer(referer: str) -> bool:
+    """§3: the host ends in web2.qq.com and the path is a proxy page; version and id do not matter."""
+    parts = _split(referer)
+    host = parts.hostname or ""
+    return (host == "web2.qq.com" or host.endswith(".web2.qq.com")) and parts.path in (
+        "/proxy.html",
+        "/cfproxy.html",
     )
 
 

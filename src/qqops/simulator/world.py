@@ -122,6 +122,9 @@ def load_world(path: pathlib.Path) -> World:
         raise ConfigError(
             f"unknown table {min(unknown)!r}", where=str(path), hint="person, group or discussion"
         )
+    for table in data:
+        if not isinstance(data[table], list):
+            raise ConfigError(f"write [[{table}]], a table for each", where=str(path))
     people = [_make(Person, row, "person", path) for row in data.get("person", [])]
     groups = [_make(Group, row, "group", path) for row in data.get("group", [])]
     discussions = [_make(Discussion, row, "discussion", path) for row in data.get("discussion", [])]
@@ -149,6 +152,12 @@ def _make(kind: type[Any], row: object, name: str, path: pathlib.Path) -> Any:
         wanted = {"int": int, "str": str}.get(str(types[key]))
         if wanted is not None and (not isinstance(value, wanted) or isinstance(value, bool)):
             raise ConfigError(f"{key} must be {types[key]}, got {value!r}", where=where)
+        if key in ("friends", "members") and not (
+            isinstance(value, list) and all(type(v) is int for v in value)
+        ):
+            raise ConfigError(f"{key} must be a list of numbers, got {value!r}", where=where)
+        if key in ("marks", "cards") and not isinstance(value, dict):
+            raise ConfigError(f"{key} must be a table, got {value!r}", where=where)
     try:
         return kind(**row)
     except TypeError as exc:
