@@ -10,6 +10,7 @@ import trio
 
 from qqops.adapters._http import HttpClient
 from qqops.adapters._webqq_calls import Calls
+from qqops.adapters._webqq_lookups import LOOK_UP_GAP, LookUps
 from qqops.adapters._webqq_options import Options
 from qqops.adapters.base import Link, Outgoing
 from qqops.errors import AdapterError, FatalError, NotSent, ProtocolError, TransientError
@@ -32,7 +33,7 @@ from qqops.protocol.webqq import lists, poll, send
 from qqops.protocol.webqq.classify import SessionGone, Verdict
 from qqops.protocol.webqq.http import get
 from qqops.protocol.webqq.login import change_status, login, logout, relink
-from qqops.protocol.webqq.roster import Need, NeedFriend, NeedGroup, NeedMembers, NeedPerson, Roster
+from qqops.protocol.webqq.roster import NeedGroup, NeedMembers, Roster
 from qqops.protocol.webqq.session import Session
 
 log = structlog.get_logger("qqops.webqq")
@@ -43,10 +44,6 @@ POLL_FAILURES = 8
 POLL_PAUSE = 10.0
 #: Seconds between heartbeats of the 2013 generation, and how long one may take (§4.7).
 HEARTBEAT, HEARTBEAT_DEADLINE = 60.0, 5.0
-#: Look-ups at the same time; the rest of the connections is for polls and sends.
-LOOK_UPS = 2
-#: Seconds between two look-ups of real numbers in the background; the call is rate limited (§9.6).
-LOOK_UP_GAP = 0.2
 
 
 class LiveSession:
@@ -66,8 +63,7 @@ class LiveSession:
         self._end: AdapterError | None = None
         self._kick: AdapterError | None = None
         self._usable = True
-        self._running: dict[Need, trio.Event] = {}
-        self._look_ups = trio.CapacityLimiter(LOOK_UPS)
+        self._look_ups: LookUps | None = None
         self.online = False
         #: Whether a poll has shown that the session works.
         self.proved = False
@@ -78,6 +74,12 @@ class LiveSession:
         """The values of the login. Only valid after `open`."""
         assert self._session is not None
         return self._session
+
+    @property
+    def look_ups(self) -> LookUps:
+        """What fills the roster. Only valid after `open`."""
+        assert self._look_ups is not None
+        return self._look_ups
 
     @property
     def resumable(self) -> Session | None:
@@ -109,6 +111,7 @@ class LiveSession:
                 self._session = session
             if not relinking:
                 self.roster = Roster(account=self._account, own=session.number, nick=session.nick)
+            self._look_ups = LookUps(self._account, session, self.roster, self._calls)
             await self._fetch_lists(within)
         except SessionGone:
             self._usable = False
@@ -239,74 +242,13 @@ class LiveSession:
             while self._pending:
                 item = self._pending[0]
                 if isinstance(item, poll.Incoming):
-                    await self._look_up_for(item)
+                    await self.look_ups.look_up_for(item)
                 self._pending.popleft()
                 self._hand_over(item)
             if end := self._kick or self._end:
                 raise end
             self._arrived = trio.Event()
             await self._arrived.wait()
-
-    async def _look_up_for(self, item: poll.Incoming) -> None:
-        """Look up who and where; what the service does not tell in two tries stays unknown."""
-        tries = 0
-        while not self.roster.is_own(item) and (need := self.roster.need(item)) is not None:
-            if not await self._look_up(need):
-                tries += 1
-                if tries == 2:
-                    return
-                await trio.sleep(LOOK_UP_GAP)
-
-    async def _look_up(self, need: Need) -> bool:
-        """Ask the service, or wait for whoever is asking already; False when there was no answer.
-
-        Raises:
-            NotSent: There is no connection; the session is as good as over.
-        """
-        if (running := self._running.get(need)) is not None:
-            await running.wait()
-            return need in self.roster.asked
-        self._running[need] = done = trio.Event()
-        try:
-            async with self._look_ups:
-                await self._ask_service(need)
-            self.roster.asked.add(need)
-        except (NotSent, SessionGone):
-            raise
-        except ProtocolError as exc:
-            self.roster.asked.add(need)  # an answer, if not a good one: the same question gets the same
-            self._log_failure(need, exc)
-        except TransientError as exc:
-            self._log_failure(need, exc)
-            return False
-        finally:
-            del self._running[need]
-            done.set()
-        return True
-
-    def _log_failure(self, need: Need, exc: Exception) -> None:
-        log.warning("look-up failed", account=str(self._account), need=type(need).__name__, reason=str(exc))
-
-    async def _ask_service(self, need: Need) -> None:
-        session, roster, drive = self.session, self.roster, self._calls.drive
-        if isinstance(need, NeedPerson):
-            roster.numbers[need.uin] = await drive(session, lists.real_number(session, need.uin, group=False))
-        elif isinstance(need, NeedFriend):
-            roster.friends = await drive(session, lists.friends(session))
-        elif isinstance(need, NeedGroup):
-            if need.gid not in roster.groups:
-                roster.groups = await drive(session, lists.groups(session))
-            group = roster.groups.get(need.gid)
-            if group is not None and need.gid not in roster.group_numbers:
-                number = await drive(session, lists.real_number(session, group.code, group=True))
-                roster.group_numbers[need.gid] = number
-        elif need.kind == "discu":
-            members, numbers = await drive(session, lists.discussion_members(session, need.room))
-            roster.members[need.kind, need.room] = members
-            roster.numbers.update(numbers)
-        elif need.room in roster.groups:
-            group = roster.groups[need.room]
-            roster.members[need.kind, need.room] = await drive(session, lists.group_members(session, group))
 
     def _hand_over(self, item: poll.Item) -> None:
         """Make an event of *item*. Synchronous, so that nothing is lost between two items."""
@@ -354,7 +296,7 @@ class LiveSession:
     # -- sending --------------------------------------------------------------------------------
 
     async def _send(self, draft: Draft, started: Callable[[], None]) -> Outcome:
-        target = await self._target(draft.room)
+        target = await self.look_ups.target(draft.room)
         if target is None:
             return Outcome(delivery=Delivery.REFUSED, reason=f"the account knows no room {draft.room.id!r}")
         session = self.session
@@ -372,31 +314,16 @@ class LiveSession:
             raise NotSent(f"a send was refused: {outcome.reason}")
         return outcome
 
-    async def _target(self, room: RoomRef) -> tuple[str, int] | None:
-        """Return (kind, alias) of *room*, looking up real numbers until it is found.
-
-        Raises:
-            NotSent: Nobody can say at the moment whether the room exists; the message waits.
-        """
-        target = self.roster.target(room)
-        for need in self.roster.unresolved(room) if target is None else []:
-            if not await self._look_up(need) and not await self._look_up(need):
-                raise NotSent(f"the room {room.id!r} cannot be looked up at the moment")
-            target = self.roster.target(room)
-            if target is not None:
-                break
-        return target
-
     async def members(self, room: RoomRef) -> Sequence[User]:
         """Return who is in *room*."""
-        target = await self._target(room)
+        target = await self.look_ups.target(room)
         if target is None:
             return []
         kind, alias = target
         if kind == "buddy":
             return [self.roster.user(alias)]
         if (kind, alias) not in self.roster.members:
-            await self._look_up(NeedMembers(kind, alias))
+            await self.look_ups.look_up(NeedMembers(kind, alias))
         return [self.roster.user(uin, kind, alias) for uin in self.roster.members.get((kind, alias), {})]
 
     # -- keeping up -----------------------------------------------------------------------------
@@ -407,7 +334,7 @@ class LiveSession:
             for gid in list(self.roster.groups):
                 need = NeedGroup(gid)
                 if gid not in self.roster.group_numbers and need not in self.roster.asked:
-                    await self._look_up(need)
+                    await self.look_ups.look_up(need)
                     await trio.sleep(LOOK_UP_GAP)
             await trio.sleep(self._options.refresh)
             try:

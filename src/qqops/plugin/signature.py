@@ -7,8 +7,6 @@ fill is an error with file and line, not a surprise in the chat.
 
 from __future__ import annotations
 
-import difflib
-import enum
 import functools
 import inspect
 import re
@@ -20,14 +18,13 @@ import attrs
 
 from qqops.errors import PluginError, Refuse
 from qqops.model import Connected, Disconnected, FriendRequest, Joined, Left, Message
-from qqops.plugin.convert import BadWord, Converter, Rest, converter_for, takes_none, without_none
-from qqops.protocol.words import Word, option_text, split
+from qqops.plugin._line import REQUIRED, BadLine, Parameter, Slot, explain, parse
+from qqops.plugin.convert import BadWord, Rest, converter_for, takes_none, without_none
+from qqops.protocol.words import split
 from qqops.runtime.context import Context
 from qqops.runtime.registry import Line, Prepare, Source
-from qqops.texts import Say
 
 _EVENTS = (Message, Joined, Left, FriendRequest, Connected, Disconnected)
-_REQUIRED: Any = inspect.Parameter.empty
 
 
 @attrs.frozen
@@ -47,32 +44,6 @@ class Opt:
     def __init__(self, *names: str, help: str = "") -> None:  # noqa: A002 - reads best at the call
         object.__setattr__(self, "names", names)
         object.__setattr__(self, "help", help)
-
-
-class Slot(enum.Enum):
-    """What fills a parameter."""
-
-    CONTEXT = "context"
-    EVENT = "event"
-    SERVICE = "service"
-    WORD = "word"
-    OPTION = "option"
-
-
-@attrs.frozen(kw_only=True)
-class Parameter:
-    """One parameter of a handler and what fills it."""
-
-    name: str
-    slot: Slot
-    keyword: bool
-    converter: Converter = attrs.field(factory=lambda: Converter(str))
-    default: Any = _REQUIRED
-    variadic: bool = False
-    rest: bool = False
-    options: tuple[str, ...] = ()
-    service: object = None
-    help: str = ""
 
 
 @attrs.frozen(eq=False)
@@ -99,14 +70,14 @@ class Signature:
             shown = p.converter.label or p.name
             if p.variadic:
                 parts.append(f"[{shown} …]")
-            elif p.default is _REQUIRED:
+            elif p.default is REQUIRED:
                 parts.append(f"<{shown}>")
             else:
                 parts.append(f"[{shown}]")
         for p in self.options:
             value = "" if p.converter.flag else f" <{p.converter.label or p.name}>"
             text = f"{p.options[0]}{value}"
-            parts.append(text if p.default is _REQUIRED else f"[{text}]")
+            parts.append(text if p.default is REQUIRED else f"[{text}]")
         return " ".join(parts)
 
     def details(self) -> str:
@@ -123,11 +94,10 @@ class Signature:
 
         def prepare(ctx: Context, source: Source) -> Callable[[], Any]:
             assert isinstance(source, Line)
-            words = split(source.text, source.start)
             try:
-                values, extra = _parse(self, source.text, words)
-            except _BadLine as exc:
-                raise Refuse(_explain(ctx, source, exc, usage)) from None
+                values, extra = parse(self.parameters, source.text, split(source.text, source.start))
+            except BadLine as exc:
+                raise Refuse(explain(ctx, source, exc, usage)) from None
             return self._call(ctx, values, extra)
 
         return prepare
@@ -141,7 +111,7 @@ class Signature:
             for p in self.words:
                 text = groups.get(p.name)
                 try:
-                    missing = None if p.default is _REQUIRED else p.default
+                    missing = None if p.default is REQUIRED else p.default
                     values[p.name] = missing if text is None else p.converter.convert(text)
                 except BadWord as exc:
                     raise Refuse(ctx.render(exc.say)) from None
@@ -173,106 +143,6 @@ class Signature:
             else:
                 args.append(value)
         return functools.partial(self.function, *args, **kwargs)
-
-
-class _BadLine(Exception):
-    """A command line does not fit the signature."""
-
-    def __init__(self, say: Say, word: Word | None = None) -> None:
-        self.say = say
-        self.word = word
-        super().__init__(say.key)
-
-
-def _parse(sig: Signature, text: str, words: list[Word]) -> tuple[dict[str, Any], tuple[Any, ...]]:
-    """Return the values by parameter name, and those of the variadic parameter."""
-    singles = [p for p in sig.words if not p.variadic]
-    variadic = next((p for p in sig.words if p.variadic), None)
-    options = {name: p for p in sig.options for name in p.options}
-    flags = {
-        f"--no-{name[2:]}": p for name, p in options.items() if p.converter.flag and name.startswith("--")
-    }
-    values: dict[str, Any] = {}
-    extra: list[Any] = []
-    position, i, only_words = 0, 0, False
-    while i < len(words):
-        word = words[i]
-        i += 1
-        if word.text == "--" and not word.quoted and not only_words:
-            only_words = True
-            continue
-        # A command without options takes "-x" as a word; there is nothing to confuse it with.
-        option = option_text(word) if options and not only_words else None
-        if option is not None:
-            i = _option(option, word, words, i, options, flags, values)
-        elif position < len(singles) and singles[position].rest:
-            values[singles[position].name] = Rest(text[word.start :].rstrip())
-            break
-        elif position < len(singles):
-            values[singles[position].name] = _convert(singles[position], word)
-            position += 1
-        elif variadic is not None:
-            extra.append(_convert(variadic, word))
-        else:
-            raise _BadLine(Say("refuse.too_many", {"word": word.text}), word)
-    for p in (*singles, *sig.options):
-        if p.name not in values:
-            if p.default is _REQUIRED:
-                key = "refuse.missing" if p.slot is Slot.WORD else "refuse.option_missing"
-                raise _BadLine(Say(key, {"name": p.name if p.slot is Slot.WORD else p.options[0]}))
-            values[p.name] = p.default
-    return values, tuple(extra)
-
-
-def _option(
-    option: str,
-    word: Word,
-    words: list[Word],
-    i: int,
-    options: Mapping[str, Parameter],
-    flags: Mapping[str, Parameter],
-    values: dict[str, Any],
-) -> int:
-    """Take one option and, if it has one, its value; return the index of the next word."""
-    name, has_value, value = option.partition("=")
-    if name in flags:
-        if has_value:
-            raise _BadLine(Say("refuse.option_no_value", {"word": name}), word)
-        values[flags[name].name] = False
-        return i
-    p = options.get(name)
-    if p is None:
-        near = difflib.get_close_matches(name, options, 1)
-        key = "refuse.unknown_option_hint" if near else "refuse.unknown_option"
-        raise _BadLine(Say(key, {"word": name, "hint": "".join(near)}), word)
-    if p.converter.flag and not has_value:
-        values[p.name] = True
-        return i
-    if not has_value:
-        if i >= len(words):
-            raise _BadLine(Say("refuse.option_needs_value", {"word": name}), word)
-        word = words[i]
-        value = word.text
-        i += 1
-    values[p.name] = _convert(p, attrs.evolve(word, text=value))
-    return i
-
-
-def _convert(p: Parameter, word: Word) -> Any:
-    try:
-        return p.converter.convert(word.text)
-    except BadWord as exc:
-        raise _BadLine(exc.say, word) from None
-
-
-def _explain(ctx: Context, line: Line, bad: _BadLine, usage: str) -> str:
-    """Return the reason, the line with the word marked, and the usage."""
-    parts = [ctx.render(bad.say)]
-    if bad.word is not None:
-        text, word = line.text, bad.word
-        parts.append(f"{text[: word.start]}»{text[word.start : word.end]}«{text[word.end :]}".strip())
-    parts.append(ctx.render(Say("refuse.usage", {"usage": usage})))
-    return "\n".join(parts)
 
 
 # -- reading a function ------------------------------------------------------------------------------
@@ -377,7 +247,7 @@ def _parameter(
             where=where,
         )
     default = raw.default
-    if default is _REQUIRED and takes_none(hint):
+    if default is REQUIRED and takes_none(hint):
         default = None
     if keyword:
         opt = next((e for e in extras if isinstance(e, Opt)), Opt())
@@ -386,7 +256,7 @@ def _parameter(
             raise PluginError(
                 f"{function.__name__}(): {bad[0]!r} is no option name; write -e or --env", where=where
             )
-        if default is _REQUIRED and converter.flag:
+        if default is REQUIRED and converter.flag:
             default = False
         return Parameter(
             slot=Slot.OPTION, converter=converter, default=default, options=names, help=opt.help, **common
