@@ -332,3 +332,164 @@ async def test_several_bots_share_a_world(rig):
             await bot.until_sent("^from-second$")
             nursery.cancel_scope.cancel()
         assert {line.account for line in bot.state.sent} == {555, 100200300}
+
+
+async def test_a_queued_reply_finds_its_room_after_a_reconnect(rig, profile):
+    """Look-ups that fail or are under way do not turn a known room into an unknown one."""
+    async with rig(profile) as bot:
+        await bot.until_online()
+        bot.inject("Ali", "hello", "ops")
+        await bot.until_handled("hello")
+        room = bot.handled[0].room.ref
+        for _ in range(3):
+            bot.server.control.expire({})
+            bot.server.control.faults({"fault": "close", "on": "get_friend_uin2", "count": 3})
+            outcome = await bot.app.rooms.send(room, "answer")
+            assert outcome.ok, outcome.reason
+            bot.server.control.faults({"clear": True})
+        assert [line.name for line in bot.state.sent] == ["ops"] * 3
+
+
+async def test_a_message_during_a_slow_look_up_has_its_real_room(rig):
+    async with rig("smartqq") as bot:
+        bot.server.control.faults({"fault": "stall", "on": "get_friend_uin2", "count": 1, "seconds": 0.3})
+        await bot.until_online()
+        bot.inject("Ali", "first", "ops")
+        await bot.until_handled("first")
+        assert bot.handled[0].room.id == "30002"
+
+
+@pytest.mark.parametrize("code", [121, 103])
+async def test_relinks_that_lead_nowhere_end_in_a_new_login(rig, profile, code):
+    async with rig(profile) as bot:
+        await bot.until_online()
+        state = bot.state
+
+        class Doomed(dict):
+            def __setitem__(self, number, session):
+                super().__setitem__(number, session)
+                if state.relinks_done < 5 and state.logins_done == 1:
+                    session.code = code
+
+        state.live = Doomed(state.live)
+        state.end(state.live[100200300], 121, relinkable=True)
+        await bot.until(lambda: state.logins_done == 2)
+        assert state.relinks_done <= 5
+        bot.inject("Ali", "/ping", "ops")
+        await bot.until_sent("pong")
+
+
+async def test_an_expired_vfwebqq_after_a_relink_leads_to_a_new_login(rig):
+    async with rig("smartqq") as bot:
+        await bot.until_online()
+        bot.state.live[100200300].vfwebqq = "expired"
+        bot.server.control.drop({})
+        bot.inject("Ali", "/ping", "ops")
+        await bot.until_sent("pong")
+        assert bot.state.logins_done == 2
+
+
+async def test_a_kick_stops_the_account_although_a_send_fails_first(rig, profile):
+    async with rig(profile, on_kick="stop") as bot:
+        await bot.until_online()
+        bot.inject("Ali", "hello", "ops")
+        await bot.until_handled("hello")
+        bot.server.control.kick({})
+        bot.app.supervisors[0].outbox.put(bot_draft(bot, "x"))
+        await bot.until(lambda: bot.supervisor.stopped)
+        assert "kicked" in bot.supervisor.state.cause
+
+
+def bot_draft(bot, text):
+    from qqops.model import Draft
+
+    return Draft.of(bot.handled[0].room.ref, text)
+
+
+async def test_a_login_of_somebody_else_is_refused(rig):
+    async with rig("smartqq", number=999) as bot:
+        await bot.until(lambda: bot.supervisor.stopped)
+        assert "the login is that of 100200300" in bot.supervisor.state.cause
+
+
+async def test_members_are_looked_up_again_when_somebody_new_speaks(rig, profile):
+    from qqops.simulator.world import Person
+
+    async with rig(profile) as bot:
+        await bot.until_online()
+        group = bot.service.world.groups[30002]
+        group.cards = {20001: "Captain"}
+        bot.inject("Ali", "one", "ops")
+        await bot.until_handled("one")
+        bot.service.world.people[20003] = Person(number=20003, nick="Cy")
+        group.members.append(20003)
+        bot.inject("Cy", "two", "ops")
+        bot.inject("Ali", "three", "ops")
+        await bot.until_handled("two", "three")
+        assert [m.sender.name for m in bot.handled] == ["Captain", "Cy", "Captain"]
+
+
+async def test_the_bots_card_is_its_name_too(rig, profile):
+    async with rig(profile) as bot:
+        await bot.until_online()
+        bot.service.world.groups[30002].cards = {100200300: "DeployBot"}
+        bot.inject("Ali", "@DeployBot ping", "ops")
+        await bot.until_sent("pong")
+        bot.inject("Ali", "thanks @qqops-bot !", "ops")
+        await bot.until_handled("thanks @qqops-bot !")
+        assert [m.at_me for m in bot.handled] == [True, True]
+
+
+async def test_stopping_between_login_and_online_logs_out(rig, profile):
+    async with rig(profile) as bot:
+        bot.server.control.faults({"fault": "stall", "on": "get_user_friends2", "count": 1})
+        await bot.until(lambda: bot.service.faults.counts.get("stall"))
+        bot.stop.set()
+        await bot.until(lambda: not bot.state.live)
+
+
+GARBAGE = [
+    b"GET http://[ HTTP/1.1\r\nHost: x\r\n\r\n",
+    b"POST /api/get_user_friends2 HTTP/1.1\r\nHost: s.web2.qq.com\r\nReferer: http://[\r\nContent-Length: 0\r\n\r\n",
+    b"GET /check?uin=%C2%B2 HTTP/1.1\r\nHost: x\r\n\r\n",
+    b"GET /login?u=%C2%B2 HTTP/1.1\r\nHost: x\r\n\r\n",
+    b"GET /check_sig?s_url=%E4%BD%A0&uin=%E4%BD%A0 HTTP/1.1\r\nHost: x\r\n\r\n",
+    b"GET /channel/send_qun_msg2?r=%00 HTTP/1.1\r\nHost: x\r\nCookie: \xff=\xff\r\n\r\n",
+    b'POST /__control/faults HTTP/1.1\r\nHost: x\r\nContent-Length: 11\r\n\r\n{"seed":[]}',
+    b'POST /__control/faults HTTP/1.1\r\nHost: x\r\nContent-Length: 31\r\n\r\n{"fault":"stall","seconds":-10}',
+]
+
+
+@pytest.mark.parametrize("request_", GARBAGE)
+async def test_no_request_ends_the_simulator(rig, request_):
+    async with rig("webqq2013") as bot:
+        await bot.until_online()
+        port = int(bot.server.url.rpartition(":")[2])
+        async with await trio.open_tcp_stream("127.0.0.1", port) as stream:
+            await stream.send_all(request_)
+            assert (await stream.receive_some(1000)).startswith(b"HTTP/1.1 ")
+        bot.inject("Ali", "/ping", "ops")
+        await bot.until_sent("pong")
+
+
+async def test_a_client_that_has_just_gone_swallows_no_message(rig):
+    """Close and message in the same tick: the answer must not be written into a dead connection."""
+    async with rig("webqq2013") as bot:
+        await bot.until_online()
+        live = bot.state.live[100200300]
+        port = int(bot.server.url.rpartition(":")[2])
+        cookies = f"skey={live.skey}; uin=o0100200300"
+        body = f"clientid={live.clientid}&psessionid={live.psessionid}"
+        poll = (
+            "POST /channel/poll2 HTTP/1.1\r\nHost: d.web2.qq.com\r\nReferer: http://d.web2.qq.com/proxy.html\r\n"
+            f"Cookie: {cookies}\r\nContent-Length: {len(body)}\r\n\r\n{body}"
+        )
+        for i in range(20):
+            stream = await trio.open_tcp_stream("127.0.0.1", port)
+            before = live.hold
+            await stream.send_all(poll.encode())
+            await bot.until(lambda before=before: live.hold is not None and live.hold is not before)
+            stream.socket.close()
+            bot.inject("Ali", f"/say m{i}", "ops")
+            await bot.until_sent(f"^m{i}$")
+        assert len(bot.texts()) == 20

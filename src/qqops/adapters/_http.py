@@ -104,7 +104,8 @@ class HttpClient:
             # A connection that is not made in time is told apart from an answer that does not come.
             limits = {"connect": CONNECT_SHARE * deadline, "pool": CONNECT_SHARE * deadline}
             extensions = {"timeout": limits}
-            request = httpx.Request(method, url, headers=headers, content=body, extensions=extensions)
+            sized = [*headers, ("Content-Length", str(len(body)))] if body or method == "POST" else headers
+            request = httpx.Request(method, url, headers=sized, stream=_Body(body), extensions=extensions)
             response = await self._transport.handle_async_request(request)
             try:
                 content = await _read(response)
@@ -124,6 +125,25 @@ class HttpClient:
             body=content,
             elapsed=trio.current_time() - began,
         )
+
+
+class _Body(httpx.AsyncByteStream):
+    """A request's body in one piece.
+
+    httpx's own is an async generator; one that is left half-way by a cancellation is abandoned to the garbage
+    collector, and trio complains about that.
+    """
+
+    def __init__(self, body: bytes) -> None:
+        self._left = [body] if body else []
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> bytes:
+        if not self._left:
+            raise StopAsyncIteration
+        return self._left.pop()
 
 
 class _Stale(TransientError):

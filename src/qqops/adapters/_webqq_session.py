@@ -42,6 +42,8 @@ log = structlog.get_logger("qqops.webqq")
 POLL_FAILURES = 8
 #: Longest pause after a failed poll, in seconds (§12.3).
 POLL_PAUSE = 10.0
+#: Seconds that a session which is over waits for the answer to a send.
+SEND_PATIENCE = 2.0
 #: Seconds between heartbeats of the 2013 generation, and how long one may take (§4.7).
 HEARTBEAT, HEARTBEAT_DEADLINE = 60.0, 5.0
 
@@ -62,6 +64,8 @@ class LiveSession:
         self._arrived = trio.Event()
         self._end: AdapterError | None = None
         self._kick: AdapterError | None = None
+        self._wire_free = trio.Event()
+        self._wire_free.set()
         self._usable = True
         self._look_ups: LookUps | None = None
         self.online = False
@@ -246,6 +250,8 @@ class LiveSession:
                 self._pending.popleft()
                 self._hand_over(item)
             if end := self._kick or self._end:
+                with trio.move_on_after(SEND_PATIENCE):
+                    await self._wire_free.wait()  # an answer to what is on the wire is better than "unknown"
                 raise end
             self._arrived = trio.Event()
             await self._arrived.wait()
@@ -301,12 +307,15 @@ class LiveSession:
             return Outcome(delivery=Delivery.REFUSED, reason=f"the account knows no room {draft.room.id!r}")
         session = self.session
         started()
+        self._wire_free = trio.Event()
         try:
             response = await self._calls.call(session, send.request(session, *target, draft.segments))
         except NotSent:
             raise
         except (TransientError, ProtocolError) as exc:
             return Outcome(delivery=Delivery.UNKNOWN, reason=str(exc))
+        finally:
+            self._wire_free.set()
         outcome, verdict = send.read(session, response)
         if verdict in (Verdict.RELINK, Verdict.LOGIN):
             # The session is dead, and so the message went nowhere: it waits for the next one.

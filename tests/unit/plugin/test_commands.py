@@ -506,3 +506,97 @@ async def test_a_missed_expectation_shows_the_transcript(bots):
             await ali.expect("^4$")
         assert "nearest answer: '3'" in str(caught.value)
         assert "ali in ops> /add 1 2\n  bot> 3" in str(caught.value)
+
+
+# -- what a handler or a stranger may do without ending the bot -------------------------------------
+
+
+async def test_nothing_a_handler_does_ends_the_bot(bots):
+    import sys
+
+    plugin = Plugin("wild")
+
+    @plugin.command("exit")
+    async def leave() -> None:
+        sys.exit(3)
+
+    @plugin.command("odd")
+    async def odd() -> None:
+        raise Refuse(ValueError("not a text"))
+
+    @plugin.command("late", timeout=1)
+    async def late() -> None:
+        async def child():
+            try:
+                await trio.sleep_forever()
+            finally:
+                raise ValueError("in clean-up")
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(child)
+
+    @plugin.command("surrogate")
+    async def surrogate() -> str:
+        return "a\ud83d"
+
+    @plugin.command("nothing")
+    async def nothing() -> str:
+        return ""
+
+    @plugin.command("num")
+    async def num(n: int) -> str:
+        return str(n)
+
+    async with bots.run(plugin) as bot:
+        ali = bot.user("ali")
+        for line, answer in [
+            ("/exit", "went wrong in wild:exit"),
+            ("/odd", "^not a text$"),
+            ("/late", "went wrong in wild:late"),
+            ("/surrogate", r"^a\?$"),
+            ("/num \ud800", "is not a whole number"),
+            ("/num 5", "^5$"),
+        ]:
+            await ali.say(line)
+            await ali.expect(answer)
+        await ali.say("/nothing")
+        await ali.room.quiet()
+
+
+async def test_corners_of_signatures(bots):
+    plugin = Plugin("corners")
+
+    @plugin.command("rest")
+    async def rest(text: Rest | None = None) -> str:
+        return repr(text)
+
+    @plugin.command("opt")
+    async def opt(text: str = "-", *, env: str = "none") -> str:
+        return f"{text} {env}"
+
+    @plugin.on(Message, regex=r"N(?P<a>\d)(?P<b>\d)?")
+    async def groups(a: int, b: int) -> str:
+        return f"{a} {b}"
+
+    async with bots.run(plugin) as bot:
+        ali = bot.user("ali")
+        for line, answer in [
+            ("/rest a b  c", "^'a b  c'$"),
+            ("/rest", "^None$"),
+            ('/opt "--env=prod"', "^--env=prod none$"),
+            ('/opt --env="a b"', "^- a b$"),
+            ("N7", "^7 None$"),
+        ]:
+            await ali.say(line)
+            await ali.expect(answer)
+
+
+async def test_one_option_name_for_two_parameters_is_a_load_error(bots):
+    plugin = Plugin("twice")
+
+    @plugin.command("x")
+    async def handler(*, a: Annotated[str, Opt("-e")] = "", b: Annotated[str, Opt("-e")] = "") -> None: ...
+
+    with pytest.raises(PluginError, match="two parameters have the option -e"):
+        async with bots.run(plugin):
+            pass

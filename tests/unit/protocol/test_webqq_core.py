@@ -300,3 +300,65 @@ def test_sends_and_logins_are_not_repeated_by_the_transport():
         for _ in range(5)
     }
     assert len(ids) == 5, "a message id is never used twice"
+
+
+def test_a_javascript_answer_without_end_is_refused_at_once():
+    for body in (b"a" * 1_000_000, b"a" * 60_000, b"ptuiCB(" + b"'" * 60_000):
+        with pytest.raises(ProtocolError):
+            js_call(answer(body), "ptuiCB")
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["http://evil.com/check_sig", "http://[foo", "ftp://ptlogin2.qq.com/", "http://é.qq.com/", "http://a..qq.com/",
+     "http://qq.com.evil.com/", "http://x@ptlogin2.qq.com/", "http://ptlogin2.qq.com:80/\\ud800", "http://evilqq.com/"],
+)  # fmt: skip
+def test_a_login_leads_nowhere_but_to_the_service(url):
+    session = make_session()
+    flow = login(session, "")
+    next(flow)
+    flow.send(answer(b"page"))
+    session.cookies.put("qq.com", "qrsig", "x")
+    flow.send(answer(b"picture"))
+    next(flow)
+    with pytest.raises(ProtocolError, match="foreign or malformed"):
+        flow.send(answer(f"ptuiCB('0','0','{url}','0','登录成功！', 'n');".encode()))
+
+
+def test_excerpts_do_not_show_secrets():
+    body = {"retcode": 0, "result": {"psessionid": "S3CR3T", "vfwebqq": "S3CR3T", "uin": "x"}}
+    shown = str(ProtocolError("bad", payload=json.dumps(body).encode()))
+    assert "S3CR3T" not in shown
+    assert "psessionid" in shown
+    assert "S3CR3T" not in str(ProtocolError("bad", payload=body))
+    assert "S3CR3T" not in str(
+        ProtocolError("bad", payload="ptuiCB('0','0','http://x/?ptsigx=S3CR3T&s_url=1')")
+    )
+
+
+@pytest.mark.parametrize("value", ["--5", "²", "x", "-1", "0", "5"])
+def test_max_age_of_any_kind(value):
+    jar = Cookies()
+    jar.take("qq.com", [("Set-Cookie", f"a=1; Max-Age={value}")])
+    assert len(jar) == (0 if value in ("-1", "0") else 1)
+
+
+def test_a_new_ptwebqq_that_is_no_token_is_refused():
+    with pytest.raises(ProtocolError, match="no token"):
+        poll.read(make_session(), answer({"retcode": 116, "p": "é; x"}))
+
+
+def test_an_empty_result_is_nothing_new():
+    session = make_session()
+    verdicts = [poll.read(session, answer({"retcode": 0, "result": []}, 0.1)).verdict for _ in range(3)]
+    assert verdicts == [Verdict.IDLE, Verdict.IDLE, Verdict.RELINK]
+
+
+def test_counters_put_each_group_in_order_within_its_own_places():
+    def of(room, time, seq):
+        item = message(time, seq, seq)
+        item["value"]["from_uin"] = room
+        return item
+
+    got = poll.items([of(1, 11, 1), of(2, 11, 9), of(1, 11, 2)])
+    assert [(i.room, i.seq) for i in got] == [(1, 1), (2, 9), (1, 2)]

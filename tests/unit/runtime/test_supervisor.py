@@ -498,3 +498,50 @@ async def test_log_lines_about_a_message_say_which(bots):
         "noisy",
         "1",
     )
+
+
+async def test_a_begun_message_does_not_block_those_behind_it():
+    """The first part went out, the connection is gone: at their age all are answered, the begun one says how far it got."""
+
+    async def one_part(part, started):
+        if part.text == "aaaa":
+            started()
+            return Outcome(delivery=Delivery.ACCEPTED)
+        raise NotSent("no connection")
+
+    adapter = Scripted(await carrying(one_part), *[(0, TransientError("down"))] * 100)
+    adapter.limits = Limits(max_bytes=4)
+    async with Running(adapter, outbox=OutboxPolicy(max_age=30)) as bot:
+        began = trio.current_time()
+        first = bot.supervisor.outbox.put(draft("aaaa bbbb"))
+        outcome = await bot.supervisor.outbox.send(draft("cccc"))
+        assert (outcome.delivery, trio.current_time() - began) == (Delivery.REFUSED, 30)
+        assert "1 of 2 parts were sent" in first.outcome.reason
+
+
+async def test_what_was_cut_before_it_left_is_sent_by_the_next_session():
+    sent = []
+
+    async def never_starts(part, started):
+        await trio.sleep_forever()
+
+    async def session(link, outbox):
+        link.online(["bot"])
+        link.alive(10)
+        await outbox.carry(never_starts)
+
+    async def send(part, started):
+        started()
+        sent.append(part.text)
+        return Outcome(delivery=Delivery.ACCEPTED)
+
+    async with Running(Scripted(session, await carrying(send))) as bot:
+        assert (await bot.supervisor.outbox.send(draft("a"))).ok
+        assert sent == ["a"]
+
+
+async def test_no_grace_and_nothing_to_do_is_a_clean_end():
+    bot = Running(Scripted(), app_policy=AppPolicy(seed=1, grace_seconds=0))
+    async with bot:
+        await trio.sleep(1)
+    assert bot.end is End.CLEAN
