@@ -168,8 +168,8 @@ class LiveSession:
                 if self.session.profile.heartbeat:
                     nursery.start_soon(self._heartbeat, name="heartbeat")
                 await self._deliver()
-        except BaseException as exc:
-            if self._kick is not None and not is_cancelled(exc):
+        except Exception:
+            if self._kick is not None:
                 raise self._kick from None  # it explains why everything else failed, too
             raise
 
