@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import pathlib
+from collections.abc import Mapping, Sequence
 
 from qqops._tables import SettingsFile, nearest
 from qqops.adapters.base import Human, Opening
@@ -11,18 +12,31 @@ from qqops.errors import ConfigError
 from qqops.model import AccountRef
 from qqops.plugin.host import PluginReport, PluginState, discover
 from qqops.runtime.clock import WallClock
+from qqops.runtime.store import Store
 from qqops.settings import Settings, accounts
 
 
-def make_app(settings: Settings, human: Human, environ: Mapping[str, str]) -> App:
-    """Return a bot with its plugins and no accounts yet."""
+def make_app(
+    settings: Settings,
+    human: Human | Sequence[Human],
+    environ: Mapping[str, str],
+    folder: pathlib.Path | None = None,
+) -> App:
+    """Return a bot with its plugins and no accounts yet.
+
+    Args:
+        folder: Where its store is kept; without one nothing outlives the process.
+    """
     policy = AppPolicy(
         prefixes=settings.bot.prefixes,
         rooms=settings.room_settings,
         dispatch=settings.dispatch,
+        journal=settings.journal,
+        ask_in=settings.ask_in,
         grace_seconds=settings.bot.grace_seconds,
     )
-    app = App(policy, clock=WallClock(), human=human)
+    store = Store(folder / "qqops.db") if folder is not None else None
+    app = App(policy, clock=WallClock(), human=human, store=store)
     wanted = environ.get("QQOPS_PLUGINS")
     only = [name.strip() for name in wanted.split(",") if name.strip()] if wanted else settings.plugins.only
     found = discover()
@@ -40,7 +54,11 @@ def add_accounts(app: App, settings: Settings, file: SettingsFile, environ: Mapp
     folder = file.path.parent / settings.bot.data
     for account in accounts(settings, file, app.host.networks, environ):
         opening = Opening(
-            account=AccountRef(account.network, account.name), clock=app.clock, rng=app.rng, folder=folder
+            account=AccountRef(account.network, account.name),
+            clock=app.clock,
+            rng=app.rng,
+            folder=folder,
+            directory=app.identity,
         )
         try:
             adapter = app.host.networks[account.network].open(opening, account.options)

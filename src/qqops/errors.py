@@ -11,7 +11,8 @@
     │   │   └── NotSent       … and what was to be sent has not left us
     │   ├── NeedsHuman        a person must act first (captcha, QR code)
     │   └── FatalError        stop this account
-    └── ProtocolError         the peer broke the rules of the wire
+    ├── ProtocolError         the peer broke the rules of the wire
+    └── StoreError            what should outlive the process cannot be written or read
 
 Catch the base class of a branch to treat the branch alike; nothing else derives from `QQOpsError`.
 """
@@ -114,6 +115,10 @@ class ProtocolError(QQOpsError):
     def __init__(self, message: str, *, payload: object = "") -> None:
         self.payload = excerpt(payload)
         super().__init__(f"{message}: {self.payload}" if self.payload else message)
+
+
+class StoreError(QQOpsError):
+    """The store's file cannot be opened, written or read."""
 
 
 def excerpt(payload: object, limit: int = PAYLOAD_EXCERPT) -> str:

@@ -18,7 +18,9 @@ from qqops.adapters.base import Network
 from qqops.errors import ConfigError
 from qqops.runtime.backoff import BackoffPolicy
 from qqops.runtime.dispatch import DispatchPolicy
+from qqops.runtime.journal import JournalPolicy
 from qqops.runtime.outbox import OutboxPolicy
+from qqops.runtime.questions import Place
 from qqops.runtime.rooms import RoomSettings
 from qqops.runtime.supervisor import LinkPolicy, Reconnect
 from qqops.texts import LANGUAGES
@@ -38,7 +40,9 @@ class BotSettings:
         language: ``en`` or ``zh``.
         prefixes: What a command begins with.
         grace_seconds: How long a shutdown waits for handlers and replies.
-        data: Folder for files of the bot; relative to the settings file.
+        data: Folder for files of the bot (sessions, store, pictures to answer); relative to the settings file.
+        ask: Who is asked what only a person can do (captcha, QR code): ``terminal``, ``file``, and rooms as
+            ``room:ACCOUNT/ROOM``. All at the same time; the first answer counts.
         tune_gc: Let Python's garbage collector run less often; long runs pause less.
     """
 
@@ -46,6 +50,7 @@ class BotSettings:
     prefixes: tuple[str, ...] = ("/", "／")
     grace_seconds: float = 10.0
     data: str = "qqops-data"
+    ask: tuple[str, ...] = ("terminal",)
     tune_gc: bool = True
 
 
@@ -117,8 +122,15 @@ class Settings:
     plugins: PluginSettings = attrs.field(factory=PluginSettings)
     dispatch: DispatchPolicy = attrs.field(factory=DispatchPolicy)
     outbox: OutboxPolicy = attrs.field(factory=OutboxPolicy)
+    journal: JournalPolicy = attrs.field(factory=JournalPolicy)
     rooms: Mapping[str, OneRoom] = attrs.field(factory=dict)
     accounts: Mapping[str, dict[str, Any]] = attrs.field(factory=dict)
+
+    @property
+    def ask_in(self) -> tuple[Place, ...]:
+        """The rooms among ``bot.ask``."""
+        rooms = [one.removeprefix("room:").partition("/") for one in self.bot.ask if one.startswith("room:")]
+        return tuple(Place(account, room) for account, _, room in rooms)
 
     @property
     def room_settings(self) -> RoomSettings:
@@ -234,12 +246,29 @@ def _check(settings: Settings, file: SettingsFile) -> None:
             )
     if not settings.bot.prefixes or not all(p.strip() for p in settings.bot.prefixes):
         raise ConfigError("at least one prefix, and none of them blank", where=file.where("bot.prefixes"))
+    for one in settings.bot.ask:
+        account, slash, room = one.removeprefix("room:").partition("/")
+        if one in ("terminal", "file") or (one.startswith("room:") and account and slash and room):
+            continue
+        raise ConfigError(
+            f"nobody is called {one!r}",
+            where=file.where("bot.ask"),
+            hint="terminal, file or room:ACCOUNT/ROOM",
+        )
+    for place in settings.ask_in:
+        if place.account not in settings.accounts:
+            raise ConfigError(
+                f"there is no account {place.account!r}",
+                where=file.where("bot.ask"),
+                hint=nearest(place.account, settings.accounts),
+            )
     minimum = {
         "bot.grace_seconds": (settings.bot.grace_seconds, 0), "dispatch.slots": (settings.dispatch.slots, 1),
         "dispatch.per_plugin": (settings.dispatch.per_plugin, 1), "dispatch.backlog": (settings.dispatch.backlog, 1),
         "dispatch.threads": (settings.dispatch.threads, 1), "dispatch.window": (settings.dispatch.window, 1),
         "outbox.size": (settings.outbox.size, 1), "outbox.max_age": (settings.outbox.max_age, 0),
-        "dispatch.timeout": (settings.dispatch.timeout, 0.001),
+        "dispatch.timeout": (settings.dispatch.timeout, 0.001), "journal.max_age": (settings.journal.max_age, 0),
+        "journal.remember": (settings.journal.remember, 60),
     }  # fmt: skip
     for key, (value, least) in minimum.items():
         if not value >= least:

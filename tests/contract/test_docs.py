@@ -52,7 +52,7 @@ def test_twins_have_the_same_shape(name):
 def test_every_setting_is_documented(language):
     text = page(language, "reference/settings.md")
     tables = {"bot": settings.BotSettings, "plugins": settings.PluginSettings, "dispatch": settings.DispatchPolicy,
-              "outbox": settings.OutboxPolicy}  # fmt: skip
+              "outbox": settings.OutboxPolicy, "journal": settings.JournalPolicy}  # fmt: skip
     keys = [f"{table}.{a.name}" for table, cls in tables.items() for a in attrs.fields(cls)]
     classes = (settings.AccountSettings, webqq.Options, loopback.Options)
     keys += [a.name for cls in classes for a in attrs.fields(cls)]

@@ -7,6 +7,7 @@ import re
 import signal
 import subprocess
 import sys
+import time
 import urllib.request
 
 import pytest
@@ -116,6 +117,15 @@ def control(url, method, name, data=None):
         return json.load(answer)
 
 
+def until_sent(url, count=1):
+    """Return what the simulator has taken, once that is *count* messages."""
+    for _ in range(2000):
+        if len(sent := control(url, "GET", "sent")["sent"]) >= count:
+            return sent
+        time.sleep(0.01)
+    raise AssertionError(f"only {sent}")
+
+
 def test_init_check_run_against_the_simulator_and_stop(tmp_path):
     """The way of a new owner: init, check, simulator, run, a message, SIGTERM."""
     assert qqops("init", cwd=tmp_path).returncode == 0
@@ -124,20 +134,24 @@ def test_init_check_run_against_the_simulator_and_stop(tmp_path):
     assert "QQOPS_DEMO_PASSWORD is not set" in qqops("check", cwd=tmp_path).stderr
     env = {"QQOPS_DEMO_PASSWORD": "sim-pass-1"}
     checked = qqops("check", "--strict", cwd=tmp_path, env=env)
-    assert checked.stdout == "qqops.toml: 1 accounts, 2 plugins, 7 commands, 0 skipped\n"
+    assert checked.stdout == "qqops.toml: 1 accounts, 2 plugins, 8 commands, 0 skipped\n"
     with Process("simulate", "webqq", "--hold", "5") as simulator:
         url = simulator.until(r"^ready (http://127\.0\.0\.1:\d+)$", "stdout")[1]
         env["QQOPS_ACCOUNTS__DEMO__ENDPOINTS"] = f'{{ "*" = "{url}" }}'
         with Process("run", "--log-format", "json", cwd=tmp_path, env=env) as bot:
             bot.until('"event": "online"', "stderr")
             control(url, "POST", "inject", {"kind": "group", "from": "Ali", "room": "ops", "text": "/ping"})
-            while not (sent := control(url, "GET", "sent")["sent"]):
-                pass
+            sent = until_sent(url)
             assert (sent[0]["target"], sent[0]["number"], sent[0]["text"]) == ("ops", 30002, "pong")
             bot.process.send_signal(signal.SIGTERM)
             assert bot.process.wait(15) == 0
             assert all(json.loads(line) for line in bot.process.stderr)
-        assert control(url, "GET", "state")["sessions"][0]["live"] is False, "it has logged out"
+        with Process("run", "--log-format", "json", cwd=tmp_path, env=env) as bot:
+            bot.until('"event": "online"', "stderr")
+            state = control(url, "GET", "state")
+            assert (state["logins"], state["relinks"]) == (1, 1), "the saved login was taken up again"
+            bot.process.send_signal(signal.SIGTERM)
+            assert bot.process.wait(15) == 0
         simulator.process.send_signal(signal.SIGTERM)
         assert simulator.process.wait(10) == 0
 

@@ -3,7 +3,8 @@
 import pytest
 import trio
 
-from qqops.model import RoomKind
+from qqops.adapters.base import QuestionKind
+from qqops.model import Delivery, RoomKind, SetStatus
 from qqops.runtime.observe import Phase
 from qqops.simulator.service import ServiceOptions
 
@@ -66,8 +67,9 @@ async def test_qr_is_shown_scanned_and_refreshed_when_it_expires(rig):
         bot.server.control.qr({"action": "scan"})
         await trio.sleep(0.05)
         bot.server.control.qr({"action": "expire"})
-        await bot.until(lambda: len(bot.human.asked) == 2)
-        assert "expired" in bot.human.asked[1].text
+        await bot.until(lambda: len(bot.human.asked) == 3)
+        kinds = [question.kind for question in bot.human.asked]
+        assert kinds == [QuestionKind.QR, QuestionKind.RENEWAL, QuestionKind.QR]
         bot.server.control.qr({"action": "confirm"})
         await bot.until_online()
 
@@ -281,9 +283,11 @@ async def test_status_is_set_at_login_and_can_be_changed(rig, profile):
     async with rig(profile, status="away") as bot:
         await bot.until_online()
         assert bot.state.live[100200300].status == "away"
-        assert await bot.supervisor.adapter.change_status("busy")
-        assert bot.state.live[100200300].status == "busy"
-        assert not await bot.supervisor.adapter.change_status("dancing")
+        account = bot.supervisor.adapter.account
+        done = await bot.app.accounts.act(SetStatus(account=account, status="busy"))
+        assert (done.delivery, bot.state.live[100200300].status) == (Delivery.ACCEPTED, "busy")
+        refused = await bot.app.accounts.act(SetStatus(account=account, status="dancing"))
+        assert (refused.delivery, bot.state.live[100200300].status) == (Delivery.REFUSED, "busy")
 
 
 async def test_a_new_friend_and_a_new_group_are_looked_up(rig, profile):

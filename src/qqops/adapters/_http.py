@@ -11,7 +11,7 @@ from __future__ import annotations
 import functools
 import ssl
 from types import TracebackType
-from typing import Self
+from typing import Protocol, Self
 
 import attrs
 import httpx
@@ -42,6 +42,28 @@ class HttpReply:
     headers: tuple[tuple[str, str], ...]
     body: bytes
     elapsed: float
+
+
+class Http(Protocol):
+    """What makes calls: `HttpClient`, or what a test puts in its place. A context manager."""
+
+    async def __aenter__(self) -> Self: ...
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+    async def call(
+        self,
+        method: str,
+        url: str,
+        headers: list[tuple[str, str]],
+        body: bytes,
+        *,
+        deadline: float,
+        idempotent: bool,
+    ) -> HttpReply:
+        """Make a request; see `HttpClient.call`."""
 
 
 class HttpClient:

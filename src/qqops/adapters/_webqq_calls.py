@@ -6,10 +6,11 @@ from collections.abc import Mapping
 
 import trio
 
-from qqops.adapters._http import HttpClient
+from qqops.adapters._http import Http
 from qqops.adapters.base import Link, Question, QuestionKind
+from qqops.errors import ProtocolError
 from qqops.model import AccountRef
-from qqops.protocol.webqq.flow import AskCaptcha, Call, Flow, Pause, ShowQR, T
+from qqops.protocol.webqq.flow import AskCaptcha, AskRenewal, Call, Flow, Pause, ShowQR, T
 from qqops.protocol.webqq.http import Request, Response
 from qqops.protocol.webqq.session import Session
 
@@ -19,11 +20,19 @@ class Calls:
 
     Args:
         endpoints: Host → base URL, ``*`` for all others.
+        spread: Seconds that an uploaded picture is given before it is shown.
     """
 
     def __init__(
-        self, account: AccountRef, endpoints: Mapping[str, str], http: HttpClient, link: Link
+        self,
+        account: AccountRef,
+        endpoints: Mapping[str, str],
+        http: Http,
+        link: Link,
+        *,
+        spread: float,
     ) -> None:
+        self.spread = spread
         self._account = account
         self._endpoints = endpoints
         self._http = http
@@ -50,7 +59,13 @@ class Calls:
             elif isinstance(step, Pause):
                 await trio.sleep(step.seconds)
             elif isinstance(step, AskCaptcha):
-                answer = await self._link.ask(self._question(QuestionKind.CAPTCHA, "captcha", step.picture))
+                with trio.move_on_after(step.lifetime):
+                    answer = await self._link.ask(
+                        self._question(QuestionKind.CAPTCHA, "captcha", step.picture)
+                    )
+            elif isinstance(step, AskRenewal):
+                text = "the picture has expired; answer when you want a fresh one"
+                await self._link.ask(self._question(QuestionKind.RENEWAL, text, b""))
             elif isinstance(step, ShowQR):
                 text = "the QR code has expired, scan the new one" if step.refreshed else "scan the QR code"
                 await self._link.show(self._question(QuestionKind.QR, text, step.picture))
@@ -59,8 +74,15 @@ class Calls:
         return Question(account=self._account, kind=kind, text=text, picture=picture)
 
     async def call(self, session: Session, request: Request) -> Response:
-        """Make one request: endpoint map, cookies out, cookies in."""
+        """Make one request: endpoint map, cookies out, cookies in.
+
+        Raises:
+            ProtocolError: It would lead to a host that is neither the service's nor in the endpoint map.
+        """
         endpoints = self._endpoints
+        host = request.host.partition(":")[0]
+        if not (host == "qq.com" or host.endswith(".qq.com") or host in endpoints):
+            raise ProtocolError(f"{request.name}: {host!r} is no host of the service", payload=request.host)
         base = endpoints.get(request.host) or endpoints.get("*") or f"{request.scheme}://{request.host}"
         headers = request.headers(session.cookies.header(request.host))
         reply = await self._http.call(

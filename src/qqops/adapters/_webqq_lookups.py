@@ -8,7 +8,7 @@ import trio
 from qqops.adapters._webqq_calls import Calls
 from qqops.errors import NotSent, ProtocolError, TransientError
 from qqops.model import AccountRef, RoomRef
-from qqops.protocol.webqq import lists, poll
+from qqops.protocol.webqq import items, lists
 from qqops.protocol.webqq.classify import SessionGone
 from qqops.protocol.webqq.roster import Need, NeedFriend, NeedGroup, NeedPerson, Roster
 from qqops.protocol.webqq.session import Session
@@ -32,7 +32,7 @@ class LookUps:
         self._running: dict[Need, trio.Event] = {}
         self._limit = trio.CapacityLimiter(LOOK_UPS)
 
-    async def look_up_for(self, item: poll.Incoming) -> None:
+    async def look_up_for(self, item: items.Incoming) -> None:
         """Look up who and where; what the service does not tell in two tries stays unknown."""
         tries = 0
         while not self.roster.is_own(item) and (need := self.roster.need(item)) is not None:

@@ -24,6 +24,11 @@ class Options:
         status: What others see the account as: online, away, busy, callme, silent or hidden.
         on_kick: ``relogin`` after *kick_pause* seconds, or ``stop``.
         qr_interval: Seconds between two looks at the QR code.
+        save_session: Keep the login in a private file, so that a restart takes it up again instead of logging in.
+            The bot then does not log out when it stops.
+        relogin_at: Hour of a planned new login every day, ``04:30`` in local time; empty for none. Sessions live
+            one or two days (§12.3) and end at an hour of their own otherwise.
+        picture_wait: Seconds that an uploaded picture is given to spread (§12.3).
     """
 
     profile: str = "smartqq"
@@ -38,3 +43,6 @@ class Options:
     on_kick: str = "relogin"
     kick_pause: float = 30.0
     qr_interval: float = 2.0
+    save_session: bool = True
+    relogin_at: str = ""
+    picture_wait: float = 5.0

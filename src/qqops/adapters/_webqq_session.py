@@ -1,39 +1,29 @@
-"""The tasks of one WebQQ session: poll, deliver, send, refresh, and the flows before and after."""
+"""The tasks of one WebQQ session: poll and hand over, send, refresh, and the flows before and after."""
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Sequence
+from typing import NoReturn
 
 import structlog
 import trio
 
-from qqops.adapters._http import HttpClient
+from qqops.adapters._http import Http
+from qqops.adapters._webqq_actions import Actions
 from qqops.adapters._webqq_calls import Calls
-from qqops.adapters._webqq_lookups import LOOK_UP_GAP, LookUps
+from qqops.adapters._webqq_events import HandOver, KnownHere
+from qqops.adapters._webqq_lookups import LookUps
 from qqops.adapters._webqq_options import Options
-from qqops.adapters.base import Link, Outgoing
-from qqops.errors import AdapterError, FatalError, NotSent, ProtocolError, TransientError
-from qqops.model import (
-    AccountRef,
-    Clock,
-    Delivery,
-    Draft,
-    FriendRequest,
-    Joined,
-    Left,
-    Outcome,
-    PersonRef,
-    Room,
-    RoomKind,
-    RoomRef,
-    User,
-)
-from qqops.protocol.webqq import lists, poll, send
+from qqops.adapters._webqq_saved import SavedSession
+from qqops.adapters._webqq_upkeep import Upkeep, seconds_until
+from qqops.adapters.base import Directory, Link, Outgoing
+from qqops.errors import AdapterError, FatalError, NotSent, ProtocolError, Refuse, TransientError
+from qqops.model import AccountRef, Clock, Delivery, Draft, Outcome, RoomRef, User
+from qqops.protocol.webqq import items, poll, send
 from qqops.protocol.webqq.classify import SessionGone, Verdict
-from qqops.protocol.webqq.http import get
-from qqops.protocol.webqq.login import change_status, login, logout, relink
-from qqops.protocol.webqq.roster import NeedGroup, NeedMembers, Roster
+from qqops.protocol.webqq.login import login, logout, quick_login, relink
+from qqops.protocol.webqq.roster import NeedMembers, Roster
 from qqops.protocol.webqq.session import Session
 
 log = structlog.get_logger("qqops.webqq")
@@ -44,34 +34,44 @@ POLL_FAILURES = 8
 POLL_PAUSE = 10.0
 #: Seconds that a session which is over waits for the answer to a send.
 SEND_PATIENCE = 2.0
-#: Seconds between heartbeats of the 2013 generation, and how long one may take (§4.7).
-HEARTBEAT, HEARTBEAT_DEADLINE = 60.0, 5.0
+#: Most seconds for which the next poll waits until it is known who and where the last one was about.
+LOOK_UP_PATIENCE = 15.0
 
 
 class LiveSession:
     """The tasks of one session."""
 
     def __init__(
-        self, account: AccountRef, options: Options, clock: Clock, http: HttpClient, link: Link
+        self,
+        account: AccountRef,
+        options: Options,
+        clock: Clock,
+        http: Http,
+        link: Link,
+        saved: SavedSession,
+        directory: Directory | None,
     ) -> None:
         self._account = account
         self._options = options
         self._clock = clock
-        self._calls = Calls(account, options.endpoints, http, link)
+        self._calls = Calls(account, options.endpoints, http, link, spread=options.picture_wait)
         self._link = link
+        self._saved = saved
+        self._known = KnownHere(directory, account) if directory is not None else None
+        self._hand_over = HandOver(account, clock, link)
         self._session: Session | None = None
-        self._pending: deque[poll.Item] = deque()
-        self._arrived = trio.Event()
-        self._end: AdapterError | None = None
+        self._pending: deque[items.Item] = deque()
         self._kick: AdapterError | None = None
         self._wire_free = trio.Event()
         self._wire_free.set()
         self._usable = True
         self._look_ups: LookUps | None = None
+        self._actions: Actions | None = None
+        self._upkeep: Upkeep | None = None
         self.online = False
         #: Whether a poll has shown that the session works.
         self.proved = False
-        self.roster = Roster(account=account, own=0, nick="")
+        self.roster = Roster(account=account, own=0, nick="", known=self._known)
 
     @property
     def session(self) -> Session:
@@ -86,6 +86,18 @@ class LiveSession:
         return self._look_ups
 
     @property
+    def actions(self) -> Actions:
+        """What the session can do besides polling. Only valid after `open`."""
+        assert self._actions is not None
+        return self._actions
+
+    @property
+    def upkeep(self) -> Upkeep:
+        """What keeps the session fresh. Only valid after `open`."""
+        assert self._upkeep is not None
+        return self._upkeep
+
+    @property
     def resumable(self) -> Session | None:
         """The values for a re-link, unless the service has said that they are worthless."""
         return (
@@ -96,6 +108,8 @@ class LiveSession:
 
     async def open(self, session: Session, *, relinking: bool, roster: Roster | None = None) -> bool:
         """Log in, or re-link *session*; False when the re-link was refused and a new login is due.
+
+        A new login tries the cookies of the last one first, where the service can do without a person.
 
         Raises:
             AdapterError: It did not work; the type says what follows.
@@ -110,47 +124,60 @@ class LiveSession:
                     self._session = None
                     return False
             else:
-                password = self._options.password.reveal()
-                await self._calls.drive(session, login(session, password), within)
+                await self._log_in(session, within)
                 self._session = session
             if not relinking:
-                self.roster = Roster(account=self._account, own=session.number, nick=session.nick)
+                self.roster = Roster(
+                    account=self._account, own=session.number, nick=session.nick, known=self._known
+                )
+            self.roster.own, self.roster.nick = session.number, session.nick
             self._look_ups = LookUps(self._account, session, self.roster, self._calls)
-            await self._fetch_lists(within)
+            self._actions = Actions(session, self._calls, self._look_ups)
+            await self._saved.save(session)
+            self._upkeep = Upkeep(self._account, self._options, session, self._calls, self._look_ups)
+            await self._upkeep.fetch_lists(within)
         except SessionGone:
-            self._usable = False
+            self._give_up()
             raise
         except ProtocolError as exc:
-            self._usable = False
+            self._give_up()
             raise TransientError(f"the login failed: {exc}") from exc
         self.online = True
         self._link.online([session.nick])
-        self._link.alive(2 * self._options.poll_hold)
+        self._link.alive(self._patience)
         return True
 
-    async def _fetch_lists(self, within: float | None = None) -> None:
-        session, roster = self.session, self.roster
-        roster.friends = await self._calls.drive(session, lists.friends(session), within)
-        roster.groups = await self._calls.drive(session, lists.groups(session), within)
-        try:
-            roster.discussions = await self._calls.drive(session, lists.discussions(session), within)
-        except (ProtocolError, TransientError) as exc:
-            # Discussion groups came and went with the years; nothing else depends on them.
-            log.info("no discussion groups", account=str(self._account), reason=str(exc))
-        roster.asked.clear()
+    async def _log_in(self, session: Session, within: float) -> None:
+        quick = self._saved.cookies(session)
+        if quick is not None:
+            try:
+                if await self._calls.drive(quick, quick_login(quick), within):
+                    session.take_login(quick)
+                    return
+            except (SessionGone, ProtocolError) as exc:
+                log.info("no quick login", account=str(self._account), reason=str(exc))
+        await self._calls.drive(session, login(session, self._options.password.reveal()), within)
 
-    async def change_status(self, status: str) -> bool:
-        """Be seen as *status*; False when the service refuses."""
-        try:
-            return await self._calls.drive(self.session, change_status(self.session, status))
-        except ProtocolError as exc:
-            raise TransientError(str(exc)) from exc
+    def _give_up(self) -> None:
+        """The service does not know the session any more: neither this run nor the next may take it up."""
+        self._usable = False
+        self._saved.forget()
+
+    @property
+    def _patience(self) -> float:
+        """Seconds in which a session that works shows it."""
+        return 2 * self._options.poll_hold + self._look_up_patience
+
+    @property
+    def _look_up_patience(self) -> float:
+        # The service keeps what nobody polls for about a minute (webqq.md §10): stay well below that.
+        return min(LOOK_UP_PATIENCE, self._options.poll_hold)
 
     async def say_goodbye(self) -> None:
         """Log out, if there is a login; failures do not matter any more."""
         if self.resumable is None:
             return
-        self._usable = False
+        self._give_up()
         try:
             await self._calls.drive(self.session, logout(self.session))
         except (AdapterError, ProtocolError) as exc:
@@ -159,66 +186,65 @@ class LiveSession:
     # -- being online ---------------------------------------------------------------------------
 
     async def run(self, outbox: Outgoing) -> None:
-        """Poll, deliver, send and refresh until the session is over; raises why."""
+        """Poll, hand over, send and refresh until the session is over; raises why."""
         try:
             async with trio.open_nursery() as nursery:
-                nursery.start_soon(self._poll_until_over, name="poll")
                 nursery.start_soon(outbox.carry, self._send, name="send")
-                nursery.start_soon(self._keep_lists, name="refresh")
+                nursery.start_soon(self.upkeep.keep_lists, name="refresh")
                 if self.session.profile.heartbeat:
-                    nursery.start_soon(self._heartbeat, name="heartbeat")
-                await self._deliver()
+                    nursery.start_soon(self.upkeep.heartbeat, name="heartbeat")
+                if self._options.relogin_at:
+                    nursery.start_soon(self._relogin, name="planned re-login")
+                end: AdapterError
+                try:
+                    await self._poll()
+                except AdapterError as exc:
+                    end = exc
+                with trio.move_on_after(SEND_PATIENCE):
+                    # An answer to what is on the wire is better than "unknown".
+                    await self._wire_free.wait()
+                raise end
         except Exception:
             if self._kick is not None:
                 raise self._kick from None  # it explains why everything else failed, too
             raise
 
-    def take_over(self, pending: deque[poll.Item]) -> None:
+    def take_over(self, pending: deque[items.Item]) -> None:
         """Go on with what the session before this one had received and not handed over."""
         self._pending = pending
 
     @property
-    def pending(self) -> deque[poll.Item]:
+    def pending(self) -> deque[items.Item]:
         """What was received and not handed over yet."""
         return self._pending
 
     def flush(self) -> None:
         """Hand over what has been received, without further look-ups: its aliases are about to die."""
         while self._pending:
-            self._hand_over(self._pending.popleft())
+            self._hand_over.item(self._pending.popleft(), self.roster)
 
-    async def _poll_until_over(self) -> None:
-        """Poll; when the session is over, leave the reason to `_deliver`, which has still work to finish."""
-        try:
-            await self._poll()
-        except AdapterError as exc:
-            self._end = exc
-            self._arrived.set()
-
-    async def _poll(self) -> None:
+    async def _poll(self) -> NoReturn:
         session, hold = self.session, self._options.poll_hold
         failures = 0
+        await self._deliver()
         while True:
+            # The next poll tells the service that the last answer has arrived: it goes out only when what that
+            # held has been handed over and is on the disk.
             await self._link.ready()
-            try:
-                request = poll.request(session, deadline=2 * hold)
-                polled = poll.read(session, await self._calls.call(session, request))
-            except ProtocolError as exc:
-                self._link.malformed(exc)
-                polled = poll.Polled(verdict=Verdict.TRANSIENT, cause=str(exc))
-            except NotSent:
-                raise  # nobody is listening: say so, and let the back-off space the attempts
-            except TransientError as exc:
-                polled = poll.Polled(verdict=Verdict.TRANSIENT, cause=str(exc))
+            polled = await self._poll_once(session, hold)
             if polled.ptwebqq:
                 session.renew_ptwebqq(polled.ptwebqq)
-            if polled.items:
-                self._pending.extend(polled.items)
-                self._arrived.set()
-                self._note_kick(polled.items)
+                await self._saved.save(session)
             if polled.verdict in (Verdict.OK, Verdict.IDLE):
                 failures = 0
-                self._link.alive(2 * hold)
+                self._link.alive(self._patience)
+            if polled.items:
+                self._pending.extend(polled.items)
+                self._note_kick(polled.items)
+                await self._deliver()
+            if self._kick is not None:
+                raise self._kick
+            if polled.verdict in (Verdict.OK, Verdict.IDLE):
                 if polled.instant:
                     await trio.sleep(1.0)  # nothing, at once: never spin
                 else:
@@ -228,6 +254,18 @@ class LiveSession:
             self._judge(polled, failures)
             await trio.sleep(min(0.1 * 2**failures, POLL_PAUSE))
 
+    async def _poll_once(self, session: Session, hold: float) -> poll.Polled:
+        try:
+            request = poll.request(session, deadline=2 * hold)
+            return poll.read(session, await self._calls.call(session, request))
+        except ProtocolError as exc:
+            self._link.malformed(exc)
+            return poll.Polled(verdict=Verdict.TRANSIENT, cause=str(exc))
+        except NotSent:
+            raise  # nobody is listening: say so, and let the back-off space the attempts
+        except TransientError as exc:
+            return poll.Polled(verdict=Verdict.TRANSIENT, cause=str(exc))
+
     def _judge(self, polled: poll.Polled, failures: int) -> None:
         """Raise when the session is over."""
         if polled.verdict is Verdict.FATAL:
@@ -235,69 +273,42 @@ class LiveSession:
         if polled.verdict is Verdict.RELINK:
             raise TransientError(polled.cause)
         if polled.verdict is not Verdict.TRANSIENT:
-            self._usable = False
+            self._give_up()
             raise TransientError(polled.cause)
         if failures >= POLL_FAILURES:
             raise TransientError(f"{failures} polls failed in a row, the last one: {polled.cause}")
 
     async def _deliver(self) -> None:
-        """Hand over what came in, oldest first, after looking up who and where it is."""
-        while True:
-            while self._pending:
-                item = self._pending[0]
-                if isinstance(item, poll.Incoming):
+        """Hand over what came in, oldest first, after looking up who and where it is.
+
+        What the service does not tell in time is handed over as it is: a late poll would lose more.
+        """
+        until = trio.current_time() + self._look_up_patience
+        while self._pending:
+            item = self._pending[0]
+            if isinstance(item, items.Incoming):
+                with trio.move_on_at(until):
                     await self.look_ups.look_up_for(item)
-                self._pending.popleft()
-                self._hand_over(item)
-            if end := self._kick or self._end:
-                with trio.move_on_after(SEND_PATIENCE):
-                    await self._wire_free.wait()  # an answer to what is on the wire is better than "unknown"
-                raise end
-            self._arrived = trio.Event()
-            await self._arrived.wait()
+            self._hand_over.item(self._pending.popleft(), self.roster)
 
-    def _hand_over(self, item: poll.Item) -> None:
-        """Make an event of *item*. Synchronous, so that nothing is lost between two items."""
-        roster, link = self.roster, self._link
-        if isinstance(item, poll.Incoming):
-            if not roster.is_own(item):
-                link.event(roster.translate(item, self._clock.now()))
-        elif isinstance(item, poll.Membership):
-            self._membership(item)
-        elif isinstance(item, poll.FriendAsk):
-            user = User(ref=PersonRef(self._account, str(item.number)), name=str(item.number))
-            link.event(FriendRequest(account=self._account, sender=user, text=item.text))
-        elif isinstance(item, poll.Malformed):
-            link.malformed(item.error)
-        elif isinstance(item, poll.Ignored):
-            log.debug("ignored", account=str(self._account), poll_type=item.poll_type)
-
-    def _membership(self, item: poll.Membership) -> None:
-        roster = self.roster
-        rooms = [
-            room for room in roster.rooms() if room.ref.kind is RoomKind.GROUP and room.id == str(item.group)
-        ]
-        ref = RoomRef(self._account, RoomKind.GROUP, str(item.group))
-        room = rooms[0] if rooms else Room(ref=ref, name=str(item.group))
-        user = User(ref=PersonRef(self._account, str(item.person)), name=str(item.person))
-        by = User(ref=PersonRef(self._account, str(item.by)), name=str(item.by)) if item.by else None
-        for key in [key for key in roster.members if key[0] == "group"]:
-            del roster.members[key]  # somebody came or went: names are fetched anew when they are needed
-        roster.asked -= {need for need in roster.asked if isinstance(need, NeedMembers)}
-        self._link.event((Joined if item.joined else Left)(room=room, sender=user, by=by))
-
-    def _note_kick(self, items: Sequence[poll.Item]) -> None:
+    def _note_kick(self, found: Sequence[items.Item]) -> None:
         """Note at once that another login took over: whatever fails from now on fails because of that."""
-        kicked = next((item for item in items if isinstance(item, poll.Kicked)), None)
+        kicked = next((item for item in found if isinstance(item, items.Kicked)), None)
         if kicked is None:
             return
-        self._usable = False
+        self._give_up()
         cause = f"kicked: {kicked.reason or 'another login took over'}"
         if self._options.on_kick == "stop":
             self._kick = FatalError(cause)
         else:
             # Coming back at once would only start a fight with the other login.
             self._kick = TransientError(cause, retry_after=self._options.kick_pause)
+
+    async def _relogin(self) -> None:
+        """End the session at the planned hour; sessions that end by themselves do so at the worst one."""
+        await trio.sleep(seconds_until(self._options.relogin_at, self._clock.now().astimezone()))
+        await self.say_goodbye()
+        raise TransientError(f"planned re-login at {self._options.relogin_at}")
 
     # -- sending --------------------------------------------------------------------------------
 
@@ -306,10 +317,22 @@ class LiveSession:
         if target is None:
             return Outcome(delivery=Delivery.REFUSED, reason=f"the account knows no room {draft.room.id!r}")
         session = self.session
+        try:
+            pictures = await self.actions.upload(draft.segments, *target)
+            more = await self.actions.send_more(*target)
+        except Refuse as exc:
+            return Outcome(delivery=Delivery.REFUSED, reason=exc.text)
+        except ProtocolError as exc:
+            return Outcome(delivery=Delivery.REFUSED, reason=str(exc))
+        except TransientError as exc:
+            raise NotSent(str(exc)) from exc
+        if pictures:
+            more |= self.actions.picture_fields(*target)
+        request = send.request(session, *target, draft.segments, pictures, more)
         started()
         self._wire_free = trio.Event()
         try:
-            response = await self._calls.call(session, send.request(session, *target, draft.segments))
+            response = await self._calls.call(session, request)
         except NotSent:
             raise
         except (TransientError, ProtocolError) as exc:
@@ -319,7 +342,8 @@ class LiveSession:
         outcome, verdict = send.read(session, response)
         if verdict in (Verdict.RELINK, Verdict.LOGIN):
             # The session is dead, and so the message went nowhere: it waits for the next one.
-            self._usable = self._usable and verdict is Verdict.RELINK
+            if verdict is Verdict.LOGIN:
+                self._give_up()
             raise NotSent(f"a send was refused: {outcome.reason}")
         return outcome
 
@@ -329,57 +353,11 @@ class LiveSession:
         if target is None:
             return []
         kind, alias = target
-        if kind == "buddy":
+        if kind in ("buddy", "sess"):
             return [self.roster.user(alias)]
         if (kind, alias) not in self.roster.members:
             await self.look_ups.look_up(NeedMembers(kind, alias))
         return [self.roster.user(uin, kind, alias) for uin in self.roster.members.get((kind, alias), {})]
-
-    # -- keeping up -----------------------------------------------------------------------------
-
-    async def _keep_lists(self) -> None:
-        """Learn the groups' real numbers, so that rooms are found by name; then refresh from time to time."""
-        while True:
-            for gid in list(self.roster.groups):
-                need = NeedGroup(gid)
-                if gid not in self.roster.group_numbers and need not in self.roster.asked:
-                    await self.look_ups.look_up(need)
-                    await trio.sleep(LOOK_UP_GAP)
-            await trio.sleep(self._options.refresh)
-            try:
-                await self._fetch_lists()
-                self.roster.members.clear()
-            except (NotSent, SessionGone):
-                raise
-            except (ProtocolError, TransientError) as exc:
-                log.warning("the lists could not be refreshed", account=str(self._account), reason=str(exc))
-
-    async def _heartbeat(self) -> None:
-        """The 2013 page's own heartbeat; nobody knows whether it was needed, and its errors do not matter."""
-        count = 0
-        while True:
-            await trio.sleep(HEARTBEAT)
-            count += 1
-            query = {
-                "uin": "",
-                "tp": 1,
-                "id": 0,
-                "retype": 1,
-                "rc": count,
-                "lv": 3,
-                "t": self.session.noise(),
-            }
-            request = get(
-                "get_msg_tip",
-                "http://web.qq.com/web2/get_msg_tip",
-                query,
-                referer="http://web2.qq.com/webqq.html",
-                deadline=HEARTBEAT_DEADLINE,
-            )
-            try:
-                await self._calls.call(self.session, request)
-            except (TransientError, ProtocolError) as exc:
-                log.debug("heartbeat failed", account=str(self._account), reason=str(exc))
 
 
 def is_cancelled(exc: BaseException) -> bool:

@@ -30,6 +30,9 @@ class QuestionKind(enum.Enum):
     CAPTCHA = "captcha"
     #: Scan a QR picture with the phone; no typed answer.
     QR = "qr"
+    #: The picture has gone stale; any answer asks for a fresh one. Who can be shown pictures at any time
+    #: (a terminal) answers at once.
+    RENEWAL = "renewal"
 
 
 @attrs.frozen(kw_only=True)
@@ -100,6 +103,19 @@ class Link(Protocol):
         """Show a person a picture; the account's state says so until the session is online."""
 
 
+class Directory(Protocol):
+    """Remembers under which names permanent numbers were seen, beyond sessions and restarts.
+
+    *kind* is ``remark`` (given by the account itself), ``card`` (in the room *place*), ``nick`` or ``room``.
+    """
+
+    def note(self, account: AccountRef, kind: str, place: str, name: str, number: str) -> None:
+        """Note that *number* is called *name*."""
+
+    def find(self, account: AccountRef, kind: str, place: str, name: str) -> Sequence[str]:
+        """Return the numbers that were called so, the latest first."""
+
+
 class Adapter(Protocol):
     """One account on one network."""
 
@@ -135,12 +151,14 @@ class Opening:
 
     Attributes:
         folder: Where the adapter may keep files.
+        directory: What is known of people and rooms; None when nothing is remembered.
     """
 
     account: AccountRef
     clock: Clock
     rng: random.Random
     folder: pathlib.Path
+    directory: Directory | None = None
 
 
 @attrs.frozen(kw_only=True, eq=False)

@@ -7,19 +7,36 @@ kept in the adapter: the values for a re-link.
 
 from __future__ import annotations
 
+import pathlib
 import random
+import re
 import urllib.parse
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import trio
 
-from qqops.adapters._http import HttpClient
+from qqops.adapters._http import Http, HttpClient
 from qqops.adapters._webqq_options import Options
+from qqops.adapters._webqq_saved import SavedSession
 from qqops.adapters._webqq_session import LiveSession, is_cancelled
-from qqops.adapters.base import Link, Network, Opening, Outgoing
-from qqops.errors import AdapterError, ConfigError
-from qqops.model import AccountRef, Clock, Limits, Room, RoomRef, User
+from qqops.adapters.base import Directory, Link, Network, Opening, Outgoing
+from qqops.errors import AdapterError, ConfigError, Refuse
+from qqops.model import (
+    AccountRef,
+    Action,
+    Clock,
+    Delivery,
+    FileOffered,
+    Image,
+    Limits,
+    Outcome,
+    PersonRef,
+    Profile,
+    Room,
+    RoomRef,
+    User,
+)
 from qqops.protocol.webqq.profile import STATUSES, Login, profile
 from qqops.protocol.webqq.session import Session
 
@@ -30,14 +47,28 @@ RELINKS = 3
 class WebQQ:
     """One WebQQ account."""
 
-    def __init__(self, account: AccountRef, options: Options, *, clock: Clock, rng: random.Random) -> None:
+    def __init__(
+        self,
+        account: AccountRef,
+        options: Options,
+        *,
+        clock: Clock,
+        rng: random.Random,
+        folder: pathlib.Path | None = None,
+        directory: Directory | None = None,
+        http: Callable[[], Http] = HttpClient,
+    ) -> None:
+        self._http = http
         self._account = account
         self._options = options
         self._profile = profile(options.profile)
         self._clock = clock
         self._rng = rng
+        self._directory = directory
+        self._saved = SavedSession(account, folder if options.save_session else None)
         self._before: LiveSession | None = None
         self._relinks = 0
+        self._loaded = False
         self._live: LiveSession | None = None
         if self._profile.login is Login.PASSWORD and not (options.number and options.password):
             raise ConfigError("profile webqq2013 needs number and password")
@@ -48,6 +79,8 @@ class WebQQ:
         for host, base in options.endpoints.items():
             if not _is_base_url(base):
                 raise ConfigError(f"the endpoint of {host!r} must be http://HOST:PORT, got {base!r}")
+        if options.relogin_at and not re.fullmatch(r"([01]?\d|2[0-3]):[0-5]\d", options.relogin_at, re.ASCII):
+            raise ConfigError(f"relogin_at must be an hour like 04:30, got {options.relogin_at!r}")
         for key in ("poll_hold", "refresh", "qr_interval"):
             if not getattr(options, key) > 0:
                 raise ConfigError(f"{key} must be > 0 seconds, got {getattr(options, key)!r}")
@@ -66,13 +99,29 @@ class WebQQ:
         """Return the rooms of the live session; none while offline."""
         return self._live.roster.rooms() if self._live is not None else []
 
-    async def change_status(self, status: str) -> bool:
-        """Be seen as *status* from now on; False while offline, or when the service refuses.
+    async def act(self, action: Action) -> Outcome:
+        """Do *action*; see `qqops.runtime.accounts.Accounts`."""
+        if self._live is None:
+            return Outcome(delivery=Delivery.REFUSED, reason=f"{self._account} is offline")
+        return await self._live.actions.act(action)
 
-        Raises:
-            TransientError: The call failed.
-        """
-        return self._live is not None and await self._live.change_status(status)
+    async def fetch(self, thing: Image | FileOffered, room: RoomRef) -> bytes:
+        """Return a picture or file that came in this session. Raises `Refuse`."""
+        return await self._online.actions.fetch(thing)
+
+    async def avatar(self, who: PersonRef | RoomRef) -> bytes:
+        """Return the picture of a person or group. Raises `Refuse`."""
+        return await self._online.actions.avatar(who)
+
+    async def profile(self, person: PersonRef) -> Profile:
+        """Return what the service tells about *person*. Raises `Refuse`."""
+        return await self._online.actions.profile(person)
+
+    @property
+    def _online(self) -> LiveSession:
+        if self._live is None:
+            raise Refuse(f"{self._account} is offline")
+        return self._live
 
     async def members(self, room: RoomRef) -> Sequence[User]:
         """Return who is in *room*; nobody while offline or when the service does not tell."""
@@ -83,14 +132,16 @@ class WebQQ:
     async def serve(self, link: Link, outbox: Outgoing) -> None:
         """Hold one session; see `qqops.adapters.base.Adapter.serve`."""
         before, self._before = self._before, None
-        async with HttpClient() as http:
-            live = LiveSession(self._account, self._options, self._clock, http, link)
+        async with self._http() as http:
+            live = LiveSession(
+                self._account, self._options, self._clock, http, link, self._saved, self._directory
+            )
             try:
                 await self._open(live, before)
                 self._live = live
                 await live.run(outbox)
             except BaseException as exc:
-                if is_cancelled(exc) and not link.lost:
+                if is_cancelled(exc) and not link.lost and not self._saved.kept:
                     with trio.move_on_after(2, shield=True):
                         await live.say_goodbye()
                 self._remember(live, exc)
@@ -108,8 +159,23 @@ class WebQQ:
             live.take_over(deque())
         if before is not None:
             before.flush()
+        elif (saved := self._load_saved()) is not None:
+            if await live.open(saved, relinking=True):
+                return
+            self._saved.forget()
         self._relinks = 0
         await live.open(self._new_session(), relinking=False)
+
+    def _load_saved(self) -> Session | None:
+        """Return the login that an earlier run has left; only the first session of a run asks for it."""
+        if self._loaded:
+            return None
+        self._loaded = True
+        session = self._saved.load(self._profile, self._options.number, self._rng)
+        if session is not None:
+            session.qr_interval, session.hold = self._options.qr_interval, self._options.poll_hold
+            session.status = self._options.status
+        return session
 
     def _remember(self, live: LiveSession, exc: BaseException) -> None:
         """Keep *live* for a re-link, if that has a chance; what it had received is handled either way.
@@ -153,7 +219,14 @@ def _flat(exc: BaseException) -> list[BaseException]:
 
 def open_webqq(opening: Opening, options: Options) -> WebQQ:
     """Return the adapter of a WebQQ account."""
-    return WebQQ(opening.account, options, clock=opening.clock, rng=opening.rng)
+    return WebQQ(
+        opening.account,
+        options,
+        clock=opening.clock,
+        rng=opening.rng,
+        folder=opening.folder,
+        directory=opening.directory,
+    )
 
 
 __all__ = ["Options", "WebQQ", "network", "open_webqq"]

@@ -133,9 +133,10 @@ def webqq(
     *,
     host: str = "127.0.0.1",
     port: int = 0,
-    profile: Literal["auto", "webqq2013", "smartqq"] = "auto",
+    profile: str = "auto",
     hold: float = 60.0,
     world: pathlib.Path | None = None,
+    scenario: pathlib.Path | None = None,
     lenient: bool = False,
     captcha: bool = False,
     qr: Literal["auto", "manual"] = "auto",
@@ -147,9 +148,10 @@ def webqq(
     Args:
         host: Address to listen on. / 监听地址。
         port: Port, 0 for a free one. / 端口。
-        profile: Generation; auto goes by what a client sends. / 年代。
+        profile: Generation, as webqq2013 or smartqq@2018-01; auto goes by what a client sends. / 年代。
         hold: Seconds a poll is held. / 轮询保持的秒数。
         world: TOML file with people and groups. / 人与群的 TOML 文件。
+        scenario: TOML file with what shall happen when. / 剧本的 TOML 文件。
         lenient: Leave out the checks. / 不做检查。
         captcha: Ask for a captcha at each login. / 每次登录要求验证码。
         qr: Scan QR codes automatically, or through the control API. / 自动扫码或经由控制接口。
@@ -168,7 +170,7 @@ def webqq(
         profile=profile, hold=hold, lenient=lenient, captcha=captcha, qr_auto=qr == "auto", reshuffle=reshuffle,
         seed=seed,
     )  # fmt: skip
-    return run_simulator(host, port, options, world)
+    return run_simulator(host, port, options, world, scenario)
 
 
 def main(argv: list[str] | None = None) -> int:

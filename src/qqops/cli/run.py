@@ -11,13 +11,15 @@ import sys
 import structlog
 import trio
 
+from qqops.adapters.base import Human
 from qqops.app import App, End
 from qqops.assemble import add_accounts, make_app
 from qqops.cli import exits
-from qqops.cli.human import Terminal
+from qqops.cli.human import Folder, Terminal
 from qqops.errors import ConfigError
 from qqops.runtime.clock import WallClock
 from qqops.settings import load_settings
+from qqops.simulator.scenario import load_scenario
 from qqops.simulator.server import Server
 from qqops.simulator.service import Service, ServiceOptions
 from qqops.simulator.world import load_world
@@ -32,7 +34,10 @@ def run_bot(path: pathlib.Path) -> int:
     settings, file = load_settings(path, os.environ)
 
     async def main() -> int:
-        app = make_app(settings, Terminal(path.parent / settings.bot.data), os.environ)
+        folder = path.parent / settings.bot.data
+        kinds: dict[str, type[Terminal | Folder]] = {"terminal": Terminal, "file": Folder}
+        humans: list[Human] = [kinds[one](folder) for one in settings.bot.ask if one in kinds]
+        app = make_app(settings, humans, os.environ, folder)
         add_accounts(app, settings, file, os.environ)
         if not app.supervisors:
             raise ConfigError("there is no [accounts.NAME] to run", where=str(path))
@@ -71,10 +76,13 @@ async def run_until_signal(app: App) -> int:
     return _CODES[ends[0]]
 
 
-def run_simulator(host: str, port: int, options: ServiceOptions, world: pathlib.Path | None) -> int:
+def run_simulator(
+    host: str, port: int, options: ServiceOptions, world: pathlib.Path | None, scenario: pathlib.Path | None
+) -> int:
     """Serve the WebQQ simulator until a signal; return the exit code."""
     service = Service(WallClock(), load_world(world) if world is not None else None, options)
     server = Server(service, host, port)
+    play = load_scenario(scenario) if scenario is not None else None
 
     async def main() -> int:
         async with trio.open_nursery() as nursery:
@@ -82,6 +90,8 @@ def run_simulator(host: str, port: int, options: ServiceOptions, world: pathlib.
                 url = await nursery.start(server.run)
                 sys.stdout.write(f"ready {url}\n")
                 sys.stdout.flush()
+                if play is not None:
+                    nursery.start_soon(play.run, server.control, name="scenario")
                 async for _ in signals:
                     nursery.cancel_scope.cancel(reason="signal")
                     break

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import enum
+from typing import TypeAlias
 
 import attrs
 
-from qqops.model.people import MessageRef
+from qqops.model.events import FileOffered
+from qqops.model.people import AccountRef, MessageRef, PersonRef, RoomRef
 
 
 class Delivery(enum.Enum):
@@ -65,3 +67,147 @@ class Limits:
 
     gap: float = 0.0
     max_bytes: int = 0
+
+
+# -- what an account can be asked to do, besides sending ----------------------------------------
+
+
+@attrs.frozen(kw_only=True)
+class AnswerFriend:
+    """Accept or refuse a `FriendRequest`; *remark* is what the new friend is to be called, *text* why not."""
+
+    person: PersonRef
+    accept: bool
+    remark: str = ""
+    text: str = ""
+
+
+@attrs.frozen(kw_only=True)
+class AnswerJoin:
+    """Let somebody into a room, or not (`JoinRequest`)."""
+
+    room: RoomRef
+    person: PersonRef
+    accept: bool
+    text: str = ""
+
+
+@attrs.frozen(kw_only=True)
+class RefuseFile:
+    """Do not take an offered file. To take it, fetch it."""
+
+    offer: FileOffered
+
+
+@attrs.frozen(kw_only=True)
+class AddFriend:
+    """Ask *person* to become a friend."""
+
+    person: PersonRef
+    text: str = ""
+
+
+@attrs.frozen(kw_only=True)
+class RemoveFriend:
+    """End a friendship; *both* also takes the account out of the other's list."""
+
+    person: PersonRef
+    both: bool = False
+
+
+@attrs.frozen(kw_only=True)
+class SetRemark:
+    """Call a friend *text* in the account's own list."""
+
+    person: PersonRef
+    text: str
+
+
+@attrs.frozen(kw_only=True)
+class SetRoomRemark:
+    """Call a room *text* in the account's own list."""
+
+    room: RoomRef
+    text: str
+
+
+@attrs.frozen(kw_only=True)
+class SetCard:
+    """Be called *text* in a room."""
+
+    room: RoomRef
+    text: str
+
+
+@attrs.frozen(kw_only=True)
+class JoinRoom:
+    """Ask to be let into a room, by its permanent number."""
+
+    room: RoomRef
+    text: str = ""
+
+
+@attrs.frozen(kw_only=True)
+class LeaveRoom:
+    """Leave a room."""
+
+    room: RoomRef
+
+
+@attrs.frozen(kw_only=True)
+class SetStatus:
+    """Be seen as *status*: online, away, busy, callme, silent or hidden."""
+
+    account: AccountRef
+    status: str
+
+
+@attrs.frozen(kw_only=True)
+class SetSignature:
+    """Have *text* as the line below the account's name."""
+
+    account: AccountRef
+    text: str
+
+
+@attrs.frozen(kw_only=True)
+class ShowTyping:
+    """Let the other side of a private chat see that the account is writing."""
+
+    room: RoomRef
+
+
+@attrs.frozen(kw_only=True)
+class Poke:
+    """Shake the window of the other side of a private chat."""
+
+    room: RoomRef
+
+
+Action: TypeAlias = (
+    AnswerFriend
+    | AnswerJoin
+    | RefuseFile
+    | AddFriend
+    | RemoveFriend
+    | SetRemark
+    | SetRoomRemark
+    | SetCard
+    | JoinRoom
+    | LeaveRoom
+    | SetStatus
+    | SetSignature
+    | ShowTyping
+    | Poke
+)
+
+
+def account_of(action: Action) -> AccountRef:
+    """Return which account shall do *action*."""
+    if isinstance(action, SetStatus | SetSignature):
+        return action.account
+    if isinstance(action, AnswerFriend | AddFriend | RemoveFriend | SetRemark):
+        return action.person.account
+    if isinstance(action, RefuseFile):
+        return action.offer.room.ref.account
+    return action.room.account

@@ -45,10 +45,12 @@ class Image:
     Attributes:
         id: The network's own name or path of the picture.
         data: Further facts by which the adapter can fetch it, as the network named them.
+        content: The picture itself, on its way out; empty for received ones, which are fetched when wanted.
     """
 
     id: str
     data: Mapping[str, object] = attrs.field(factory=dict, hash=False)
+    content: bytes = attrs.field(default=b"", repr=False)
 
 
 @attrs.frozen

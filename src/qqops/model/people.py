@@ -89,6 +89,27 @@ class Room:
 
 
 @attrs.frozen(kw_only=True)
+class Profile:
+    """What the network tells about a person; empty where it does not.
+
+    Attributes:
+        signature: The line below the name.
+        level: The network's own level, 0 when it does not tell.
+    """
+
+    person: PersonRef
+    nick: str
+    signature: str = ""
+    level: int = 0
+    gender: str = ""
+    birthday: str = ""
+    country: str = ""
+    province: str = ""
+    city: str = ""
+    status: str = ""
+
+
+@attrs.frozen(kw_only=True)
 class User:
     """What is known about a person at this moment.
 

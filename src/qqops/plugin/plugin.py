@@ -68,7 +68,13 @@ class Plugin:
     # -- decorators -----------------------------------------------------------------------------
 
     def command(
-        self, name: str, *, aliases: Sequence[str] = (), timeout: float | None = None, inline: bool = False
+        self,
+        name: str,
+        *,
+        aliases: Sequence[str] = (),
+        timeout: float | None = None,
+        inline: bool = False,
+        at_least_once: bool = False,
     ) -> Callable[[F], F]:
         """Declare a command. Its words, options and help come from the signature and the docstring.
 
@@ -77,8 +83,9 @@ class Plugin:
             aliases: Other single words that call it.
             timeout: Seconds it may take; None for the setting's value.
             inline: Call a plain ``def`` in place instead of in a thread; for quick, pure functions.
+            at_least_once: Start it again when the bot was killed while it ran; else that is only reported.
         """
-        return self._command((name,), aliases, timeout, inline)
+        return self._command((name,), aliases, timeout, inline, at_least_once)
 
     def group(self, name: str) -> Group:
         """Return a group: its commands are called ``/name sub …``."""
@@ -93,6 +100,7 @@ class Plugin:
         at_me: bool = False,
         timeout: float | None = None,
         inline: bool = False,
+        at_least_once: bool = False,
     ) -> Callable[[F], F]:
         """Declare a listener for an event class.
 
@@ -101,9 +109,11 @@ class Plugin:
             regex: Only messages in which this is found; its named groups become typed arguments.
             keyword: Only messages that contain it (one of them), in any case.
             at_me: Only messages that address the bot.
+            at_least_once: Start it again when the bot was killed while it ran; messages only.
         """
         keywords = (keyword,) if isinstance(keyword, str) else tuple(keyword or ())
         more = {"event": event, "regex": regex, "keywords": keywords, "at_me": at_me}
+        more["at_least_once"] = at_least_once
 
         def declare(function: F) -> F:
             self._listeners.append(_note(function, function.__name__, timeout, inline, more))
@@ -147,12 +157,18 @@ class Plugin:
         return declare
 
     def _command(
-        self, path: tuple[str, ...], aliases: Sequence[str], timeout: float | None, inline: bool
+        self,
+        path: tuple[str, ...],
+        aliases: Sequence[str],
+        timeout: float | None,
+        inline: bool,
+        at_least_once: bool,
     ) -> Callable[[F], F]:
         words = tuple(" ".join(path).split())
 
         def declare(function: F) -> F:
-            more = {"path": words, "aliases": (aliases,) if isinstance(aliases, str) else tuple(aliases)}
+            names = (aliases,) if isinstance(aliases, str) else tuple(aliases)
+            more = {"path": words, "aliases": names, "at_least_once": at_least_once}
             self._commands.append(_note(function, " ".join(words), timeout, inline, more))
             return function
 
@@ -259,10 +275,16 @@ class Group:
         self._path = path
 
     def command(
-        self, name: str, *, aliases: Sequence[str] = (), timeout: float | None = None, inline: bool = False
+        self,
+        name: str,
+        *,
+        aliases: Sequence[str] = (),
+        timeout: float | None = None,
+        inline: bool = False,
+        at_least_once: bool = False,
     ) -> Callable[[F], F]:
         """Declare a command of this group; arguments as in `Plugin.command`."""
-        return self._plugin._command((*self._path, name), aliases, timeout, inline)
+        return self._plugin._command((*self._path, name), aliases, timeout, inline, at_least_once)
 
     def group(self, name: str) -> Group:
         """Return a group within this one."""
@@ -290,7 +312,13 @@ def _handler(d: _Declared, build: Build, prepare: Prepare) -> Handler:
     if d.timeout is not None and not d.timeout > 0:
         raise PluginError(f"{d.name}(): timeout must be > 0 seconds, got {d.timeout:g}", where=where)
     return Handler(
-        plugin=build.plugin, name=d.name, where=where, mode=mode, prepare=prepare, timeout=d.timeout
+        plugin=build.plugin,
+        name=d.name,
+        where=where,
+        mode=mode,
+        prepare=prepare,
+        timeout=d.timeout,
+        at_least_once=d.more.get("at_least_once", False),
     )
 
 

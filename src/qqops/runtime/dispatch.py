@@ -17,7 +17,8 @@ import trio
 
 from qqops.model import AccountRef, Clock, Event, Message
 from qqops.runtime.context import Context
-from qqops.runtime.observe import Handled, Observers, Result
+from qqops.runtime.journal import Journal, Left, Step, Unfinished
+from qqops.runtime.observe import Handled, Interrupted, Observers, Result
 from qqops.runtime.outbox import Outbox
 from qqops.runtime.registry import Handler, Hit, Registry
 from qqops.runtime.rooms import RoomSettings
@@ -50,7 +51,11 @@ class DispatchPolicy:
 
 @attrs.frozen(eq=False)
 class Ticket:
-    """One handler that shall run for one event."""
+    """One handler that shall run for one event.
+
+    Attributes:
+        row: Where the journal keeps it; 0 for nowhere.
+    """
 
     id: str
     hit: Hit
@@ -58,6 +63,7 @@ class Ticket:
     account: AccountRef | None
     arrived: float
     done: trio.Event | None = None
+    row: int = 0
 
 
 class Dispatcher:
@@ -73,7 +79,9 @@ class Dispatcher:
         rooms: RoomSettings,
         policy: DispatchPolicy,
         threads: InThread = in_thread,
+        journal: Journal | None = None,
     ) -> None:
+        self._journal = journal
         self._registry = registry
         self._routes = registry.compile()
         self._observers = observers
@@ -131,18 +139,57 @@ class Dispatcher:
             hits = self._routes.match(event, self._names.get(account, ()))
             if not hits:
                 return []
-            key: Hashable = (event.room.ref, event.sender.ref)
-        else:
-            hits = self._routes.match_event(event)
-            if not hits:
-                return []
-            room = getattr(event, "room", None)
-            account = room.ref.account if room is not None else event.account  # type: ignore[union-attr]
-            key = (room.ref if room is not None else account, type(event))
+            return self._queue_all(account, event, hits)
+        hits = self._routes.match_event(event)
+        if not hits:
+            return []
+        room = getattr(event, "room", None)
+        account = room.ref.account if room is not None else event.account  # type: ignore[union-attr]
+        key = (room.ref if room is not None else account, type(event))
         return [
             self._queue(key, Ticket(self._next_id(), hit, event, account, trio.current_time()))
             for hit in hits
         ]
+
+    def _queue_all(self, account: AccountRef, message: Message, hits: list[Hit]) -> list[Ticket]:
+        key = (message.room.ref, message.sender.ref)
+        rows = [0] * len(hits)
+        if self._journal is not None:
+            rows = self._journal.accepted(message, [hit.handler.key for hit in hits])
+        now = trio.current_time()
+        return [
+            self._queue(key, Ticket(self._next_id(), hit, message, account, now, None, row))
+            for hit, row in zip(hits, rows, strict=True)
+        ]
+
+    def resume(self, left: Left) -> None:
+        """Go on where an earlier run was killed; what had started is reported, not repeated."""
+        for where, room, seen in left.seen:
+            self._remember(where, (room, seen))
+        for one in left.unfinished:
+            message = one.message
+            account = message.ref.room.account
+            hits = self._routes.match(message, self._names.get(account, ()))
+            hit = next((hit for hit in hits if hit.handler.key == one.handler), None)
+            again = hit is not None and (not one.started or hit.handler.at_least_once)
+            if one.started:
+                self._report(one, again)
+            if again and hit is not None and account in self._outboxes:
+                key = (message.room.ref, message.sender.ref)
+                self._queue(
+                    key, Ticket(self._next_id(), hit, message, account, trio.current_time(), None, one.row)
+                )
+            elif self._journal is not None:
+                if not one.started:
+                    log.warning("its handler is gone", message=str(message.ref), handler=one.handler)
+                self._journal.settle(one.row, Step.INTERRUPTED if one.started else Step.DROPPED)
+
+    def _report(self, one: Unfinished, again: bool) -> None:
+        log.warning(
+            "started before the last end of the bot, and not known to have ended",
+            message=str(one.message.ref), handler=one.handler, again=again,
+        )  # fmt: skip
+        self._observers.tell(Interrupted(message=one.message, handler=one.handler, again=again))
 
     def submit(self, handler: Handler) -> Ticket:
         """Queue *handler* without an event, as the scheduler does. ``ticket.done`` is set at its end."""
@@ -159,8 +206,11 @@ class Dispatcher:
 
     def _is_new(self, account: AccountRef, message: Message) -> bool:
         """Whether *message* was not seen before; the window outlives sessions."""
+        return self._remember(account, (message.ref.room.id, message.ref.id))
+
+    def _remember(self, account: AccountRef, key: tuple[str, str]) -> bool:
+        """Return whether *key* is new."""
         seen = self._seen.setdefault(account, {})
-        key = (message.ref.room.id, message.ref.id)
         if key in seen:
             return False
         seen[key] = None
@@ -189,7 +239,12 @@ class Dispatcher:
     # -- back-pressure --------------------------------------------------------------------------
 
     async def ready(self) -> None:
-        """Wait while the backlog is full. The readers wait here and nowhere else."""
+        """Wait while the backlog is full, and until what was accepted is on the disk.
+
+        The readers wait here and nowhere else.
+        """
+        if self._journal is not None:
+            await self._journal.safe()
         while self._waiting >= self._policy.backlog:
             if self._space.is_set():
                 self._space = trio.Event()
@@ -264,6 +319,8 @@ class Dispatcher:
             now=self._clock.now(),
             outbox=outbox if room is not None else None,
         )
+        if ticket.row and self._journal is not None:
+            await self._journal.starting(ticket.row)
         began = trio.current_time()
         names = {
             "account": str(ticket.account or ""),
@@ -288,6 +345,9 @@ class Dispatcher:
                 run=trio.current_time() - began,
             )
             self._observers.tell(record)
+            if ticket.row and self._journal is not None and result is not Result.CANCELLED:
+                # What was cut off by a shutdown has no end: the next start says so.
+                self._journal.ended(ticket.row)
 
     def statistics(self) -> Mapping[str, int]:
         """Return how many handlers run, wait, and how many events came after the end."""

@@ -13,7 +13,7 @@ from typing import TypeAlias
 import attrs
 import structlog
 
-from qqops.model import AccountRef, Draft, Outcome
+from qqops.model import AccountRef, Draft, Message, Outcome
 
 log = structlog.get_logger("qqops.observe")
 
@@ -122,7 +122,21 @@ class BadData:
     count: int
 
 
-Record: TypeAlias = LinkState | Handled | Sent | Skipped | BadData
+@attrs.frozen(kw_only=True)
+class Interrupted:
+    """A handler had started when an earlier run of the bot was killed, and nobody knows how far it came.
+
+    Attributes:
+        handler: ``plugin:name``.
+        again: Whether it is started again, because it is declared `at_least_once`.
+    """
+
+    message: Message
+    handler: str
+    again: bool
+
+
+Record: TypeAlias = LinkState | Handled | Sent | Skipped | BadData | Interrupted
 Observer: TypeAlias = Callable[[Record], None]
 
 

@@ -15,6 +15,7 @@ import trio
 from qqops.adapters.base import Sender
 from qqops.errors import AdapterError, NotSent
 from qqops.model import AccountRef, Delivery, Draft, Limits, Outcome, combine
+from qqops.runtime.journal import Journal, Unsent
 from qqops.runtime.observe import Observers, Sent
 from qqops.runtime.pacing import Spacing, split_draft
 
@@ -36,7 +37,11 @@ class OutboxPolicy:
 
 @attrs.define(eq=False)
 class Entry:
-    """One message in the outbox."""
+    """One message in the outbox.
+
+    Attributes:
+        row: Where the journal keeps it; 0 for nowhere.
+    """
 
     draft: Draft
     parts: list[Draft]
@@ -46,14 +51,21 @@ class Entry:
     outcomes: list[Outcome] = attrs.field(factory=list)
     outcome: Outcome | None = None
     done: trio.Event = attrs.field(factory=trio.Event)
+    row: int = 0
 
 
 class Outbox:
     """The queue of one account. Owner of the order and the pace, not of the connection."""
 
     def __init__(
-        self, account: AccountRef, limits: Limits, policy: OutboxPolicy, observers: Observers
+        self,
+        account: AccountRef,
+        limits: Limits,
+        policy: OutboxPolicy,
+        observers: Observers,
+        journal: Journal | None = None,
     ) -> None:
+        self._journal = journal
         self.account = account
         self._limits = limits
         self._policy = policy
@@ -81,10 +93,36 @@ class Outbox:
             reason = f"{len(self._queue)} messages are waiting already"
             self._finish(entry, Outcome(delivery=Delivery.REFUSED, reason=reason))
         else:
-            self._queue.append(entry)
-            self._work.set()
-            self._idle = self._idle if not self._idle.is_set() else trio.Event()
+            if self._journal is not None:
+                entry.row = self._journal.queued(self.account, draft, plugin, message)
+            self._append(entry)
         return entry
+
+    def _append(self, entry: Entry) -> None:
+        self._queue.append(entry)
+        self._work.set()
+        self._idle = self._idle if not self._idle.is_set() else trio.Event()
+
+    def resume(self, one: Unsent) -> None:
+        """Go on with a message that an earlier run has left; what was on the wire is reported, not repeated."""
+        left = self._policy.max_age - max(one.age, 0.0)
+        entry = Entry(
+            one.draft,
+            split_draft(one.draft, self._limits),
+            trio.current_time() + left,
+            one.plugin,
+            one.message,
+        )
+        entry.row = one.row
+        entry.outcomes = [Outcome(delivery=Delivery.ACCEPTED)] * min(one.done, len(entry.parts))
+        if one.flying:
+            reason = "the bot was killed while it was on the wire"
+            entry.outcomes.append(Outcome(delivery=Delivery.UNKNOWN, reason=reason))
+            self._finish(entry, combine(entry.outcomes))
+        elif len(entry.outcomes) == len(entry.parts):
+            self._finish(entry, combine(entry.outcomes))
+        else:
+            self._append(entry)
 
     async def send(self, draft: Draft, *, plugin: str = "", message: str = "") -> Outcome:
         """Queue *draft* and wait for its outcome, at most the age a message may have.
@@ -113,6 +151,8 @@ class Outbox:
 
     async def carry(self, send: Sender) -> None:
         """Hand each waiting part to *send* until cancelled. One session calls it at a time."""
+        if self._journal is not None:
+            await self._journal.loaded.wait()
         while True:
             if not self._queue:
                 self._work = trio.Event()
@@ -133,6 +173,8 @@ class Outbox:
 
         self._flying = True
         try:
+            if self._journal is not None and entry.row:
+                await self._journal.flying(entry.row)
             outcome = await send(part, started)
         except NotSent:
             on_wire = False
@@ -151,6 +193,7 @@ class Outbox:
     def _settle(self, entry: Entry, outcome: Outcome | None) -> None:
         """Note how one part went; None when it has not left."""
         if outcome is None:
+            self._note_landed(entry)
             self._queue.appendleft(entry)
             return
         self._spacing.sent(trio.current_time())
@@ -158,26 +201,42 @@ class Outbox:
         if not outcome.ok or len(entry.outcomes) == len(entry.parts):
             self._finish(entry, combine(entry.outcomes))
         else:
+            self._note_landed(entry)
             self._queue.appendleft(entry)
         self._note_idle()
+
+    def _note_landed(self, entry: Entry) -> None:
+        if self._journal is not None and entry.row:
+            self._journal.landed(entry.row, len(entry.outcomes))
 
     async def drain(self) -> None:
         """Wait until everything that was queued has an outcome."""
         await self._idle.wait()
 
-    def close(self, reason: str) -> None:
-        """Refuse what still waits and all that comes; each with *reason*."""
+    def close(self, reason: str, *, keep: bool = False) -> None:
+        """Refuse what still waits and all that comes; each with *reason*.
+
+        Args:
+            keep: Leave what waits in the journal, so that the next start sends it.
+        """
         self._closed = reason
         while self._queue:
-            self._finish(self._queue.popleft(), Outcome(delivery=Delivery.REFUSED, reason=reason))
+            entry = self._queue.popleft()
+            if keep and entry.row:
+                unknown = Outcome(delivery=Delivery.UNKNOWN, reason=f"{reason}; the next start sends it")
+                self._finish(entry, unknown, over=False)
+            else:
+                self._finish(entry, Outcome(delivery=Delivery.REFUSED, reason=reason))
         self._note_idle()
 
     def _note_idle(self) -> None:
         if not self._queue and not self._flying:
             self._idle.set()
 
-    def _finish(self, entry: Entry, outcome: Outcome) -> None:
+    def _finish(self, entry: Entry, outcome: Outcome, *, over: bool = True) -> None:
         entry.outcome = outcome
+        if over and entry.row and self._journal is not None:
+            self._journal.sent(entry.row)
         entry.done.set()
         if not outcome.ok:
             log.warning(

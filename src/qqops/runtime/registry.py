@@ -62,6 +62,7 @@ class Handler:
     Attributes:
         where: ``file:line`` of the function.
         timeout: Seconds it may take, or None for the setting's value.
+        at_least_once: Whether it is started again when the bot was killed while it ran.
     """
 
     plugin: str
@@ -70,6 +71,12 @@ class Handler:
     mode: Mode
     prepare: Prepare
     timeout: float | None = None
+    at_least_once: bool = False
+    key: str = attrs.field(init=False)
+
+    @key.default
+    def _plugin_and_name(self) -> str:
+        return f"{self.plugin}:{self.name}"
 
 
 @attrs.frozen(kw_only=True, eq=False)

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import json
+from collections import deque
 from collections.abc import Callable, Mapping
 
-from qqops.errors import ProtocolError
-from qqops.model import plain
-from qqops.protocol.webqq.content import decode
 from qqops.protocol.webqq.profile import STATUSES
+from qqops.simulator.calendar import Era
 from qqops.simulator.faults import Faults
 from qqops.simulator.render import kick_notice, render
-from qqops.simulator.state import Hold, SentLine, Session, State, name_of
-from qqops.simulator.wire import Asked, Outcome, Reply, code, js, json_reply, result
+from qqops.simulator.state import Hold, Item, Session, State
+from qqops.simulator.wire import Asked, Outcome, Reply, code, js, json_reply, page, result
 
 #: Messages in one answer of poll2; more wait for the next one.
 BATCH = 20
@@ -22,12 +20,19 @@ class Channel:
     """The channel host."""
 
     def __init__(
-        self, state: State, faults: Faults, *, hold: Callable[[], float], lenient: Callable[[], bool]
+        self,
+        state: State,
+        faults: Faults,
+        *,
+        hold: Callable[[], float],
+        lenient: Callable[[], bool],
+        era: Callable[[str], Era],
     ) -> None:
         self._state = state
         self._faults = faults
         self._hold = hold
         self._lenient = lenient
+        self._era_of = era
 
     def routes(self) -> Mapping[str, object]:
         """Return handler by path."""
@@ -39,22 +44,22 @@ class Channel:
             "/channel/get_discu_info": self.discu_info,
             "/channel/change_status2": self.change_status,
             "/channel/logout2": self.logout,
-            "/channel/input_notify2": self.simple,
-            "/channel/shake2": self.simple,
-            "/channel/send_buddy_msg2": self.send_buddy,
-            "/channel/send_qun_msg2": self.send_group,
-            "/channel/send_discu_msg2": self.send_discussion,
             "/web2/get_msg_tip": self.heartbeat,
         }
+
+    def _era(self, session: Session) -> Era:
+        return self._era_of(session.profile)
 
     # -- sessions -------------------------------------------------------------------------------
 
     def login2(self, asked: Asked, now: float) -> Reply:
         """§4.6, §5.4; with a known psessionid it is a re-link (§5.6)."""
+        if any(asked.host in self._era_of(name).dead_hosts for name in ("smartqq",)):
+            return page("403 Forbidden", 403)
         psessionid = asked.value("psessionid")
         known = self._state.sessions.get(psessionid)
         if psessionid:
-            return self._relink(asked, known)
+            return self._relink(asked, known, now)
         session = self._state.logins.get(asked.cookies.get("skey", ""))
         if session is None or (not self._lenient() and not asked.cookies.get("uin")):
             return code(108)
@@ -62,23 +67,21 @@ class Channel:
             return code(100000)
         if session.code and not session.relinkable:
             return code(100000)
-        session.code = 0
         session.psessionid = "8368046764001d636f6e6e7365727665725f77656271714031302e" + self._state.hex(100)
         session.clientid = asked.value("clientid")
         self._state.sessions[session.psessionid] = session
-        self._go_live(session)
+        self._go_live(session, now)
         self._state.logins_done += 1
         return self._opened(session, asked)
 
-    def _relink(self, asked: Asked, session: Session | None) -> Reply:
+    def _relink(self, asked: Asked, session: Session | None, now: float) -> Reply:
         if session is None or not session.relinkable or asked.value("ptwebqq") != session.ptwebqq:
             return code(103)
-        session.code = 0
-        self._go_live(session)
+        self._go_live(session, now)
         self._state.relinks_done += 1
         return self._opened(session, asked)
 
-    def _go_live(self, session: Session) -> None:
+    def _go_live(self, session: Session, now: float) -> None:
         """Make *session* the only live one of its account; a second web login kicks the first (§12.4)."""
         old = self._state.live.get(session.number)
         if old is not None and old is not session and not old.code:
@@ -88,10 +91,11 @@ class Channel:
         for one in {id(s): s for s in (old, session) if s is not None}.values():
             self._state.queue(session.number).extendleft(reversed(one.unconfirmed))
             one.unconfirmed = []
+        if session.code or not session.opened:
+            self._state.open(session)
         self._state.live[session.number] = session
-        session.gate = session.profile != "smartqq"
-        count = sum(1 for s in self._state.sessions.values() if s.number == session.number and not s.code)
-        self._state.most_live = max(self._state.most_live, count)
+        session.gate = not self._era(session).gate
+        session.born = now
 
     def _opened(self, session: Session, asked: Asked) -> Reply:
         good = session.profile == "webqq2013"
@@ -110,7 +114,7 @@ class Channel:
         session.kicked = True
         self._state.end(session, 103, relinkable=False)
 
-    def _session(self, asked: Asked) -> Session | Reply:
+    def session(self, asked: Asked) -> Session | Reply:
         """Return the working session of a call, or what to answer instead."""
         session = self._state.sessions.get(asked.value("psessionid"))
         if session is None:
@@ -125,10 +129,12 @@ class Channel:
 
     def poll2(self, asked: Asked, now: float) -> Outcome:
         """§10"""
-        session = self._session(asked)
+        session = self.session(asked)
         if isinstance(session, Reply):
             return session
         self._state.delivered += len(session.unconfirmed)
+        for item in session.unconfirmed:
+            self._state.confirmed(item)
         session.unconfirmed = []
         if not session.code and not session.gate and not self._lenient():
             return code(103)
@@ -138,7 +144,7 @@ class Channel:
             older.wake()
         return hold
 
-    def _ended(self, session: Session) -> Reply:
+    def ended(self, session: Session) -> Reply:
         return json_reply(
             {"retcode": session.code, "t": "0"} if session.code == 121 else {"retcode": session.code}
         )
@@ -154,14 +160,16 @@ class Channel:
             session.kicked, hold.told_kick = False, True
             return json_reply({"retcode": 0, "result": [kick_notice(session)]})
         if session.code:
-            return self._ended(session)
+            return self.ended(session)
         if newest and session.renewed:
             hold.old_ptwebqq = session.ptwebqq
             session.ptwebqq, session.renewed = session.renewed, ""
             return code(116, p=session.ptwebqq)
         queue = self._state.queue(session.number)
         if newest and queue and self._state.live.get(session.number) is session:
-            hold.items = [queue.popleft() for _ in range(min(len(queue), BATCH))]
+            hold.items = self._take(queue, now)
+            if not hold.items:
+                return self._idle(session, now - hold.began) if now - hold.began >= self._hold() else None
             shown = list(reversed(hold.items))  # newest first (§10)
             if self._faults.find("/channel/poll2", frozenset({"duplicate"})):
                 shown = [item for item in shown for _ in range(2)]
@@ -172,9 +180,26 @@ class Channel:
             return self._idle(session, now - hold.began)
         return None
 
+    def _take(self, queue: deque[Item], now: float) -> list[Item]:
+        """Take what is due from *queue*; some of it gets lost on the way, or comes late (§12.4)."""
+        items: list[Item] = []
+        while queue and len(items) < BATCH:
+            late = self._faults.peek("/channel/poll2", "late")
+            if late is not None and now - queue[0].time < late.seconds:
+                break
+            item = queue.popleft()
+            if self._faults.find("/channel/poll2", frozenset({"lose"})):
+                self._state.lost += 1
+                continue
+            items.append(item)
+        return items
+
     def _idle(self, session: Session, waited: float) -> Reply:
-        if session.profile == "webqq2013":
-            return code(102)
+        idle = self._era(session).idle
+        if idle == 0:
+            return json_reply({"retcode": 0, "retmsg": "ok", "errmsg": "error"})
+        if idle != 100012:
+            return code(idle)
         text = f"cmd[qconnect.0], errmsg[RecvTimeout], cost[{waited:.9f}s]"
         return json_reply({"retcode": 100012, "retmsg": text, "errmsg": "error"})
 
@@ -189,7 +214,7 @@ class Channel:
         items, hold.items = hold.items, []
         if ok:
             self._state.answered += len(items)
-            session.unconfirmed = items
+            session.unconfirmed += items  # an older poll that is sent home brings none, and takes none away
             return
         session.kicked = session.kicked or hold.told_kick
         if hold.old_ptwebqq:
@@ -199,69 +224,11 @@ class Channel:
         if live is not None and live.hold is not None:
             live.hold.wake()
 
-    # -- sends ----------------------------------------------------------------------------------
-
-    def send_buddy(self, asked: Asked, now: float) -> Reply:
-        """§11"""
-        return self._send(asked, now, "buddy", "to")
-
-    def send_group(self, asked: Asked, now: float) -> Reply:
-        """§11"""
-        return self._send(asked, now, "group", "group_uin")
-
-    def send_discussion(self, asked: Asked, now: float) -> Reply:
-        """§11"""
-        return self._send(asked, now, "discu", "did")
-
-    def _send(self, asked: Asked, now: float, kind: str, field: str) -> Reply:
-        session = self._session(asked)
-        if isinstance(session, Reply):
-            return session
-        if session.code:
-            return self._ended(session)
-        alias = asked.number(field)
-        world, aliases = self._state.world, session.aliases
-        number = {
-            "buddy": lambda: aliases.real(aliases.people, alias),
-            "group": lambda: aliases.real(aliases.gids, alias),
-            "discu": lambda: alias if alias in world.discussions else 0,
-        }[kind]()
-        content = _content(asked)
-        if not number or content is None:
-            return code(100001)
-        fault = self._faults.find(asked.path, frozenset({"1202"}))
-        if fault is None or fault.delivered:
-            self._deliver(session, kind, number, content, now)
-        if fault is not None:
-            return json_reply({"errmsg": "error!!!", "retcode": 1202})
-        if session.profile == "webqq2013":
-            return result("ok")
-        # With both names of the code every client is content (§13.10).
-        return json_reply({"retcode": 0, "errCode": 0, "msg": "send ok"})
-
-    def _deliver(self, session: Session, kind: str, number: int, content: list[object], now: float) -> None:
-        try:
-            segments = decode([e for e in content if not (isinstance(e, list) and e and e[0] == "font")])
-        except ProtocolError:
-            segments = ()
-        self._state.sent.append(
-            SentLine(
-                account=session.number,
-                kind=kind,
-                room=number,
-                name=name_of(self._state.world, kind, number),
-                text=plain(segments),
-                segments=segments,
-                time=now,
-            )
-        )
-        self._state.say(session.number, kind, number, segments, now)
-
     # -- the rest -------------------------------------------------------------------------------
 
     def online_buddies(self, asked: Asked, now: float) -> Reply:
         """§5.5: opens the gate for poll2."""
-        session = self._session(asked)
+        session = self.session(asked)
         if isinstance(session, Reply):
             return session
         session.gate = True
@@ -272,12 +239,12 @@ class Channel:
 
     def recent(self, asked: Asked, now: float) -> Reply:
         """§9.6"""
-        session = self._session(asked)
+        session = self.session(asked)
         return session if isinstance(session, Reply) else result([])
 
     def discu_info(self, asked: Asked, now: float) -> Reply:
         """§9.5: ``ruin`` is the real number."""
-        session = self._session(asked)
+        session = self.session(asked)
         if isinstance(session, Reply):
             return session
         discussion = self._state.world.discussions.get(asked.number("did"))
@@ -297,7 +264,7 @@ class Channel:
 
     def change_status(self, asked: Asked, now: float) -> Reply:
         """§9.6"""
-        session = self._session(asked)
+        session = self.session(asked)
         if isinstance(session, Reply):
             return session
         if asked.value("newstatus") not in STATUSES:
@@ -305,14 +272,9 @@ class Channel:
         session.status = asked.value("newstatus")
         return result("ok")
 
-    def simple(self, asked: Asked, now: float) -> Reply:
-        """Calls that just say ok."""
-        session = self._session(asked)
-        return session if isinstance(session, Reply) else result("ok")
-
     def logout(self, asked: Asked, now: float) -> Reply:
         """§5.7"""
-        session = self._session(asked)
+        session = self.session(asked)
         if isinstance(session, Reply):
             return session
         self._state.end(session, 103, relinkable=False)
@@ -323,18 +285,3 @@ class Channel:
     def heartbeat(self, asked: Asked, now: float) -> Reply:
         """§4.7"""
         return js("var g_msgTip=[];")
-
-
-def _content(asked: Asked) -> list[object] | None:
-    """Return the content array of a send, or None when it is not acceptable.
-
-    It is JSON within JSON, the font comes last, and there must be at least one text (§11).
-    """
-    try:
-        content = json.loads(str(asked.r.get("content", "")))
-    except (ValueError, RecursionError):
-        return None
-    if not isinstance(content, list) or not content or not any(isinstance(e, str) for e in content):
-        return None
-    last = content[-1]
-    return content if isinstance(last, list) and last[:1] == ["font"] else None

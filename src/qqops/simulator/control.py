@@ -24,6 +24,9 @@ class Control:
         port_fault: Called with the rule of a fault that concerns the port as a whole.
     """
 
+    #: What can be asked for with POST.
+    CALLS = ("inject", "drop", "kick", "expire", "ptwebqq", "qr", "captcha", "faults")
+
     def __init__(self, service: Service, port_fault: Callable[[Rule], None] = lambda rule: None) -> None:
         self._service = service
         self._port_fault = port_fault
@@ -56,6 +59,10 @@ class Control:
             return 400, _json({"error": f"the body is no valid JSON: {exc}"})
         except (ConfigError, ProtocolError) as exc:
             return 400, _json({"error": str(exc)})
+
+    def call(self, method: str, name: str, data: Mapping[str, Any]) -> Any:
+        """Make a call from within. Raises `ConfigError` when it cannot be done."""
+        return self._calls[method, name](data)
 
     def inject(self, data: Mapping[str, Any]) -> Any:
         """``{"kind": "buddy"|"group"|"discu", "from": name or number, "room": …, "text": …}``, or ``segments``.

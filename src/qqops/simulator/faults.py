@@ -17,13 +17,24 @@ KINDS = {
     "stall": "do not answer for some seconds (seconds, default 3600), then close",
     "duplicate": "deliver the messages of a poll twice",
     "reorder": "shuffle the messages of a poll",
+    "lose": "lose a message on the way to a poll; where messages are counted, a number is missing",
+    "late": "deliver messages only when they are some seconds old (seconds, default 1200)",
+    "cut": "cut sends after 720 bytes",
+    "equal": "swallow the second of two equal messages in a row to one target, and say ok",
+    "spam": "after a burst (more than `most` sends in 10 s, default 10) swallow sends for some seconds (default 600)",
+    "new-ip": "swallow sends to groups for some seconds after a login (seconds, default 600)",
     "1202": "answer a send with 1202 (delivered=true: it was delivered all the same)",
     "port": "close the port and every connection for some seconds (seconds, default 3)",
     "html": "answer with an HTML page and status 200",
 }
 
 #: Faults that concern what a poll delivers or what a send answers, not the request as such.
-INSIDE = frozenset({"duplicate", "reorder", "1202"})
+INSIDE = frozenset({"duplicate", "reorder", "1202", "lose", "late", "cut", "equal", "spam", "new-ip"})
+
+_SECONDS = {"port": 3.0, "late": 1200.0, "spam": 600.0, "new-ip": 600.0}
+_POLL, _SEND = ("duplicate", "reorder", "lose", "late"), ("1202", "cut", "equal", "spam", "new-ip")
+#: Faults that stay on until they are cleared, unless they are given a count.
+_LASTING = ("late", "cut", "equal", "spam", "new-ip")
 
 
 @attrs.define(kw_only=True)
@@ -43,6 +54,7 @@ class Rule:
     seconds: float = 3600.0
     delivered: bool = False
     after: bool = False
+    most: int = 10
 
     def hits(self, path: str, rng: random.Random) -> bool:
         """Whether this request goes wrong; counts down."""
@@ -69,6 +81,10 @@ class Faults:
                 return rule
         return None
 
+    def peek(self, path: str, fault: str) -> Rule | None:
+        """Return the rule for *fault* that is on for this request, without counting it."""
+        return next((r for r in self.rules if r.fault == fault and r.on in path and r.left != 0), None)
+
     def shuffle(self, items: list[Any]) -> None:
         """Shuffle *items* in place, reproducibly."""
         self._rng.shuffle(items)
@@ -94,12 +110,18 @@ class Faults:
             raise ConfigError(f"unknown fault {kind!r}", hint=f"one of: {', '.join(KINDS)}")
         count, probability = data.pop("count", None), data.pop("probability", None)
         if count is None and probability is None:
-            count = 1
-        default_on = {"duplicate": "poll2", "reorder": "poll2", "1202": "send_"}.get(kind, "")
+            count = None if kind in _LASTING else 1
+        default_on = "poll2" if kind in _POLL else "send_" if kind in _SEND else ""
         more: dict[str, Any] = {"on": str(data.pop("on", default_on))}
-        if kind == "port":
-            more["seconds"] = 3.0
-        for key, wanted in (("status", int), ("seconds", float), ("delivered", bool), ("after", bool)):
+        if kind in _SECONDS:
+            more["seconds"] = _SECONDS[kind]
+        for key, wanted in (
+            ("status", int),
+            ("seconds", float),
+            ("delivered", bool),
+            ("after", bool),
+            ("most", int),
+        ):
             if key in data:
                 more[key] = _typed(key, data.pop(key), wanted)
         if not 0 <= more.get("seconds", 0.0) < 1e6:

@@ -5,21 +5,22 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import attrs
+
 from qqops.protocol.webqq.hashes import FRIENDS_HASHES
+from qqops.simulator.calendar import Era
 from qqops.simulator.state import Session, State
 from qqops.simulator.wire import Asked, Reply, code, page, result
-from qqops.simulator.world import Group
+from qqops.simulator.world import Group, Person
 
 
 class Lists:
     """The list host."""
 
-    def __init__(
-        self, state: State, *, lenient: Callable[[], bool], hashes: Callable[[str], frozenset[str]]
-    ) -> None:
+    def __init__(self, state: State, *, lenient: Callable[[], bool], era: Callable[[str], Era]) -> None:
         self._state = state
         self._lenient = lenient
-        self._hashes = hashes
+        self._era = era
 
     def routes(self) -> Mapping[str, object]:
         """Return handler by path."""
@@ -32,7 +33,9 @@ class Lists:
             "/api/get_friend_uin2": self.real_number,
             "/api/get_self_info2": self.self_info,
             "/api/get_friend_info2": self.friend_info,
+            "/api/get_stranger_info2": self.friend_info,
             "/api/get_single_long_nick2": self.long_nick,
+            "/api/get_qq_level2": self.level,
             "/proxy.html": self.proxy,
             "/cfproxy.html": self.proxy,
             "/loginproxy.html": self.proxy,
@@ -55,11 +58,14 @@ class Lists:
             return code(100000)
         return session
 
-    def _hash_fits(self, asked: Asked, session: Session) -> bool:
-        if self._lenient():
+    def _too_plain(self, asked: Asked, session: Session) -> bool:
+        """Whether the call came by plain http when that was refused; the Referer tells which it was."""
+        return self._era(session.profile).https_lists and not asked.referer.startswith("https:")
+
+    def _hash_fits(self, asked: Asked, session: Session, variants: frozenset[str] | None) -> bool:
+        if self._lenient() or variants is None:
             return True
         sent = asked.value("hash").upper()
-        variants = self._hashes(session.profile)
         return any(sent == FRIENDS_HASHES[v](session.number, session.ptwebqq) for v in variants)
 
     def friends(self, asked: Asked, now: float) -> Reply:
@@ -67,10 +73,15 @@ class Lists:
         session = self._session(asked)
         if isinstance(session, Reply):
             return session
-        if not self._hash_fits(asked, session):
+        era = self._era(session.profile)
+        if self._too_plain(asked, session):
+            return code(100100)
+        if not self._hash_fits(asked, session, era.friends_hash):
             return code(50)
         me = self._state.world.people[session.number]
         people = [(session.aliases.uin(n), self._state.world.people[n]) for n in me.friends]
+        if era.open_lists:  # four days in May 2017
+            people = [(p.number, attrs.evolve(p, nick="")) for _, p in people]
         return result(
             {
                 "friends": [{"flag": 0, "uin": uin, "categories": 0} for uin, _ in people],
@@ -95,7 +106,9 @@ class Lists:
         session = self._session(asked)
         if isinstance(session, Reply):
             return session
-        if not self._hash_fits(asked, session):
+        if self._too_plain(asked, session) or not self._hash_fits(
+            asked, session, self._era(session.profile).groups_hash
+        ):
             return code(50)
         aliases = session.aliases
         names = [
@@ -153,6 +166,8 @@ class Lists:
         if isinstance(session, Reply):
             return session
         alias = asked.number("tuin")
+        if not self._era(session.profile).real_numbers:
+            return code(100000)  # from 2017-04-17 on nobody was told any more (§1)
         table = session.aliases.codes if asked.value("type") == "4" else session.aliases.people
         number = session.aliases.real(table, alias)
         return result({"uiuin": "", "account": number, "uin": alias}) if number else code(100000)
@@ -168,7 +183,7 @@ class Lists:
                 "account": person.number,
                 "uin": person.number,
                 "nick": person.nick,
-                "lnick": "",
+                "lnick": person.signature,
                 "vfwebqq": session.vfwebqq,
             }
         )
@@ -178,16 +193,37 @@ class Lists:
         session = self._session(asked)
         if isinstance(session, Reply):
             return session
-        number = session.aliases.real(session.aliases.people, asked.number("tuin"))
-        person = self._state.world.people.get(number)
-        return (
-            result({"uin": asked.number("tuin"), "nick": person.nick, "stat": 10}) if person else code(100000)
-        )
+        person = self._person(session, asked)
+        if person is None:
+            return code(100000)
+        return result(
+            {
+                "face": 0, "birthday": {"month": 1, "year": 1990, "day": 2}, "occupation": "", "phone": "", "allow": 1,
+                "college": "", "uin": asked.number("tuin"), "constel": 1, "blood": 0, "homepage": "", "stat": 10,
+                "vip_info": 0, "country": "中国", "city": "", "personal": "", "nick": _html(person.nick),
+                "shengxiao": 5, "email": "", "client_type": 1, "province": "", "gender": "female", "mobile": "",
+            }
+        )  # fmt: skip
 
     def long_nick(self, asked: Asked, now: float) -> Reply:
         """§9.6"""
         session = self._session(asked)
-        return session if isinstance(session, Reply) else result([{"uin": asked.number("tuin"), "lnick": ""}])
+        if isinstance(session, Reply):
+            return session
+        person = self._person(session, asked)
+        return result([{"uin": asked.number("tuin"), "lnick": person.signature if person else ""}])
+
+    def level(self, asked: Asked, now: float) -> Reply:
+        """§9.6"""
+        session = self._session(asked)
+        if isinstance(session, Reply):
+            return session
+        uin = asked.number("tuin")
+        return result({"level": uin % 60, "days": 1534, "hours": 12219, "remainDays": 62, "tuin": uin})
+
+    def _person(self, session: Session, asked: Asked) -> Person | None:
+        number = session.aliases.real(session.aliases.people, asked.number("tuin"))
+        return self._state.world.people.get(number)
 
     def proxy(self, asked: Asked, now: float) -> Reply:
         """The pages that the Referers name, and the targets of check_sig."""

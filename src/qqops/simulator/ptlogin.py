@@ -6,8 +6,10 @@ import urllib.parse
 from collections.abc import Mapping
 from typing import Protocol
 
-from qqops.protocol.webqq.hashes import hash33, password_md5
+from qqops.protocol.webqq.ciphers import password_tea_fits
+from qqops.protocol.webqq.hashes import hash33, password_md5, time33
 from qqops.simulator import pictures
+from qqops.simulator.calendar import Era
 from qqops.simulator.state import Aliases, Picture, Session, State
 from qqops.simulator.wire import Asked, Reply, cookie, js, page
 from qqops.simulator.world import Person
@@ -28,7 +30,11 @@ class Options(Protocol):
     lenient: bool
     captcha: bool
     qr_auto: bool
+    quick: bool
     reshuffle: bool
+
+    def era(self, generation: str) -> Era:
+        """Return the rules for *generation*."""
 
 
 class PtLogin:
@@ -49,13 +55,14 @@ class PtLogin:
             "/ptqrshow": self.qr_show,
             "/ptqrlogin": self.qr_login,
             "/check_sig": self.check_sig,
+            "/pt4_auth": self.quick_login,
             "/logout": self.logout,
         }
 
     def generation(self, asked: Asked) -> str:
         """Return which generation a client speaks: as set, or by the appid it sends."""
         if self._options.profile != "auto":
-            return self._options.profile
+            return self._options.profile.partition("@")[0]
         return APPIDS.get(asked.query.get("appid", "") or asked.query.get("aid", ""), "webqq2013")
 
     # -- number and password --------------------------------------------------------------------
@@ -75,13 +82,19 @@ class PtLogin:
         text = asked.query.get("uin", "")
         number = int(text) if text.isascii() and text.isdigit() and len(text) < 19 else 0
         salt = "".join(f"\\x{byte:02x}" for byte in number.to_bytes(8, "big"))
+        modern = self._options.era(self.generation(asked)).check_args > 3
         if self._options.captcha or number in self._state.wrong_passwords:
-            return js(f"ptui_checkVC('1','{self._state.hex(56)}','{salt}');", (cookie("confirmuin", "0"),))
+            more = ",'','0'" if modern else ""
+            return js(
+                f"ptui_checkVC('1','{self._state.hex(56)}','{salt}'{more});", (cookie("confirmuin", "0"),)
+            )
         ready = "!" + "".join(self._state.rng.choices(pictures.LETTERS, k=3))
         self._state.codes[number] = ready
+        verify = self._state.hex(64)
+        more = f",'{verify}','0'" if modern else ""
         return js(
-            f"ptui_checkVC('0','{ready}','{salt}');",
-            (cookie("ptvfsession", self._state.hex(64), "ptlogin2.qq.com"), cookie("confirmuin", "0")),
+            f"ptui_checkVC('0','{ready}','{salt}'{more});",
+            (cookie("ptvfsession", verify, "ptlogin2.qq.com"), cookie("confirmuin", "0")),
         )
 
     def captcha(self, asked: Asked, now: float) -> Reply:
@@ -101,6 +114,9 @@ class PtLogin:
         person = self._state.world.people.get(
             int(text) if text.isascii() and text.isdigit() and len(text) < 19 else 0
         )
+        era = self._options.era(self.generation(asked))
+        if not era.password_login:
+            return _failed(10005, "为了更好的保护您的QQ，请使用二维码登录。")
         code = asked.query.get("verifycode", "")
         verify = asked.cookies.get("verifysession", "")
         expected = self._state.captchas.pop(verify, None)
@@ -111,7 +127,12 @@ class PtLogin:
         if person is None or not person.is_bot:
             return _failed(3, "您输入的帐号或密码不正确，请重新输入。")
         salt = person.number.to_bytes(8, "big")
-        if not self._options.lenient and asked.query.get("p") != password_md5(person.password, salt, code):
+        p = asked.query.get("p", "")
+        if era.cipher == "tea":
+            fits = password_tea_fits(p, person.password, salt, code)
+        else:
+            fits = p == password_md5(person.password, salt, code)
+        if not self._options.lenient and not fits:
             self._state.wrong_passwords.add(person.number)
             return _failed(3, "您输入的帐号或密码不正确，请重新输入。")
         self._state.wrong_passwords.discard(person.number)
@@ -131,7 +152,8 @@ class PtLogin:
         """§5.2"""
         qrsig = asked.cookies.get("qrsig", "")
         token = asked.query.get("ptqrtoken", "")
-        if not self._options.lenient and token != str(hash33(qrsig)):
+        wanted = self._options.era("smartqq").qr_token or bool(token)
+        if not self._options.lenient and wanted and token != str(hash33(qrsig)):
             return page("403 Forbidden", 403, "<!-- Tencent Login Server -->")
         picture = self._state.pictures.get(qrsig)
         # A foreign qrsig must get an answer that parses: one client opens with a fixed old one (§5.2).
@@ -147,15 +169,32 @@ class PtLogin:
 
     def _next_bot(self) -> Person:
         """Return whose phone has scanned: the first account that is not online, else the first."""
-        bots = self._state.world.bots
-        live = self._state.live
-        return next((b for b in bots if b.number not in live or live[b.number].code), bots[0])
+        bots, live = self._state.world.bots, self._state.live
+        taken = {s.number for s in self._state.logins.values() if not s.psessionid and s.number not in live}
+        free = (b for b in bots if b.number not in taken and (b.number not in live or live[b.number].code))
+        return next(free, bots[0])
+
+    def quick_login(self, asked: Asked, now: float) -> Reply:
+        """§5.2: in again with the cookies of a QR login, for a day or two."""
+        number = self._state.tokens.get(asked.query.get("auth_token", ""), 0)
+        if not number or not self._options.quick:
+            return js("ptui_auth_CB('1','');")
+        _, url, cookies = self._login(self._state.world.people[number], "smartqq", asked, "pt4_auth")
+        return js(f"ptui_auth_CB('0','{url}');", cookies)
 
     # -- both -----------------------------------------------------------------------------------
 
     def _welcome(self, person: Person, generation: str, asked: Asked, service: str) -> Reply:
-        """Set the cookies of a login, ptwebqq last, and point to check_sig (§4.4)."""
+        _, url, cookies = self._login(person, generation, asked, service)
+        return js(f"ptuiCB('0','0','{url}','0','登录成功！', '{_js(person.nick)}');", cookies)
+
+    def _login(
+        self, person: Person, generation: str, asked: Asked, service: str
+    ) -> tuple[Session, str, tuple[str, ...]]:
+        """Make a login: its cookies, ptwebqq last, and the URL of check_sig (§4.4)."""
         state = self._state
+        token = str(state.rng.randrange(10**9))
+        state.tokens[str(time33(token))] = person.number
         session = Session(
             number=person.number,
             profile=generation,
@@ -180,16 +219,16 @@ class PtLogin:
             cookie("ptuserinfo", person.nick.encode().hex()), cookie("ptcz", state.hex(64)),
             cookie("superuin", f"o0{person.number}", "ptlogin2.qq.com"),
             cookie("superkey", state.hex(44), "ptlogin2.qq.com"),
-            cookie("supertoken", str(state.rng.randrange(10**9)), "ptlogin2.qq.com"),
+            cookie("supertoken", token, "ptlogin2.qq.com"),
             cookie("ptwebqq", session.ptwebqq),
         )  # fmt: skip
-        return js(f"ptuiCB('0','0','{url}','0','登录成功！', '{_js(person.nick)}');", cookies)
+        return session, url, cookies
 
     def _aliases(self, number: int) -> Aliases:
         state = self._state
         if self._options.reshuffle or number not in state.aliases:
             aliases = Aliases(state.rng)
-            aliases.people[number] = number  # our own number stays what it is (§2)
+            aliases.put(aliases.people, number, number)  # our own number stays what it is (§2)
             state.aliases[number] = aliases
         return state.aliases[number]
 

@@ -10,7 +10,9 @@ from qqops.simulator.state import Item, Session
 KICK_REASON = "您的帐号在另一地点登录，您已被迫下线。如有疑问，请登录 safe.qq.com 了解更多。"
 
 _FONT = ["font", {"size": 10, "color": "000000", "style": [0, 0, 0], "name": "\u5b8b\u4f53"}]
-_TYPES = {"buddy": ("message", 9), "group": ("group_message", 43), "discu": ("discu_message", 42)}
+_TYPES = {
+    "buddy": ("message", 9), "group": ("group_message", 43), "discu": ("discu_message", 42), "sess": ("sess_message", 140),
+}  # fmt: skip
 
 
 def render(item: Item, session: Session, now: float) -> Any:
@@ -26,6 +28,9 @@ def render(item: Item, session: Session, now: float) -> Any:
         value |= {"msg_id2": item.msg_id2, "reply_ip": 176488602}
     if item.kind == "buddy":
         value["from_uin"] = aliases.uin(item.sender)
+    elif item.kind == "sess":
+        value |= {"from_uin": aliases.uin(item.sender), "id": aliases.gid(item.room), "ruin": item.sender}
+        value |= {"service_type": 0, "flags": {"text": 1, "pic": 1, "file": 1, "audio": 1, "video": 1}}
     elif item.kind == "group":
         gid = aliases.gid(item.room)
         value |= {"from_uin": gid, "send_uin": aliases.uin(item.sender)}

@@ -27,11 +27,17 @@ class Server:
         self._port = port
         self._closing = trio.CancelScope()
         self._closed_for = 0.0
+        self._closed_until = 0.0
 
     @property
     def url(self) -> str:
         """Where it listens, ``http://host:port``."""
         return f"http://{self._host}:{self._port}"
+
+    @property
+    def reachable(self) -> bool:
+        """Whether the port is open, as far as faults go."""
+        return self.service.now() >= self._closed_until
 
     async def run(self, task_status: trio.TaskStatus[str] = trio.TASK_STATUS_IGNORED) -> None:
         """Serve until cancelled; reports its URL once it listens.
@@ -48,7 +54,7 @@ class Server:
             self._closing = trio.CancelScope()
             with self._closing:
                 await trio.serve_listeners(
-                    functools.partial(serve_connection, handler=self._handle), listeners
+                    functools.partial(serve_connection, handler=self.handle), listeners
                 )
             for listener in listeners:
                 await listener.aclose()
@@ -66,9 +72,11 @@ class Server:
 
     def _close_port(self, rule: Rule) -> None:
         self._closed_for = rule.seconds
+        self._closed_until = self.service.now() + rule.seconds
         self._closing.cancel(reason="fault: the port is closed")
 
-    async def _handle(self, request: HttpRequest) -> HttpAnswer:
+    async def handle(self, request: HttpRequest) -> HttpAnswer:
+        """Answer one request."""
         headers = dict(request.headers)
         path = request.target.partition("?")[0]
         if path.startswith(PREFIX):

@@ -10,10 +10,13 @@ import attrs
 
 from qqops.model import Clock
 from qqops.protocol.webqq.profile import PROFILES
+from qqops.simulator.calendar import DEFAULTS, Era, era
 from qqops.simulator.channel import Channel
 from qqops.simulator.faults import Faults
 from qqops.simulator.lists import Lists
+from qqops.simulator.manage import Manage
 from qqops.simulator.ptlogin import PtLogin
+from qqops.simulator.sends import Sends
 from qqops.simulator.state import Hold, State
 from qqops.simulator.wire import Asked, Outcome, Reply, code, good_referer, page
 from qqops.simulator.world import World, default_world
@@ -24,13 +27,15 @@ class ServiceOptions:
     """How the service behaves; some of it can be changed while it runs.
 
     Attributes:
-        profile: ``auto`` tells the generations apart by the appid a client sends.
+        profile: ``auto`` tells the generations apart by the appid a client sends; ``webqq2013@2013-03`` is one
+            generation at one date.
         hold: Seconds a poll is held.
         lenient: Leave out the checks of password, captcha, Referer, hash and token.
         captcha: Ask for a captcha at each login.
         qr_auto: Let every QR picture be scanned and confirmed by itself.
+        quick: Let a login be repeated with its cookies (pt4_auth).
         reshuffle: Give people and groups new aliases at each login.
-        hashes: Variants of the friends hash that are accepted, by generation.
+        hashes: Variants of the friends hash that are accepted, by generation; empty for those of the profile.
     """
 
     profile: str = "auto"
@@ -38,11 +43,16 @@ class ServiceOptions:
     lenient: bool = False
     captcha: bool = False
     qr_auto: bool = True
+    quick: bool = True
     reshuffle: bool = True
     seed: int | None = None
-    hashes: Mapping[str, frozenset[str]] = attrs.field(
-        factory=lambda: {"webqq2013": frozenset("NOPQ"), "smartqq": frozenset("P")}
-    )
+    hashes: Mapping[str, frozenset[str]] = attrs.field(factory=dict)
+
+    def era(self, generation: str) -> Era:
+        """Return the rules for sessions of *generation*."""
+        found = DEFAULTS[generation] if self.profile == "auto" else era(self.profile)[1]
+        hashes = self.hashes.get(generation)
+        return attrs.evolve(found, friends_hash=hashes, groups_hash=hashes) if hashes is not None else found
 
 
 class Service:
@@ -56,18 +66,22 @@ class Service:
         self.state = State(world=world or default_world(), rng=random.Random(self.options.seed))
         self.faults = Faults()
         self.requests = 0
+        if self.options.profile != "auto":
+            era(self.options.profile)  # says what is wrong with it
         self.channel = Channel(
-            self.state, self.faults, hold=lambda: self.options.hold, lenient=lambda: self.options.lenient
-        )
-        lists = Lists(
             self.state,
+            self.faults,
+            hold=lambda: self.options.hold,
             lenient=lambda: self.options.lenient,
-            hashes=lambda profile: self.options.hashes[profile],
+            era=self.options.era,
         )
+        lists = Lists(self.state, lenient=lambda: self.options.lenient, era=self.options.era)
+        sends = Sends(self.state, self.faults, self.channel, self.options.era)
+        manage = Manage(self.state, self.channel)
         login = PtLogin(self.state, self.options)
         self._routes: dict[str, Callable[[Asked, float], Outcome]] = {}
-        for part in (login.routes(), self.channel.routes(), lists.routes()):
-            self._routes.update(part)  # type: ignore[arg-type] # the parts' methods, which take and give just that
+        for part in (login, self.channel, lists, sends, manage):
+            self._routes.update(part.routes())  # type: ignore[arg-type] # the parts' methods, which take and give just that
 
     @property
     def world(self) -> World:
@@ -120,7 +134,8 @@ class Service:
             "captcha_answers": list(state.captchas.values())[-1:],
             "requests": self.requests, "injected": state.injected, "answered": state.answered,
             "delivered": state.delivered, "sent": len(state.sent), "logins": state.logins_done,
-            "relinks": state.relinks_done, "most_live_sessions": state.most_live,
+            "relinks": state.relinks_done, "most_live_sessions": state.most_live, "lost": state.lost,
+            "swallowed": state.swallowed, "done": state.done,
             "faults": [{k: v for k, v in attrs.asdict(rule).items() if v not in ("", None)} for rule in self.faults.rules],
             "fault_counts": self.faults.counts,
         }  # fmt: skip

@@ -20,7 +20,7 @@ class Item:
     """Something for an account to receive; real numbers only. Aliases come in when it is rendered.
 
     Attributes:
-        kind: ``buddy``, ``group``, ``discu`` or ``raw``.
+        kind: ``buddy``, ``group``, ``discu``, ``sess`` or ``raw``.
         room: Real number of the group, or did.
         raw: A wire item as it stands, for kind ``raw``.
     """
@@ -57,6 +57,7 @@ class Aliases:
     people: dict[int, int] = attrs.field(factory=dict)
     gids: dict[int, int] = attrs.field(factory=dict)
     codes: dict[int, int] = attrs.field(factory=dict)
+    _behind: dict[int, int] = attrs.field(factory=dict)
 
     def uin(self, number: int) -> int:
         """Return the alias of a person."""
@@ -73,13 +74,21 @@ class Aliases:
     def _alias(self, table: dict[int, int], number: int) -> int:
         if number not in table:
             # Up to 2**32 - 1: clients must not assume signed 32 bits.
-            table[number] = self.rng.randrange(1_000_000_000, 2**32)
+            alias = self.rng.randrange(1_000_000_000, 2**32)
+            while alias in self._behind:
+                alias = self.rng.randrange(1_000_000_000, 2**32)
+            self.put(table, number, alias)
         return table[number]
 
-    @staticmethod
-    def real(table: dict[int, int], alias: int) -> int:
-        """Return the number behind *alias*, or 0."""
-        return next((number for number, value in table.items() if value == alias), 0)
+    def put(self, table: dict[int, int], number: int, alias: int) -> None:
+        """Let *alias* stand for *number*."""
+        table[number] = alias
+        self._behind[alias] = number
+
+    def real(self, table: dict[int, int], alias: int) -> int:
+        """Return the number behind *alias* of one of the tables, or 0."""
+        number = self._behind.get(alias, 0)
+        return number if table.get(number) == alias else 0
 
 
 @attrs.define(kw_only=True, eq=False)
@@ -106,6 +115,8 @@ class Session:
     """One login of one account.
 
     Attributes:
+        opened: Whether login2 was called.
+        born: When, in Unix seconds.
         code: What polls and sends answer: 0 while it works, else the return code.
         relinkable: Whether login2 with the same psessionid revives it.
         gate: Whether get_online_buddies2 was called (smartqq).
@@ -123,9 +134,11 @@ class Session:
     psessionid: str = ""
     clientid: str = ""
     code: int = 0
+    opened: bool = False
     relinkable: bool = True
     gate: bool = False
     status: str = "online"
+    born: float = 0.0
     renewed: str = ""
     kicked: bool = False
     hold: Hold | None = None
@@ -146,7 +159,17 @@ class Picture:
 
 @attrs.define(kw_only=True)
 class State:
-    """All that changes."""
+    """All that changes.
+
+    Attributes:
+        lost: Messages that a poll took and nobody got, by the fault `lose`.
+        swallowed: Sends that were answered "ok" and that nobody sees, by a fault.
+        tokens: auth_token of a QR login → whose it is.
+        done: Calls that changed something: their names and fields.
+        pictures_held: Uploaded pictures by name.
+        confirmed: Told about each message of which the next poll has proved that it arrived.
+        open_sessions: How many sessions of an account work.
+    """
 
     world: World
     rng: random.Random
@@ -156,12 +179,19 @@ class State:
     logins: dict[str, Session] = attrs.field(factory=dict)
     aliases: dict[int, Aliases] = attrs.field(factory=dict)
     pictures: dict[str, Picture] = attrs.field(factory=dict)
+    tokens: dict[str, int] = attrs.field(factory=dict)
     captchas: dict[str, str] = attrs.field(factory=dict)
     codes: dict[int, str] = attrs.field(factory=dict)
     wrong_passwords: set[int] = attrs.field(factory=set)
     sent: list[SentLine] = attrs.field(factory=list)
+    done: list[dict[str, object]] = attrs.field(factory=list)
+    pictures_held: dict[str, bytes] = attrs.field(factory=dict)
+    confirmed: Callable[[Item], None] = attrs.field(default=lambda item: None, repr=False)
+    open_sessions: dict[int, int] = attrs.field(factory=dict)
     seq: dict[int, int] = attrs.field(factory=dict)
     injected: int = 0
+    lost: int = 0
+    swallowed: int = 0
     answered: int = 0
     delivered: int = 0
     logins_done: int = 0
@@ -206,13 +236,29 @@ class State:
             msg_id2=self.rng.randrange(1, 1_000_000), seq=seq, time=int(now),
         )  # fmt: skip
         receivers = [n for n in members if n != sender and self.world.people[n].is_bot]
+        if kind == "buddy" and sender not in self.world.people[room].friends:
+            # A stranger writes through a group that both are in (§10.1).
+            common = (g for g in self.world.groups.values() if {sender, room} <= set(g.members))
+            group = next(common, None)
+            if group is not None:
+                item = attrs.evolve(item, kind="sess", room=group.number)
         for number in receivers:
             self.put(number, item)
         self.injected += len(receivers)
         return [item] * len(receivers)
 
+    def open(self, session: Session) -> None:
+        """Let *session* work from now on."""
+        count = self.open_sessions.get(session.number, 0) + 1
+        self.open_sessions[session.number] = count
+        self.most_live = max(self.most_live, count)
+        session.code = 0
+        session.opened = True
+
     def end(self, session: Session, code: int, *, relinkable: bool) -> None:
         """Let *session* answer *code* from now on, and wake its poll."""
+        if session.opened and not session.code and code:
+            self.open_sessions[session.number] = self.open_sessions.get(session.number, 1) - 1
         session.code = code
         session.relinkable = session.relinkable and relinkable
         if session.hold is not None:

@@ -24,6 +24,7 @@ class Person:
     password: str = ""
     friends: list[int] = attrs.field(factory=list)
     marks: dict[int, str] = attrs.field(factory=dict)
+    signature: str = ""
 
     @property
     def is_bot(self) -> bool:

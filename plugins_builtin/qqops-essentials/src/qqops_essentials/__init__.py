@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 
-from qqops import BotInfo, Commands, Ctx, Plugin, Refuse, Rest, RoomKind, Rooms
+from qqops import BotInfo, Commands, Ctx, Plugin, Questions, Refuse, Rest, RoomKind, Rooms
 from qqops_essentials._dice import roll as roll_dice
 from qqops_essentials._text import duration, say
 
@@ -72,6 +72,14 @@ async def who(ctx: Ctx, *, rooms: Rooms) -> str:
         return say(ctx, "who_private", name=ctx.sender.name)
     members = sorted(user.name for user in await rooms.members(ctx.room.ref))
     return say(ctx, "who", count=len(members), names=", ".join(members))
+
+
+@plugin.command("answer", aliases=("回答",), inline=True)
+def answer(ctx: Ctx, account: str, text: Rest, *, questions: Questions) -> str:
+    """Answer what an account asks a person (captcha, new QR code). / 回答账号提出的问题（验证码、新二维码）。"""
+    if not questions.answer(account, text, ctx.room):
+        raise Refuse(say(ctx, "no_question", account=account))
+    return say(ctx, "answered", account=account)
 
 
 def _in_language(ctx: Ctx, summary: str) -> str:

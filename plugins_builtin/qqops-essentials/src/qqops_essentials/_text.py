@@ -15,6 +15,11 @@ _TEXTS = {
     "uptime": ("up for {time}", "已运行 {time}"),
     "who": ("{count} here: {names}", "共 {count} 人：{names}"),
     "who_private": ("just you and me, {name}", "只有你和我，{name}"),
+    "no_question": (
+        "{account} asks nothing here",
+        "{account} 没有在这里提问",
+    ),
+    "answered": ("thank you; {account} goes on", "谢谢；{account} 继续登录"),
     "aliases": ("also: {names}", "别名：{names}"),
 }
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from qqops.errors import ProtocolError
@@ -63,11 +63,11 @@ def _element(kind: str, rest: list[Any]) -> Segment | None:
     return Other(kind, rest)
 
 
-def encode(segments: Sequence[Segment], *, group: bool) -> str:
+def encode(segments: Sequence[Segment], pictures: Mapping[Image, Sequence[object]] | None = None) -> str:
     """Return the content of an outgoing message: JSON as text, the font last (§11).
 
     Args:
-        group: Whether it goes to a group; pictures are written differently there.
+        pictures: How each uploaded picture is written; one that is not among them becomes a word.
     """
     elements: list[Any] = []
     for segment in segments:
@@ -78,7 +78,8 @@ def encode(segments: Sequence[Segment], *, group: bool) -> str:
         elif isinstance(segment, At):
             elements.append(f"@{segment.name or segment.person.id} ")
         elif isinstance(segment, Image):
-            elements.append(_picture(segment, group))
+            picture = (pictures or {}).get(segment)
+            elements.append(list(picture) if picture is not None else "[image]")
         else:
             elements.append(f"[{segment.kind}]")
     if not any(isinstance(e, str) and e for e in elements):
@@ -86,9 +87,3 @@ def encode(segments: Sequence[Segment], *, group: bool) -> str:
         elements.append(" ")
     elements.append(["font", FONT])
     return json.dumps(elements, ensure_ascii=False)
-
-
-def _picture(image: Image, group: bool) -> list[Any]:
-    if image.data.get("kind") == "offpic" and not group:
-        return ["offpic", image.id, str(image.data.get("name", "")), image.data.get("size", 0)]
-    return ["cface", "group", image.id] if group else ["cface", image.id]

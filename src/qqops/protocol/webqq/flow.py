@@ -32,9 +32,19 @@ class Pause:
 
 @attrs.frozen
 class AskCaptcha:
-    """Ask a person for the letters in a picture; answered with the text."""
+    """Ask a person for the letters in a picture; answered with the text, or None when it came too late.
+
+    Attributes:
+        lifetime: Seconds after which an answer is worthless.
+    """
 
     picture: bytes
+    lifetime: float
+
+
+@attrs.frozen
+class AskRenewal:
+    """A picture has gone stale; ask a person whether a fresh one is wanted now. Answered when it is."""
 
 
 @attrs.frozen
@@ -45,7 +55,7 @@ class ShowQR:
     refreshed: bool
 
 
-Step: TypeAlias = Call | Pause | AskCaptcha | ShowQR
+Step: TypeAlias = Call | Pause | AskCaptcha | AskRenewal | ShowQR
 Flow: TypeAlias = Generator[Step, Any, T]
 
 

@@ -22,6 +22,14 @@ def bkn(text: str) -> int:
     return value & 0x7FFFFFFF
 
 
+def time33(text: str) -> int:
+    """Return the auth_token of pt4 calls: as `hash33`, but all 32 bits (§6)."""
+    value = 0
+    for char in text.encode():
+        value = (value * 33 + char) & 0xFFFFFFFF
+    return value
+
+
 def password_md5(password: str, salt: bytes, code: str) -> str:
     """Return the password cipher of the MD5 generation: 32 upper-case hex characters (§7.1).
 

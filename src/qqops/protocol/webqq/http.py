@@ -29,6 +29,7 @@ class Request:
         name: Which call it is (``poll2``); the classification goes by it.
         deadline: Seconds the whole call may take.
         idempotent: Whether it may be repeated when a kept-alive connection turns out to be stale.
+        content: (type, bytes) of a body that is no form.
     """
 
     name: str
@@ -41,6 +42,7 @@ class Request:
     scheme: str = "http"
     deadline: float = CALL_DEADLINE
     idempotent: bool = True
+    content: tuple[str, bytes] | None = attrs.field(default=None, repr=False)
 
     @property
     def target(self) -> str:
@@ -55,15 +57,16 @@ class Request:
             headers.append(("Referer", self.referer))
         if self.method == "POST":
             headers.append(("Origin", f"{self.scheme}://{self.host}"))
-            headers.append(("Content-Type", "application/x-www-form-urlencoded"))
+            form = "application/x-www-form-urlencoded"
+            headers.append(("Content-Type", self.content[0] if self.content is not None else form))
         if cookies:
             headers.append(("Cookie", cookies))
         return headers
 
     @property
     def body(self) -> bytes:
-        """The form, encoded."""
-        return urllib.parse.urlencode(self.form).encode()
+        """The form, encoded; or the content."""
+        return self.content[1] if self.content is not None else urllib.parse.urlencode(self.form).encode()
 
 
 @attrs.frozen(kw_only=True)
@@ -172,6 +175,10 @@ class Cookies:
     def drop(self, name: str) -> None:
         """Forget the cookie *name* of all domains."""
         self._values = {key: value for key, value in self._values.items() if key[1] != name}
+
+    def items(self) -> Iterable[tuple[tuple[str, str], str]]:
+        """Return ((domain, name), value) of every cookie."""
+        return self._values.items()
 
     def __len__(self) -> int:
         return len(self._values)

@@ -6,12 +6,16 @@ Flows in the sense of `flow`. They end with a usable `Session` or raise: `Transi
 
 from __future__ import annotations
 
+import os
 import re
 
+import attrs
+
 from qqops.errors import FatalError, NeedsHuman, ProtocolError, TransientError, excerpt
+from qqops.protocol.webqq.ciphers import password_tea
 from qqops.protocol.webqq.classify import Verdict, classify, http_verdict
-from qqops.protocol.webqq.flow import AskCaptcha, Flow, Pause, ShowQR, call
-from qqops.protocol.webqq.hashes import hash33, password_md5
+from qqops.protocol.webqq.flow import AskCaptcha, AskRenewal, Flow, Pause, ShowQR, call
+from qqops.protocol.webqq.hashes import hash33, password_md5, time33
 from qqops.protocol.webqq.http import Response, get
 from qqops.protocol.webqq.profile import Login
 from qqops.protocol.webqq.session import Session
@@ -34,6 +38,8 @@ _LOGIN_SIG = re.compile(r'g_login_sig=encodeURIComponent\("([^"]*)"\)')
 
 #: How often a captcha is asked for before the login starts over.
 CAPTCHA_TRIES = 5
+#: Seconds after which a captcha is stale (§4.2, §12.3).
+CAPTCHA_LIFETIME = 15 * 60.0
 #: How often a 404 right after the login is tried again (§12.2).
 NOT_FOUND_TRIES = 5
 #: Seconds to stay away after "too many logins from this IP" (§4.4, status 8).
@@ -53,9 +59,14 @@ def login_password(session: Session, password: str) -> Flow[None]:
     page = yield from call(get("login_page", session.profile.login_page, {}, scheme="https"))
     found = _LOGIN_SIG.search(text_of(page))
     login_sig = found[1] if found else ""  # an empty one works, too (§4.1)
-    for _ in range(CAPTCHA_TRIES):
-        code, salt = yield from _check(session, login_sig)
-        args = yield from _ptlogin(session, password, code, salt, login_sig)
+    tries = 0
+    while tries < CAPTCHA_TRIES:
+        checked = yield from _check(session, login_sig)
+        if checked is None:
+            yield AskRenewal()
+            continue
+        tries += 1
+        args = yield from _ptlogin(session, password, checked, login_sig)
         if args[0] == "0":
             yield from _check_sig(session, args)
             yield from _login2(session)
@@ -65,12 +76,36 @@ def login_password(session: Session, password: str) -> Flow[None]:
     raise NeedsHuman(f"the captcha was wrong {CAPTCHA_TRIES} times")
 
 
-def _check(session: Session, login_sig: str) -> Flow[tuple[str, bytes]]:
-    """Ask whether a captcha is wanted; return the code to log in with, and the salt (§4.2, §4.3)."""
+@attrs.frozen(kw_only=True)
+class _Checked:
+    """What `check` said.
+
+    Attributes:
+        code: What to log in with: ready-made, or typed by a person.
+        captcha: Whether it was typed.
+        verifysession: Goes with the code in the logins of 2015.
+        rand_salt: 2 when the salt is random.
+        modern: Whether the service speaks as in 2015, and so wants the cipher of 2015 (§1, §4.2).
+    """
+
+    code: str
+    salt: bytes
+    captcha: bool
+    verifysession: str = ""
+    rand_salt: str = "0"
+    modern: bool = False
+
+
+def _check(session: Session, login_sig: str) -> Flow[_Checked | None]:
+    """Ask whether a captcha is wanted; return the code to log in with, and the salt (§4.2, §4.3).
+
+    None when the person's answer came after the picture had gone stale.
+    """
     profile = session.profile
     query = {
         "uin": session.number, "appid": profile.appid, "js_ver": profile.js_ver, "js_type": 0,
         "login_sig": login_sig, "u1": profile.u1.partition("?")[0], "r": session.rng.random(),
+        "regmaster": "", "pt_tea": 1, "pt_vcode": 1,
     }  # fmt: skip
     response = yield from call(
         get("check", "https://ssl.ptlogin2.qq.com/check", query, referer=profile.login_page)
@@ -78,9 +113,16 @@ def _check(session: Session, login_sig: str) -> Flow[tuple[str, bytes]]:
     args = js_call(response, "ptui_checkVC")
     if len(args) < 3:
         raise ProtocolError("check: too few arguments", payload=response.body)
-    salt = js_bytes(args[2])
+    checked = _Checked(
+        code=args[1],
+        salt=js_bytes(args[2]),
+        captcha=False,
+        verifysession=args[3] if len(args) > 3 else "",
+        rand_salt=args[4] if len(args) > 4 else "0",
+        modern=len(args) > 4,
+    )
     if args[0] == "0":
-        return args[1], salt
+        return checked
     picture = yield from call(
         get(
             "getimage",
@@ -91,21 +133,33 @@ def _check(session: Session, login_sig: str) -> Flow[tuple[str, bytes]]:
     )
     if picture.status != 200 or not picture.body:
         raise TransientError(f"the captcha picture did not come (HTTP {picture.status})")
-    answer = yield AskCaptcha(picture.body)
-    assert isinstance(answer, str)
-    return answer.strip(), salt
+    answer = yield AskCaptcha(picture.body, CAPTCHA_LIFETIME)
+    assert isinstance(answer, str | None)
+    if answer is None:
+        return None
+    verifysession = session.cookies.get("verifysession")
+    return attrs.evolve(checked, code=answer.strip(), captcha=True, verifysession=verifysession)
 
 
-def _ptlogin(session: Session, password: str, code: str, salt: bytes, login_sig: str) -> Flow[list[str]]:
+def _ptlogin(session: Session, password: str, checked: _Checked, login_sig: str) -> Flow[list[str]]:
     """Send the password; return the arguments of ptuiCB (§4.4)."""
-    profile = session.profile
+    profile, code = session.profile, checked.code
+    if checked.modern:
+        p = password_tea(password, checked.salt, code, os.urandom)
+    else:
+        p = password_md5(password, checked.salt, code)
     query = {
-        "u": session.number, "p": password_md5(password, salt, code), "verifycode": code, "webqq_type": 10,
+        "u": session.number, "p": p, "verifycode": code, "webqq_type": 10,
         "remember_uin": 1, "login2qq": 1, "aid": profile.appid, "u1": profile.u1, "h": 1, "ptredirect": 0,
         "ptlang": 2052, "daid": profile.daid, "from_ui": 1, "pttype": 1, "dumy": "", "fp": "loginerroralert",
         "action": f"4-5-{session.rng.randrange(4000, 30000)}", "mibao_css": "m_webqq", "t": 1, "g": 1,
         "js_type": 0, "js_ver": profile.js_ver, "login_sig": login_sig,
     }  # fmt: skip
+    if checked.modern:
+        query |= {
+            "pt_uistyle": 5, "pt_vcode_v1": int(checked.captcha), "pt_verifysession_v1": checked.verifysession,
+            "pt_randsalt": checked.rand_salt,
+        }  # fmt: skip
     url = "https://ssl.ptlogin2.qq.com/login"
     response = yield from call(get("login", url, query, referer=profile.login_page, idempotent=False))
     return _cb(response)
@@ -146,9 +200,35 @@ def login_qr(session: Session) -> Flow[None]:
         if args is not None:
             break
         refreshed = True
+        yield AskRenewal()
     yield from _check_sig(session, args)
     session.vfwebqq = yield from _getvfwebqq(session)
     yield from _login2(session)
+
+
+def quick_login(session: Session) -> Flow[bool]:
+    """Log in with the cookies of an earlier QR login, without a person; False when they do not count any more.
+
+    Source: §5.2, pt4_auth. The session must be a fresh one that was given those cookies.
+    """
+    token = session.cookies.get("supertoken")
+    if session.profile.login is not Login.QR or not token:
+        return False
+    profile = session.profile
+    query = {"daid": profile.daid, "appid": profile.appid, "auth_token": time33(token)}
+    response = yield from call(get("pt4_auth", "http://ptlogin2.qq.com/pt4_auth", query))
+    if response.status != 200:
+        return False
+    try:
+        args = js_call(response, "ptui_auth_CB")
+    except ProtocolError:
+        return False
+    if len(args) < 2 or args[0] != "0":
+        return False
+    yield from _check_sig(session, ["0", "0", args[1]])
+    session.vfwebqq = yield from _getvfwebqq(session)
+    yield from _login2(session)
+    return True
 
 
 def _wait_for_scan(session: Session, qrsig: str) -> Flow[list[str] | None]:

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
-from typing import Any, TypeAlias
+from typing import Any
 
 import attrs
 
 from qqops.errors import ProtocolError
-from qqops.model import Segment
 from qqops.protocol.webqq.classify import Verdict, classify, http_verdict
-from qqops.protocol.webqq.content import decode
 from qqops.protocol.webqq.http import Request, Response
+from qqops.protocol.webqq.items import Incoming, Item, read_item
 from qqops.protocol.webqq.session import Session
-from qqops.protocol.webqq.wire import integer, json_of, mapping, retcode
+from qqops.protocol.webqq.wire import json_of, retcode
 
 #: After so many instant answers without content the session is taken for dead (§12.1, code 0).
 DEAD_AFTER = 3
@@ -22,71 +20,6 @@ DEAD_AFTER = 3
 INSTANT = 0.25
 #: Items of one answer that are looked at; a real one has a handful.
 MAX_ITEMS = 5000
-
-
-@attrs.frozen(kw_only=True)
-class Incoming:
-    """A message with this session's aliases; `roster` turns it into a `Message`.
-
-    Attributes:
-        kind: ``buddy``, ``group`` or ``discu``.
-        room: gid or did; 0 for a friend.
-        sender: uin of who wrote it; 0 is ourselves from another device.
-        id: Made of the service's numbers; the same for a message that is delivered twice.
-        time: Unix seconds.
-        number: Real number of the group where the message tells it (2013), else 0.
-    """
-
-    kind: str
-    room: int
-    sender: int
-    id: str
-    time: int
-    segments: tuple[Segment, ...]
-    seq: int = 0
-    number: int = 0
-
-
-@attrs.frozen(kw_only=True)
-class Membership:
-    """Somebody joined or left a group; the numbers are real ones."""
-
-    group: int
-    person: int
-    joined: bool
-    by: int = 0
-
-
-@attrs.frozen(kw_only=True)
-class FriendAsk:
-    """Somebody wants to become a friend; *number* is real."""
-
-    number: int
-    text: str
-
-
-@attrs.frozen
-class Kicked:
-    """Another web login took the session over."""
-
-    reason: str
-
-
-@attrs.frozen
-class Malformed:
-    """An item that could not be read."""
-
-    error: ProtocolError
-
-
-@attrs.frozen
-class Ignored:
-    """An item of a type that we have no use for."""
-
-    poll_type: str
-
-
-Item: TypeAlias = Incoming | Membership | FriendAsk | Kicked | Malformed | Ignored
 
 
 @attrs.frozen(kw_only=True)
@@ -152,7 +85,7 @@ def items(result: list[Any]) -> tuple[Item, ...]:
     The service lists them newest first, mostly; so the list is turned round and sorted by time. Where a group
     counts its messages, they take the places of that group in the order of the counter. Both sorts are stable.
     """
-    found = [_item(raw) for raw in reversed(result[:MAX_ITEMS])]
+    found = [read_item(raw) for raw in reversed(result[:MAX_ITEMS])]
     order = iter(sorted((i for i in found if isinstance(i, Incoming)), key=lambda m: m.time))
     found = [next(order) if isinstance(item, Incoming) else item for item in found]
     rooms: dict[int, list[int]] = {}
@@ -166,77 +99,3 @@ def items(result: list[Any]) -> tuple[Item, ...]:
         for place, item in zip(places, counted, strict=True):
             found[place] = item
     return tuple(found)
-
-
-def _item(raw: object) -> Item:
-    try:
-        entry = mapping(raw, "item of poll2")
-        kind = entry.get("poll_type")
-        value = mapping(entry.get("value"), f"value of {kind!r}")
-        reader = _READERS.get(kind) if isinstance(kind, str) else None
-        return reader(value) if reader is not None else Ignored(str(kind)[:40])
-    except ProtocolError as exc:
-        return Malformed(exc)
-
-
-def _buddy(value: Mapping[str, Any]) -> Incoming:
-    return _message("buddy", value, room=0, sender=value.get("from_uin"))
-
-
-def _group(value: Mapping[str, Any]) -> Incoming:
-    return _message("group", value, room=value.get("from_uin"), sender=value.get("send_uin"))
-
-
-def _discussion(value: Mapping[str, Any]) -> Incoming:
-    return _message("discu", value, room=value.get("did"), sender=value.get("send_uin"))
-
-
-def _message(kind: str, value: Mapping[str, Any], *, room: object, sender: object) -> Incoming:
-    ids = [integer(value.get("msg_id"), "msg_id"), integer(value.get("msg_id2", 0), "msg_id2")]
-    return Incoming(
-        kind=kind,
-        room=integer(room, "room"),
-        sender=integer(sender, "sender"),
-        id="-".join(str(i) for i in ids),
-        time=integer(value.get("time", 0), "time"),
-        segments=decode(value.get("content")),
-        seq=integer(value.get("seq", 0), "seq"),
-        # SmartQQ has no info_seq; discussion groups use the field for something else.
-        number=integer(value.get("info_seq", 0), "info_seq") if kind == "group" else 0,
-    )
-
-
-def _kick(value: Mapping[str, Any]) -> Kicked:
-    return Kicked(str(value.get("reason", "")))
-
-
-def _group_system(value: Mapping[str, Any]) -> Item:
-    kind = value.get("type")
-    if kind == "group_join":
-        person, by = value.get("t_new_member"), value.get("t_admin_uin", 0)
-    elif kind == "group_leave":
-        person, by = value.get("t_old_member"), value.get("t_admin_uin", 0)
-    else:
-        return Ignored(f"sys_g_msg {kind}"[:40])
-    return Membership(
-        group=integer(value.get("t_gcode"), "t_gcode"),
-        person=integer(person, "member"),
-        joined=kind == "group_join",
-        by=integer(by or 0, "admin"),
-    )
-
-
-def _system(value: Mapping[str, Any]) -> Item:
-    if value.get("type") != "verify_required":
-        return Ignored(f"system_message {value.get('type')}"[:40])
-    return FriendAsk(number=integer(value.get("account"), "account"), text=str(value.get("msg", "")))
-
-
-_READERS: Mapping[str, Callable[[Mapping[str, Any]], Item]] = {
-    "message": _buddy,
-    "group_message": _group,
-    "discu_message": _discussion,
-    "kick_message": _kick,
-    "sys_g_msg": _group_system,
-    "system_message": _system,
-}

@@ -34,7 +34,7 @@ class Profile:
         repeats_ids: Whether clientid and psessionid are repeated as form fields (§3).
         opening_calls: Calls after login2 without which polls or sends fail (§5.5).
         login_page: Referer of the calls to the login servers.
-        poll_key: Value of ``key`` in poll2.
+        scheme: Of the list and channel hosts; late SmartQQ refused plain http on some (§1).
     """
 
     name: str
@@ -53,6 +53,7 @@ class Profile:
     js_ver: str
     heartbeat: bool
     face: int
+    scheme: str
 
 
 # Parameters of the login page, §4.1.
@@ -62,8 +63,8 @@ _LOGIN_PAGE = (
 )
 _S_2013 = "http://s.web2.qq.com/proxy.html?v=20110412001&callback=1&id=3"
 _D_2013 = "http://d.web2.qq.com/proxy.html?v=20110331002&callback=1&id=3"
-_S_SMART = "http://s.web2.qq.com/proxy.html?v=20130916001&callback=1&id=1"
-_D1_SMART = "http://d1.web2.qq.com/proxy.html?v=20151105001&callback=1&id=2"
+_S_SMART = "https://s.web2.qq.com/proxy.html?v=20130916001&callback=1&id=1"
+_D1_SMART = "https://d1.web2.qq.com/proxy.html?v=20151105001&callback=1&id=2"
 
 WEBQQ2013 = Profile(
     name="webqq2013",
@@ -84,6 +85,7 @@ WEBQQ2013 = Profile(
     js_ver="10040",
     heartbeat=True,
     face=549,
+    scheme="http",
 )
 
 SMARTQQ = Profile(
@@ -104,6 +106,7 @@ SMARTQQ = Profile(
     js_ver="10141",
     heartbeat=False,
     face=522,
+    scheme="https",
 )
 
 PROFILES: Mapping[str, Profile] = {p.name: p for p in (WEBQQ2013, SMARTQQ)}

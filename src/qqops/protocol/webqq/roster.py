@@ -7,13 +7,15 @@ what has to be looked up first.
 from __future__ import annotations
 
 import datetime
-from typing import TypeAlias
+from collections.abc import Sequence
+from typing import Protocol, TypeAlias
 
 import attrs
 
 from qqops.model import (
     AccountRef,
     At,
+    Image,
     Message,
     MessageRef,
     PersonRef,
@@ -24,8 +26,8 @@ from qqops.model import (
     Text,
     User,
 )
+from qqops.protocol.webqq.items import Incoming
 from qqops.protocol.webqq.lists import Contact, Discussion, Group
-from qqops.protocol.webqq.poll import Incoming
 
 
 @attrs.frozen
@@ -61,6 +63,16 @@ class NeedMembers:
 Need: TypeAlias = NeedPerson | NeedFriend | NeedGroup | NeedMembers
 
 
+class Known(Protocol):
+    """Names and numbers of earlier sessions; `qqops.adapters.base.Directory` for one account."""
+
+    def note(self, kind: str, place: str, name: str, number: str) -> None:
+        """Note that *number* is called *name*."""
+
+    def find(self, kind: str, place: str, name: str) -> Sequence[str]:
+        """Return the numbers that were called so."""
+
+
 @attrs.define(kw_only=True)
 class Roster:
     """What one session knows about people and rooms.
@@ -70,6 +82,9 @@ class Roster:
         numbers: Real number of a person by uin; 0 when the service did not tell.
         group_numbers: Real number of a group by gid; 0 when the service did not tell.
         asked: Needs that were looked up once; they are not asked for again before the lists are refreshed.
+        strangers: uin → (gid or did, service) of people who wrote through a common room.
+        known: What earlier sessions have seen, or None.
+        ambiguous: Names that more than one number was seen with, and that therefore stay names.
     """
 
     account: AccountRef
@@ -82,6 +97,9 @@ class Roster:
     numbers: dict[int, int] = attrs.field(factory=dict)
     group_numbers: dict[int, int] = attrs.field(factory=dict)
     asked: set[Need] = attrs.field(factory=set)
+    strangers: dict[int, tuple[int, int]] = attrs.field(factory=dict)
+    known: Known | None = None
+    ambiguous: dict[str, tuple[str, ...]] = attrs.field(factory=dict)
 
     def need(self, message: Incoming) -> Need | None:
         """Return what must be looked up before *message* can be translated, or None."""
@@ -93,10 +111,13 @@ class Roster:
                 wanted.append(NeedGroup(message.room))
         if message.kind == "buddy" and message.sender not in self.friends and message.sender != self.own:
             wanted.append(NeedFriend(message.sender))
-        if message.kind != "buddy" and message.sender not in self.members.get(
-            (message.kind, message.room), {}
-        ):
-            wanted.append(NeedMembers(message.kind, message.room, message.sender))
+        if message.kind == "sess":
+            self.strangers[message.sender] = (message.room, message.service)
+            if message.real:
+                self.numbers[message.sender] = message.real
+        kind, room = _place(message)
+        if kind != "buddy" and message.sender not in self.members.get((kind, room), {}):
+            wanted.append(NeedMembers(kind, room, message.sender))
         if message.sender not in self.numbers and message.sender not in (self.own, 0):
             wanted.append(NeedPerson(message.sender))
         return next((need for need in wanted if need not in self.asked), None)
@@ -112,11 +133,13 @@ class Roster:
             now: Stands in where the service told no time.
         """
         room = self.room(message)
-        sender = self.user(message.sender, message.kind, message.room)
+        sender = self.user(message.sender, *_place(message))
+        self._note(message)
         time = (
             datetime.datetime.fromtimestamp(message.time, datetime.UTC) if 0 < message.time < 2**36 else now
         )
         segments, mentioned = self._mention(message.segments, self._own_names(message))
+        segments = tuple(_fetchable(s, message) if isinstance(s, Image) else s for s in segments)
         return Message(
             # A group's members number their messages independently: the sender belongs to the id.
             ref=MessageRef(room.ref, f"{sender.id}-{message.id}"),
@@ -129,7 +152,7 @@ class Roster:
 
     def _own_names(self, message: Incoming) -> list[str]:
         """Return what we are called in the room of *message*, the longest first."""
-        members = self.members.get((message.kind, message.room), {})
+        members = self.members.get(_place(message), {})
         mine = [c for uin, c in members.items() if uin == self.own or self.numbers.get(uin) == self.own]
         return sorted({self.nick, *(c.card for c in mine)} - {""}, key=len, reverse=True)
 
@@ -162,7 +185,70 @@ class Roster:
         if number:
             return User(ref=PersonRef(self.account, str(number)), name=name or str(number))
         shown = name or "?"
-        return User(ref=PersonRef(self.account, f"name:{shown}"), name=shown, verified=False)
+        id_, verified = self._remembered(contact, friend, kind, room)
+        return User(ref=PersonRef(self.account, id_ or f"name:{shown}"), name=shown, verified=verified)
+
+    # -- names of earlier sessions --------------------------------------------------------------
+
+    def _note(self, message: Incoming) -> None:
+        """Remember what the sender and the room of *message* are called, where their numbers are known."""
+        if self.known is None:
+            return
+        number = str(self.numbers.get(message.sender) or "")
+        kind, room = _place(message)
+        friend = self.friends.get(message.sender)
+        contact = self.members.get((kind, room), {}).get(message.sender) or friend
+        if number and contact is not None:
+            place = self._place_id(kind, room)
+            for what, where, name in (
+                ("remark", "", friend.mark if friend else ""),
+                ("card", place, contact.card),
+                ("nick", "", contact.nick),
+            ):
+                if name and (where or what != "card"):
+                    self.known.note(what, where, name, number)
+        if message.kind == "group" and self.group_numbers.get(message.room):
+            name = self.groups[message.room].name if message.room in self.groups else ""
+            if name:
+                self.known.note("room", "", name, str(self.group_numbers[message.room]))
+
+    def _place_id(self, kind: str, room: int) -> str:
+        if kind == "group":
+            return str(self.group_numbers.get(room) or "")
+        return str(room) if kind == "discu" else ""
+
+    def _remembered(
+        self, contact: Contact | None, friend: Contact | None, kind: str, room: int
+    ) -> tuple[str, bool]:
+        """Return (number, verified) of somebody whom earlier sessions knew by the same name, or ("", False).
+
+        A remark is given by ourselves, so nobody can take on another one's: it counts as proof. Cards and nicks
+        are everybody's own choice: they give the number back to data that hangs on it, but prove nothing. A name
+        that two people have, now or then, is not resolved at all.
+        """
+        if self.known is None or contact is None:
+            return "", False
+        mark = friend.mark if friend else ""
+        marked = sum(1 for one in self.friends.values() if one.mark == mark)
+        if mark and (number := self._only("remark", "", mark, marked)):
+            return number, True
+        people = self.members.get((kind, room), self.friends)
+        place = self._place_id(kind, room)
+        if contact.card and place:
+            same = sum(1 for one in people.values() if one.card == contact.card)
+            if number := self._only("card", place, contact.card, same):
+                return number, False
+        same = sum(1 for one in people.values() if one.nick == contact.nick)
+        return (self._only("nick", "", contact.nick, same) if contact.nick else ""), False
+
+    def _only(self, kind: str, place: str, name: str, now: int) -> str:
+        """Return the one number that was called *name*; "" when there is none, or more than one."""
+        assert self.known is not None
+        numbers = tuple(self.known.find(kind, place, name))
+        if len(numbers) > 1 or (numbers and now > 1):
+            self.ambiguous[name] = numbers
+            return ""
+        return numbers[0] if numbers else ""
 
     def room(self, message: Incoming) -> Room:
         """Return the room of *message*."""
@@ -170,7 +256,7 @@ class Roster:
             return self.group_room(message.room)
         if message.kind == "discu":
             return self.discussion_room(message.room)
-        user = self.user(message.sender)
+        user = self.user(message.sender, *_place(message))
         return Room(ref=RoomRef(self.account, RoomKind.PRIVATE, user.id), name=user.name)
 
     def group_room(self, gid: int) -> Room:
@@ -178,7 +264,11 @@ class Roster:
         group = self.groups.get(gid)
         name = (group.mark or group.name) if group else "?"
         number = self.group_numbers.get(gid, 0)
-        ref = RoomRef(self.account, RoomKind.GROUP, str(number) if number else f"name:{name}")
+        id_ = str(number) if number else ""
+        if not id_ and self.known is not None and group is not None:
+            same = sum(1 for one in self.groups.values() if one.name == group.name)
+            id_ = self._only("room", "", group.name, same)
+        ref = RoomRef(self.account, RoomKind.GROUP, id_ or f"name:{name}")
         return Room(ref=ref, name=group.name if group else "?")
 
     def discussion_room(self, did: int) -> Room:
@@ -211,7 +301,20 @@ class Roster:
         people = set(self.friends) | set(self.numbers)
         found = [uin for uin in people if named == self.user(uin).name or self.user(uin).id == room.id]
         found = [uin for uin in found if uin in self.friends] or found
-        return ("buddy", found[0]) if len(found) == 1 else None
+        if len(found) != 1:
+            return None
+        if found[0] not in self.friends and self.common_room(found[0]) is not None:
+            return ("sess", found[0])
+        return ("buddy", found[0])
+
+    def common_room(self, uin: int) -> tuple[int, int] | None:
+        """Return (gid or did, service) of a room that we share with somebody who is no friend (§11)."""
+        if uin in self.strangers:
+            return self.strangers[uin]
+        for (kind, room), members in self.members.items():
+            if uin in members:
+                return room, 0 if kind == "group" else 1
+        return None
 
     def unresolved(self, room: RoomRef) -> list[Need]:
         """Return what could be looked up to find *room*, in the order of trying."""
@@ -222,3 +325,16 @@ class Roster:
         else:
             needs = []
         return [need for need in needs if need not in self.asked]
+
+
+def _place(message: Incoming) -> tuple[str, int]:
+    """Return (kind, room) in which the sender of *message* is seen; strangers are seen where we both are."""
+    if message.kind == "sess":
+        return ("group" if message.service == 0 else "discu"), message.room
+    return message.kind, message.room
+
+
+def _fetchable(image: Image, message: Incoming) -> Image:
+    """Return *image* with what is needed to fetch it; of use as long as this session lives."""
+    more = {"sender": message.sender, "room": message.room, "message": message.id.partition("-")[0]}
+    return Image(image.id, {**image.data, **more})

@@ -29,6 +29,7 @@ class Session:
         qr_interval: Seconds between two looks at the QR code; clients used 1–3 (§12.3).
         hold: Seconds the service holds a poll.
         empty_polls: Instant answers without content in a row (webqq.md §12.1, code 0).
+        next_message: Last id that was used for an outgoing message.
     """
 
     profile: Profile
@@ -45,13 +46,13 @@ class Session:
     empty_polls: int = 0
     qr_interval: float = 2.0
     hold: float = 60.0
-    _next_message: int = 0
+    next_message: int = 0
 
     def __attrs_post_init__(self) -> None:
         self.clientid = self.profile.clientid or str(self.rng.randrange(10_000_000, 100_000_000))
         self.hash_variant = self.profile.hashes[0]
         # Clients start somewhere and count up; an id is never used twice in a session (§11).
-        self._next_message = self.rng.randrange(1000, 10_000) * 10_000
+        self.next_message = self.rng.randrange(1000, 10_000) * 10_000
 
     def noise(self) -> str:
         """Return a cache breaker as the clients send it; the service ignores it."""
@@ -59,8 +60,8 @@ class Session:
 
     def message_id(self) -> int:
         """Return the next id for an outgoing message."""
-        self._next_message += 1
-        return self._next_message
+        self.next_message += 1
+        return self.next_message
 
     @property
     def friends_hash(self) -> str:
@@ -79,6 +80,11 @@ class Session:
         self.ptwebqq = value
         self.cookies.put("qq.com", "ptwebqq", value)
 
+    def take_login(self, other: Session) -> None:
+        """Take over the login of *other*, which was made by another way."""
+        for name in ("number", "cookies", "psessionid", "vfwebqq", "ptwebqq", "nick"):
+            setattr(self, name, getattr(other, name))
+
     # -- calls ----------------------------------------------------------------------------------
 
     def channel_post(self, name: str, r: Mapping[str, object], **more: object) -> Request:
@@ -89,26 +95,40 @@ class Session:
         host = self.profile.channel
         call = more.pop("call", name)
         return post(
-            str(call), f"http://{host}/channel/{name}", form, referer=self.profile.referers[host], **more
+            str(call),
+            f"{self.profile.scheme}://{host}/channel/{name}",
+            form,
+            referer=self.profile.referers[host],
+            **more,
         )
 
     def channel_get(self, name: str, query: Mapping[str, object], **more: object) -> Request:
         """Return a GET to the channel host, with clientid and psessionid."""
         host = self.profile.channel
         query = {**query, "clientid": self.clientid, "psessionid": self.psessionid, "t": self.noise()}
-        return get(name, f"http://{host}/channel/{name}", query, referer=self.profile.referers[host], **more)
+        return get(
+            name,
+            f"{self.profile.scheme}://{host}/channel/{name}",
+            query,
+            referer=self.profile.referers[host],
+            **more,
+        )
 
     def list_post(self, name: str, r: Mapping[str, object]) -> Request:
         """Return a POST to the list host."""
         form = {"r": json.dumps({**r, "vfwebqq": self.vfwebqq}, separators=(",", ":"))}
         host = "s.web2.qq.com"
-        return post(name, f"http://{host}/api/{name}", form, referer=self.profile.referers[host])
+        return post(
+            name, f"{self.profile.scheme}://{host}/api/{name}", form, referer=self.profile.referers[host]
+        )
 
     def list_get(self, name: str, query: Mapping[str, object]) -> Request:
         """Return a GET to the list host."""
         host = "s.web2.qq.com"
         query = {**query, "vfwebqq": self.vfwebqq, "t": self.noise()}
-        return get(name, f"http://{host}/api/{name}", query, referer=self.profile.referers[host])
+        return get(
+            name, f"{self.profile.scheme}://{host}/api/{name}", query, referer=self.profile.referers[host]
+        )
 
     @property
     def id_fields(self) -> dict[str, object]:

@@ -1,0 +1,138 @@
+"""What a poll brought → events of the model."""
+
+from __future__ import annotations
+
+import structlog
+
+from qqops.adapters.base import Directory, Link
+from qqops.model import (
+    AccountRef,
+    Clock,
+    Event,
+    FileOffered,
+    FriendAdded,
+    FriendRemoved,
+    FriendRequest,
+    Joined,
+    JoinRequest,
+    Left,
+    PersonRef,
+    Poked,
+    Presence,
+    Room,
+    RoomKind,
+    RoomRef,
+    Typing,
+    User,
+)
+from qqops.protocol.webqq import items
+from qqops.protocol.webqq.roster import NeedMembers, Roster
+
+log = structlog.get_logger("qqops.webqq")
+
+
+class KnownHere:
+    """A directory as one account sees it; see `qqops.protocol.webqq.roster.Known`."""
+
+    def __init__(self, directory: Directory, account: AccountRef) -> None:
+        self._directory = directory
+        self._account = account
+
+    def note(self, kind: str, place: str, name: str, number: str) -> None:
+        """Note that *number* is called *name*."""
+        self._directory.note(self._account, kind, place, name, number)
+
+    def find(self, kind: str, place: str, name: str) -> list[str]:
+        """Return the numbers that were called so."""
+        return list(self._directory.find(self._account, kind, place, name))
+
+
+class HandOver:
+    """Passes items on to the dispatcher. Synchronous, so that nothing is lost between two of them."""
+
+    def __init__(self, account: AccountRef, clock: Clock, link: Link) -> None:
+        self._account = account
+        self._clock = clock
+        self._link = link
+        self._reported: set[str] = set()
+
+    def item(self, item: items.Item, roster: Roster) -> None:
+        """Make an event of *item*, with permanent addresses."""
+        if isinstance(item, items.Incoming):
+            if not roster.is_own(item):
+                self._link.event(roster.translate(item, self._clock.now()))
+                self._report_ambiguous(roster)
+        elif isinstance(item, items.Malformed):
+            self._link.malformed(item.error)
+        elif isinstance(item, items.Ignored):
+            log.debug("ignored", account=str(self._account), poll_type=item.poll_type)
+        elif isinstance(item, items.FriendsChanged):
+            self._friends(item, roster)
+        elif (event := self._event(item, roster)) is not None:
+            self._link.event(event)
+
+    def _event(self, item: items.Item, roster: Roster) -> Event | None:
+        account = self._account
+        if isinstance(item, items.Membership):
+            _forget_members(roster)
+            by = self._numbered(item.by) if item.by else None
+            room, sender = self._group(item.group, roster), self._numbered(item.person)
+            return (Joined if item.joined else Left)(room=room, sender=sender, by=by)
+        if isinstance(item, items.JoinAsk):
+            room, sender = self._group(item.group, roster), self._numbered(item.person)
+            roster.numbers.setdefault(item.uin, item.person)
+            return JoinRequest(room=room, sender=sender, text=item.text)
+        if isinstance(item, items.FriendAsk):
+            return FriendRequest(account=account, sender=self._numbered(item.number), text=item.text)
+        if isinstance(item, items.FriendAnswer):
+            return FriendAdded(account=account, sender=self._numbered(item.number), text=item.text)
+        if isinstance(item, items.Seen):
+            return Presence(account=account, person=roster.user(item.uin).ref, status=item.status)
+        if isinstance(item, items.Writing):
+            return Typing(room=self._private(item.uin, roster), sender=roster.user(item.uin))
+        if isinstance(item, items.Shaken):
+            return Poked(room=self._private(item.uin, roster), sender=roster.user(item.uin))
+        if isinstance(item, items.FileAsk):
+            return FileOffered(
+                room=self._private(item.uin, roster),
+                sender=roster.user(item.uin),
+                name=item.name,
+                size=item.size,
+                data={"uin": item.uin, "session": item.session, "url": item.url},
+            )
+        return None  # a kick: `LiveSession` has seen to it
+
+    def _friends(self, item: items.FriendsChanged, roster: Roster) -> None:
+        for uin in item.added:
+            self._link.event(FriendAdded(account=self._account, sender=roster.user(uin)))
+        for uin in item.removed:
+            self._link.event(FriendRemoved(account=self._account, sender=roster.user(uin)))
+            roster.friends.pop(uin, None)
+
+    def _numbered(self, number: int) -> User:
+        return User(ref=PersonRef(self._account, str(number)), name=str(number))
+
+    def _private(self, uin: int, roster: Roster) -> Room:
+        user = roster.user(uin)
+        return Room(ref=RoomRef(self._account, RoomKind.PRIVATE, user.id), name=user.name)
+
+    def _group(self, number: int, roster: Roster) -> Room:
+        ref = RoomRef(self._account, RoomKind.GROUP, str(number))
+        return next((room for room in roster.rooms() if room.ref == ref), Room(ref=ref, name=str(number)))
+
+    def _report_ambiguous(self, roster: Roster) -> None:
+        for name, numbers in roster.ambiguous.items():
+            if name not in self._reported:
+                self._reported.add(name)
+                log.warning(
+                    "a name that several numbers were seen with: nobody is taken for the other",
+                    account=str(self._account), name=name, numbers=list(numbers),
+                )  # fmt: skip
+        roster.ambiguous.clear()
+
+
+def _forget_members(roster: Roster) -> None:
+    """Somebody came or went: names are fetched anew when they are needed."""
+    for key in [key for key in roster.members if key[0] == "group"]:
+        del roster.members[key]
+    roster.asked -= {need for need in roster.asked if isinstance(need, NeedMembers)}

@@ -1,0 +1,84 @@
+"""What accounts can do besides sending: answer requests, manage friends and rooms, fetch pictures and files."""
+
+from __future__ import annotations
+
+from typing import Protocol, runtime_checkable
+
+from qqops.adapters.base import Adapter
+from qqops.errors import Refuse
+from qqops.model import (
+    AccountRef,
+    Action,
+    Delivery,
+    FileOffered,
+    Image,
+    Outcome,
+    PersonRef,
+    Profile,
+    RoomRef,
+    account_of,
+)
+
+
+@runtime_checkable
+class CanAct(Protocol):
+    """An adapter that knows actions."""
+
+    async def act(self, action: Action) -> Outcome:
+        """Do *action*; what the network does not know is refused with a reason."""
+
+
+@runtime_checkable
+class CanFetch(Protocol):
+    """An adapter that can fetch pictures, files and what the network tells about people."""
+
+    async def fetch(self, thing: Image | FileOffered, room: RoomRef) -> bytes:
+        """Return the content. Raises `Refuse` with the reason when it cannot be had."""
+
+    async def avatar(self, who: PersonRef | RoomRef) -> bytes:
+        """Return the picture of a person or room. Raises `Refuse`."""
+
+    async def profile(self, person: PersonRef) -> Profile:
+        """Return what the network tells about *person*. Raises `Refuse`."""
+
+
+class Accounts:
+    """Injected into handlers that ask for it."""
+
+    def __init__(self) -> None:
+        self._adapters: dict[AccountRef, Adapter] = {}
+
+    def add(self, adapter: Adapter) -> None:
+        """Make *adapter* reachable."""
+        self._adapters[adapter.account] = adapter
+
+    async def act(self, action: Action) -> Outcome:
+        """Do *action* with the account that it names, and return how that went."""
+        account = account_of(action)
+        adapter = self._adapters.get(account)
+        if adapter is None or not isinstance(adapter, CanAct):
+            name = type(action).__name__
+            return Outcome(delivery=Delivery.REFUSED, reason=f"{account} does not know {name}")
+        return await adapter.act(action)
+
+    async def fetch(self, thing: Image | FileOffered, room: RoomRef) -> bytes:
+        """Return the content of a picture or file that came in *room*.
+
+        Raises:
+            Refuse: It cannot be had: too old, too large, or the network does not give it.
+        """
+        return await self._fetcher(room.account).fetch(thing, room)
+
+    async def avatar(self, who: PersonRef | RoomRef) -> bytes:
+        """Return the picture of a person or room. Raises `Refuse`."""
+        return await self._fetcher(who.account).avatar(who)
+
+    async def profile(self, person: PersonRef) -> Profile:
+        """Return what the network tells about *person*. Raises `Refuse`."""
+        return await self._fetcher(person.account).profile(person)
+
+    def _fetcher(self, account: AccountRef) -> CanFetch:
+        adapter = self._adapters.get(account)
+        if adapter is None or not isinstance(adapter, CanFetch):
+            raise Refuse(f"{account} cannot fetch anything")
+        return adapter

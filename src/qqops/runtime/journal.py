@@ -1,0 +1,277 @@
+"""What was begun and not ended, so that a restart knows: received messages, and messages to be sent.
+
+The guarantee: a message is *started* at most once, whatever kills the process. Its row is on the disk before the
+service is asked for more, and says "started" before the handler runs; what a restart finds
+
+* accepted, is handled then, unless it has become too old;
+* started without an end, is reported, and started again only for handlers that are declared `at_least_once`.
+
+The same for sends: a row says "on the wire" before anything leaves. What a restart finds waiting is sent; what it
+finds on the wire is reported as unknown and never sent again.
+"""
+
+from __future__ import annotations
+
+import enum
+import itertools
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import attrs
+import structlog
+import trio
+
+from qqops.errors import StoreError
+from qqops.model import AccountRef, Clock, Draft, Message
+from qqops.runtime import stored
+from qqops.runtime.store import Store, Write
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+log = structlog.get_logger("qqops.journal")
+
+#: Rows after which what is long over is deleted.
+PURGE_EVERY = 2000
+#: Most rows that are read to recognise messages that are delivered again.
+MOST_SEEN = 20_000
+
+
+class Step(enum.IntEnum):
+    """How far a message has come."""
+
+    ACCEPTED = 0
+    STARTED = 1
+    ENDED = 2
+    #: Started, and the process was killed before its end.
+    INTERRUPTED = 3
+    #: Accepted, and too old when the process came back; or its handler is gone.
+    DROPPED = 4
+
+
+@attrs.frozen(kw_only=True)
+class JournalPolicy:
+    """Table ``[journal]``.
+
+    Attributes:
+        on: Whether messages survive a restart.
+        max_age: Seconds after which a message that was not started is dropped by a restart.
+        remember: Seconds for which handled messages are remembered, to recognise them when they come again.
+    """
+
+    on: bool = True
+    max_age: float = 300.0
+    remember: float = 86_400.0
+
+
+@attrs.frozen(kw_only=True)
+class Unfinished:
+    """A received message that was not handled to the end.
+
+    Attributes:
+        handler: ``plugin:name``.
+        started: Whether its handler had begun.
+        age: Seconds since it was accepted.
+    """
+
+    row: int
+    age: float
+    message: Message
+    handler: str
+    started: bool
+
+
+@attrs.frozen(kw_only=True)
+class Unsent:
+    """A message that was not sent, or may have been.
+
+    Attributes:
+        age: Seconds since it was queued.
+        done: Parts that had been sent.
+        flying: Whether a part was on the wire.
+    """
+
+    row: int
+    draft: Draft
+    plugin: str
+    message: str
+    age: float
+    done: int
+    flying: bool
+
+
+@attrs.define(kw_only=True)
+class Left:
+    """What a restart finds.
+
+    Attributes:
+        seen: (account, room id, message id) of messages that were accepted before, oldest first.
+    """
+
+    unfinished: list[Unfinished] = attrs.field(factory=list)
+    unsent: list[Unsent] = attrs.field(factory=list)
+    seen: list[tuple[AccountRef, str, str]] = attrs.field(factory=list)
+
+
+class Journal:
+    """The journal of one bot, in its store.
+
+    Attributes:
+        loaded: Set once what the last run has left is known. Nothing is polled or sent before.
+    """
+
+    def __init__(self, store: Store, clock: Clock, policy: JournalPolicy) -> None:
+        self.loaded = trio.Event()
+        self._store = store
+        self._clock = clock
+        self._policy = policy
+        self._rows = itertools.count(1)
+        self._last: Write | None = None
+        self._statements: _Statements | None = None
+        self._since_purge = 0
+
+    @property
+    def _sql(self) -> _Statements:
+        if self._statements is None:
+            self._statements = _Statements()
+        return self._statements
+
+    def _now(self) -> float:
+        return self._clock.now().timestamp()
+
+    # -- received -------------------------------------------------------------------------------
+
+    def accepted(self, message: Message, handlers: Sequence[str]) -> list[int]:
+        """Note that *message* will set off *handlers* (``plugin:name``); return a row for each."""
+        event, now = stored.dump(message), self._now()
+        ref = message.ref
+        rows = [next(self._rows) for _ in handlers]
+        for row, handler in zip(rows, handlers, strict=True):
+            self._last = self._store.write(
+                self._sql.accept, id=row, account=str(ref.room.account), room=ref.room.id, message=ref.id,
+                handler=handler, state=Step.ACCEPTED, at=now, event=event,
+            )  # fmt: skip
+        self._since_purge += len(rows)
+        if self._since_purge >= PURGE_EVERY:
+            self._purge()
+        return rows
+
+    async def safe(self) -> None:
+        """Wait until all that was accepted is on the disk, or cannot be written."""
+        await self.loaded.wait()
+        if self._last is not None and not self._last.done.is_set():
+            await self._last.wait()
+
+    async def starting(self, row: int) -> None:
+        """Note that a handler is about to start; returns when that is on the disk, or cannot be written."""
+        await self._store.write(self._sql.step, b_id=row, b_state=Step.STARTED).wait()
+
+    def ended(self, row: int) -> None:
+        """Note that a handler has come to its end, well or not."""
+        self._store.write(self._sql.end, b_id=row, b_state=Step.ENDED)
+
+    def settle(self, row: int, step: Step) -> None:
+        """Note what became of a row that an earlier run has left."""
+        self._store.write(self._sql.end, b_id=row, b_state=step)
+
+    # -- to be sent -----------------------------------------------------------------------------
+
+    def queued(self, account: AccountRef, draft: Draft, plugin: str, message: str) -> int:
+        """Note that *draft* waits to be sent; return its row."""
+        row = next(self._rows)
+        self._store.write(
+            self._sql.queue, id=row, account=str(account), plugin=plugin, message=message, at=self._now(),
+            done=0, flying=0, draft=stored.dump(draft),
+        )  # fmt: skip
+        return row
+
+    async def flying(self, row: int) -> None:
+        """Note that a part is about to leave; returns when that is on the disk, or cannot be written."""
+        await self._store.write(self._sql.fly, b_id=row, b_flying=1).wait()
+
+    def landed(self, row: int, done: int) -> None:
+        """Note that *done* parts have been sent and none is on the wire."""
+        self._store.write(self._sql.land, b_id=row, b_done=done)
+
+    def sent(self, row: int) -> None:
+        """Note that there is an outcome."""
+        self._store.write(self._sql.unqueue, b_id=row)
+
+    # -- after a restart ------------------------------------------------------------------------
+
+    async def load(self) -> Left:
+        """Return what the last run has left; sets `loaded`. An unreadable store has left nothing."""
+        left = Left()
+        try:
+            await self._store.read(lambda connection: self._read(connection, left))
+        except StoreError as exc:
+            log.warning("what the last run has left is not known", reason=str(exc))
+        for one in list(left.unfinished):
+            if not one.started and one.age > self._policy.max_age:
+                left.unfinished.remove(one)
+                self.settle(one.row, Step.DROPPED)
+                log.warning("too old to be handled after the restart", message=str(one.message.ref))
+        self._purge()
+        self.loaded.set()
+        return left
+
+    def _read(self, connection: Connection, left: Left) -> None:
+        from sqlalchemy import func, select
+
+        from qqops.runtime.tables import inbound, outbound
+
+        highest = [connection.scalar(select(func.max(table.c.id))) or 0 for table in (inbound, outbound)]
+        self._rows = itertools.count(max(highest) + 1)
+        now = self._now()
+        query = select(inbound).where(inbound.c.state <= Step.STARTED).order_by(inbound.c.id)
+        for row in connection.execute(query).mappings():
+            try:
+                message = stored.load_message(row["event"])
+            except StoreError as exc:
+                log.warning("a row of the journal is skipped", row=row["id"], reason=str(exc))
+                continue
+            started = row["state"] == Step.STARTED
+            age = now - row["at"]
+            left.unfinished.append(
+                Unfinished(row=row["id"], age=age, message=message, handler=row["handler"], started=started)
+            )
+        for row in connection.execute(select(outbound).order_by(outbound.c.id)).mappings():
+            try:
+                draft = stored.load_draft(row["draft"])
+            except StoreError as exc:
+                log.warning("a row of the outbox is skipped", row=row["id"], reason=str(exc))
+                continue
+            left.unsent.append(
+                Unsent(
+                    row=row["id"], draft=draft, plugin=row["plugin"], message=row["message"],
+                    age=now - row["at"], done=row["done"], flying=bool(row["flying"]),
+                )
+            )  # fmt: skip
+        columns = (inbound.c.account, inbound.c.room, inbound.c.message)
+        recent = select(*columns).order_by(inbound.c.id.desc()).limit(MOST_SEEN)
+        for account, room, message_id in reversed(connection.execute(recent).all()):
+            network, _, name = account.partition(":")
+            left.seen.append((AccountRef(network, name), room, message_id))
+
+    def _purge(self) -> None:
+        self._since_purge = 0
+        self._store.write(self._sql.purge, b_at=self._now() - self._policy.remember)
+
+
+class _Statements:
+    """The statements, built once; SQLAlchemy is imported when the first one is needed."""
+
+    def __init__(self) -> None:
+        from sqlalchemy import bindparam, delete, insert, update
+
+        from qqops.runtime.tables import inbound, outbound
+
+        row, queue = inbound.c.id == bindparam("b_id"), outbound.c.id == bindparam("b_id")
+        self.accept = insert(inbound)
+        self.step = update(inbound).where(row).values(state=bindparam("b_state"))
+        self.end = update(inbound).where(row).values(state=bindparam("b_state"), event=None)
+        self.purge = delete(inbound).where(inbound.c.state > Step.STARTED, inbound.c.at < bindparam("b_at"))
+        self.queue = insert(outbound)
+        self.fly = update(outbound).where(queue).values(flying=bindparam("b_flying"))
+        self.land = update(outbound).where(queue).values(flying=0, done=bindparam("b_done"))
+        self.unqueue = delete(outbound).where(queue)
