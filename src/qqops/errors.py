@@ -28,7 +28,7 @@ PAYLOAD_EXCERPT = 160
 
 #: Values that open a session; an excerpt shows that they were there, not what they were.
 _SECRETS = re.compile(
-    r"""((?:psessionid|vfwebqq|ptwebqq|p?_?skey|ptsigx|super\w+|\w*token|verifysession|qrsig|"p"|password)"?'?\s*[=:]\s*"?'?)"""
+    r"""((?:psessionid|vfwebqq|ptwebqq|p?_?skey|ptsigx|super\w{1,20}|\w{0,20}token|verifysession|qrsig|"p"|password)"?'?\s*[=:]\s*"?'?)"""
     r"""[^"'&,;\s}]+""",
     re.IGNORECASE,
 )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import sys
 import time
 from collections.abc import Callable, Iterator
 from typing import TypeVar
@@ -38,15 +37,15 @@ def must(holds: object, what: str) -> None:
 def attempt(name: str, call: Callable[[], T], *allowed: type[Exception]) -> T | None:
     """Return what *call* returns; None when it raised one of *allowed*, in good form."""
     began = time.perf_counter()
+    value: T | None = None
     try:
-        return call()
+        value = call()
     except allowed as exc:
         check_error(name, exc)
-        return None
-    finally:
-        took = time.perf_counter() - began
-        if took > SLOW and sys.exception() is None:
-            raise Slow(f"{name} took {took:.1f} s")
+    took = time.perf_counter() - began
+    if took > SLOW:
+        raise Slow(f"{name} took {took:.1f} s")
+    return value
 
 
 def check_error(name: str, exc: Exception) -> None:

@@ -17,12 +17,13 @@ import attrs
 import httpx
 import trio
 
+from qqops.adapters._wire import Wire
 from qqops.errors import NotSent, ProtocolError, TransientError
 
 #: Largest body that is read, in bytes.
 MAX_BODY = 16 * 1024 * 1024
 
-#: A poll, a send, two look-ups, a refresh, a heartbeat, and two to spare.
+#: A send, two look-ups, a refresh, a heartbeat, an upload, and two to spare.
 MAX_CONNECTIONS = 8
 #: Part of a call's deadline in which the connection must stand.
 CONNECT_SHARE = 0.8
@@ -62,6 +63,7 @@ class Http(Protocol):
         *,
         deadline: float,
         idempotent: bool,
+        long: bool = False,
     ) -> HttpReply:
         """Make a request; see `HttpClient.call`."""
 
@@ -70,8 +72,17 @@ class HttpClient:
     """The HTTP connections of one account. Use as a context manager."""
 
     def __init__(self) -> None:
+        self._wire = Wire(tls_context, MAX_BODY)
+        self._transport: httpx.AsyncHTTPTransport | None = None
+
+    @property
+    def _pool(self) -> httpx.AsyncHTTPTransport:
+        """The connections for all calls but the poll; made when the first one is."""
+        if self._transport is not None:
+            return self._transport
         limits = httpx.Limits(max_connections=MAX_CONNECTIONS, max_keepalive_connections=MAX_CONNECTIONS)
         self._transport = httpx.AsyncHTTPTransport(verify=tls_context(), limits=limits, trust_env=False)
+        return self._transport
 
     async def __aenter__(self) -> Self:
         return self
@@ -80,7 +91,9 @@ class HttpClient:
         self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
     ) -> None:
         with trio.move_on_after(2, shield=True):
-            await self._transport.aclose()
+            await self._wire.aclose()
+            if self._transport is not None:
+                await self._transport.aclose()
 
     async def call(
         self,
@@ -91,12 +104,14 @@ class HttpClient:
         *,
         deadline: float,
         idempotent: bool,
+        long: bool = False,
     ) -> HttpReply:
         """Make a request and return the whole answer.
 
         Args:
             deadline: Seconds for everything, name look-up to last byte.
             idempotent: Whether it may go out a second time when the connection was stale.
+            long: Whether it is the long poll, which has a connection of its own.
 
         Raises:
             NotSent: No connection could be made; the request has not left.
@@ -104,6 +119,10 @@ class HttpClient:
             ProtocolError: The answer breaks HTTP or is larger than `MAX_BODY`.
         """
         began = trio.current_time()
+        if long:
+            reply = await self._wire.call(method, url, headers, body, deadline=began + deadline)
+            elapsed = trio.current_time() - began
+            return HttpReply(status=reply.status, headers=reply.headers, body=reply.body, elapsed=elapsed)
         with trio.move_on_after(deadline):
             try:
                 return await self._once(method, url, headers, body, began, deadline)
@@ -128,7 +147,7 @@ class HttpClient:
             extensions = {"timeout": limits}
             sized = [*headers, ("Content-Length", str(len(body)))] if body or method == "POST" else headers
             request = httpx.Request(method, url, headers=sized, stream=_Body(body), extensions=extensions)
-            response = await self._transport.handle_async_request(request)
+            response = await self._pool.handle_async_request(request)
             try:
                 content = await _read(response)
             finally:

@@ -21,6 +21,7 @@ class Calls:
     Args:
         endpoints: Host → base URL, ``*`` for all others.
         spread: Seconds that an uploaded picture is given before it is shown.
+        deadline: Seconds for a call that does not say how long it may take.
     """
 
     def __init__(
@@ -31,7 +32,9 @@ class Calls:
         link: Link,
         *,
         spread: float,
+        deadline: float,
     ) -> None:
+        self._deadline = deadline
         self.spread = spread
         self._account = account
         self._endpoints = endpoints
@@ -90,8 +93,9 @@ class Calls:
             base.rstrip("/") + request.target,
             headers,
             request.body if request.method == "POST" else b"",
-            deadline=request.deadline,
+            deadline=self._deadline if request.deadline is None else request.deadline,
             idempotent=request.idempotent,
+            long=request.name == "poll2",
         )
         session.cookies.take(request.host, reply.headers)
         return Response(status=reply.status, headers=reply.headers, body=reply.body, elapsed=reply.elapsed)

@@ -18,6 +18,7 @@ class Options:
         password: For profile webqq2013.
         endpoints: Host → base URL, ``*`` for all others; empty for the service's own addresses.
         poll_hold: Seconds the service holds a poll. Twice that without an answer is a dead session.
+        call_deadline: Seconds for any call but the poll; clients used 10–30.
         refresh: Seconds between two fetches of the lists.
         send_gap: Seconds between two sends; below 0.5 messages vanish (webqq.md §12.3).
         max_bytes: UTF-8 bytes of text in one message (§12.4).
@@ -36,6 +37,7 @@ class Options:
     password: Secret = Secret("")  # noqa: RUF009 - immutable
     endpoints: Mapping[str, str] = attrs.field(factory=dict)
     poll_hold: float = 60.0
+    call_deadline: float = 20.0
     refresh: float = 300.0
     send_gap: float = 0.5
     max_bytes: int = 720

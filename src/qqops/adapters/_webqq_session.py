@@ -54,7 +54,14 @@ class LiveSession:
         self._account = account
         self._options = options
         self._clock = clock
-        self._calls = Calls(account, options.endpoints, http, link, spread=options.picture_wait)
+        self._calls = Calls(
+            account,
+            options.endpoints,
+            http,
+            link,
+            spread=options.picture_wait,
+            deadline=options.call_deadline,
+        )
         self._link = link
         self._saved = saved
         self._known = KnownHere(directory, account) if directory is not None else None

@@ -81,7 +81,7 @@ class WebQQ:
                 raise ConfigError(f"the endpoint of {host!r} must be http://HOST:PORT, got {base!r}")
         if options.relogin_at and not re.fullmatch(r"([01]?\d|2[0-3]):[0-5]\d", options.relogin_at, re.ASCII):
             raise ConfigError(f"relogin_at must be an hour like 04:30, got {options.relogin_at!r}")
-        for key in ("poll_hold", "refresh", "qr_interval"):
+        for key in ("poll_hold", "call_deadline", "refresh", "qr_interval"):
             if not getattr(options, key) > 0:
                 raise ConfigError(f"{key} must be > 0 seconds, got {getattr(options, key)!r}")
 

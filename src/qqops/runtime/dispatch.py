@@ -28,6 +28,10 @@ from qqops.texts import Catalogue
 log = structlog.get_logger("qqops.dispatch")
 
 
+#: Workers that stay when there is nothing to do, and seconds between two looks for idle ones beyond that.
+KEPT_WORKERS, WORKER_REST = 2, 10.0
+
+
 @attrs.frozen(kw_only=True)
 class DispatchPolicy:
     """Bounds of the dispatcher.
@@ -105,6 +109,8 @@ class Dispatcher:
         self._numbers = itertools.count(1)
         self._nursery: trio.Nursery | None = None
         self._closed = trio.Event()
+        self._grown = trio.Event()
+        self._dismissed = 0
         self.dropped = 0
         self.messages = 0
 
@@ -234,6 +240,8 @@ class Dispatcher:
             self._idle_workers.unpark()
         elif self._workers < self._policy.slots and self._nursery is not None:
             self._workers += 1
+            if self._workers > KEPT_WORKERS:
+                self._grown.set()
             self._nursery.start_soon(self._work, name=f"handler slot {self._workers}")
 
     # -- back-pressure --------------------------------------------------------------------------
@@ -245,6 +253,9 @@ class Dispatcher:
         """
         if self._journal is not None:
             await self._journal.safe()
+        if self._closed.is_set():
+            # What comes now would be refused, and the next read would tell the service that it has arrived.
+            await trio.sleep_forever()
         while self._waiting >= self._policy.backlog:
             if self._space.is_set():
                 self._space = trio.Event()
@@ -256,16 +267,33 @@ class Dispatcher:
         """Run handlers until `close`; returns when the last one has ended."""
         async with trio.open_nursery() as self._nursery:
             task_status.started()
-            await self._closed.wait()
+            while not self._closed.is_set():
+                self._grown = trio.Event()
+                if self._workers <= KEPT_WORKERS:
+                    await self._grown.wait()
+                with trio.move_on_after(WORKER_REST):
+                    await self._closed.wait()
+                self._dismiss()
             self._idle_workers.unpark_all()
+
+    def _dismiss(self) -> None:
+        """Send workers home that a rush has left; those that are busy by then stay."""
+        surplus = min(self._workers - KEPT_WORKERS, len(self._idle_workers))
+        self._dismissed = max(surplus, 0)
+        self._idle_workers.unpark(count=self._dismissed)
 
     def close(self) -> None:
         """Refuse new work; what has been queued is still done."""
         self._closed.set()
+        self._grown.set()
 
     async def _work(self) -> None:
         while True:
             if not self._ready:
+                if self._dismissed:
+                    self._dismissed -= 1
+                    self._workers -= 1
+                    return
                 if self._closed.is_set() and not self._waiting:
                     self._workers -= 1
                     self._idle_workers.unpark_all()

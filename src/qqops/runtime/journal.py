@@ -13,7 +13,6 @@ finds on the wire is reported as unknown and never sent again.
 from __future__ import annotations
 
 import enum
-import itertools
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -31,6 +30,8 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger("qqops.journal")
 
+#: Seconds for which nothing is polled or sent while the store cannot be read at the start.
+LOAD_PATIENCE = 10.0
 #: Rows after which what is long over is deleted.
 PURGE_EVERY = 2000
 #: Most rows that are read to recognise messages that are delivered again.
@@ -125,7 +126,9 @@ class Journal:
         self._store = store
         self._clock = clock
         self._policy = policy
-        self._rows = itertools.count(1)
+        # Unique whatever the file holds, also while it cannot be read: two million rows for each millisecond.
+        self._first = int(clock.now().timestamp() * 1000) << 21
+        self._next = self._first
         self._last: Write | None = None
         self._statements: _Statements | None = None
         self._since_purge = 0
@@ -136,6 +139,10 @@ class Journal:
             self._statements = _Statements()
         return self._statements
 
+    def _row(self) -> int:
+        self._next += 1
+        return self._next - 1
+
     def _now(self) -> float:
         return self._clock.now().timestamp()
 
@@ -145,7 +152,7 @@ class Journal:
         """Note that *message* will set off *handlers* (``plugin:name``); return a row for each."""
         event, now = stored.dump(message), self._now()
         ref = message.ref
-        rows = [next(self._rows) for _ in handlers]
+        rows = [self._row() for _ in handlers]
         for row, handler in zip(rows, handlers, strict=True):
             self._last = self._store.write(
                 self._sql.accept, id=row, account=str(ref.room.account), room=ref.room.id, message=ref.id,
@@ -178,7 +185,7 @@ class Journal:
 
     def queued(self, account: AccountRef, draft: Draft, plugin: str, message: str) -> int:
         """Note that *draft* waits to be sent; return its row."""
-        row = next(self._rows)
+        row = self._row()
         self._store.write(
             self._sql.queue, id=row, account=str(account), plugin=plugin, message=message, at=self._now(),
             done=0, flying=0, draft=stored.dump(draft),
@@ -200,12 +207,21 @@ class Journal:
     # -- after a restart ------------------------------------------------------------------------
 
     async def load(self) -> Left:
-        """Return what the last run has left; sets `loaded`. An unreadable store has left nothing."""
-        left = Left()
-        try:
-            await self._store.read(lambda connection: self._read(connection, left))
-        except StoreError as exc:
-            log.warning("what the last run has left is not known", reason=str(exc))
+        """Return what the last run has left; sets `loaded`.
+
+        A store that cannot be read is waited for: for `LOAD_PATIENCE` seconds nothing else happens, after that the
+        bot works without knowing, and this goes on.
+        """
+        patience = trio.current_time() + LOAD_PATIENCE
+        while True:
+            try:
+                left = await self._store.read(self._read)
+                break
+            except StoreError as exc:
+                if trio.current_time() > patience and not self.loaded.is_set():
+                    log.warning("what the last run has left is not known yet", reason=str(exc))
+                    self.loaded.set()
+            await trio.sleep(0.5)
         for one in list(left.unfinished):
             if not one.started and one.age > self._policy.max_age:
                 left.unfinished.remove(one)
@@ -215,15 +231,20 @@ class Journal:
         self.loaded.set()
         return left
 
-    def _read(self, connection: Connection, left: Left) -> None:
-        from sqlalchemy import func, select
+    def _read(self, connection: Connection) -> Left:
+        left = Left()
+        from sqlalchemy import or_, select
 
         from qqops.runtime.tables import inbound, outbound
 
-        highest = [connection.scalar(select(func.max(table.c.id))) or 0 for table in (inbound, outbound)]
-        self._rows = itertools.count(max(highest) + 1)
         now = self._now()
-        query = select(inbound).where(inbound.c.state <= Step.STARTED).order_by(inbound.c.id)
+        before = or_(inbound.c.id < self._first, inbound.c.id >= self._next)
+        waiting = or_(outbound.c.id < self._first, outbound.c.id >= self._next)
+        query = (
+            select(inbound)
+            .where(inbound.c.state <= Step.STARTED, before)
+            .order_by(inbound.c.at, inbound.c.id)
+        )
         for row in connection.execute(query).mappings():
             try:
                 message = stored.load_message(row["event"])
@@ -235,7 +256,9 @@ class Journal:
             left.unfinished.append(
                 Unfinished(row=row["id"], age=age, message=message, handler=row["handler"], started=started)
             )
-        for row in connection.execute(select(outbound).order_by(outbound.c.id)).mappings():
+        for row in connection.execute(
+            select(outbound).where(waiting).order_by(outbound.c.at, outbound.c.id)
+        ).mappings():
             try:
                 draft = stored.load_draft(row["draft"])
             except StoreError as exc:
@@ -252,6 +275,7 @@ class Journal:
         for account, room, message_id in reversed(connection.execute(recent).all()):
             network, _, name = account.partition(":")
             left.seen.append((AccountRef(network, name), room, message_id))
+        return left
 
     def _purge(self) -> None:
         self._since_purge = 0

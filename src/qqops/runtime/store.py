@@ -2,12 +2,13 @@
 
 Writers queue statements and, where it matters, wait until these are on the disk. Everything that was queued
 while the thread was busy goes into its next transaction: the more there is to do, the cheaper each write gets.
-A store that fails (full disk, locked or corrupt file) is a state, not an end: who waits is told, the reason is
-logged once, and each further write tries again.
+A store that fails (full disk, locked or corrupt file) is a state, not an end: who waits is told at once, the reason is
+logged once, and what could not be written is kept and tried again, in its order, until it can.
 """
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import os
 import pathlib
@@ -29,6 +30,8 @@ log = structlog.get_logger("qqops.store")
 
 #: Milliseconds to wait for another process that holds the file.
 BUSY_MS = 5000
+#: Seconds between two tries while the store fails, and most writes that are kept meanwhile.
+RETRY, MOST_KEPT = 0.5, 100_000
 
 
 @attrs.define(eq=False)
@@ -75,7 +78,14 @@ class Store:
         """Queue *statement*; it is written after everything queued before it. Wait on what is returned."""
         one = Write(statement, values)
         self._queue.append(one)
-        self._work.set()
+        if self.failing:
+            # Nobody shall wait for a disk that is full; the task tries again by its own clock.
+            one.error = self.failing
+            one.done.set()
+            if len(self._queue) > MOST_KEPT:
+                del self._queue[0]
+        else:
+            self._work.set()
         return one
 
     async def read(self, query: Callable[[Connection], T]) -> T:
@@ -85,9 +95,7 @@ class Store:
             StoreError: The file cannot be read.
         """
         await self.opened.wait()
-        batch, self._queue = self._queue, []
-        if batch:
-            await self._commit(batch)
+        await self._write_all()
         return await self._in_thread(lambda: self._query(query))
 
     # -- the task -------------------------------------------------------------------------------
@@ -102,7 +110,9 @@ class Store:
                 self._note(str(exc))
             self.opened.set()
             while True:
-                if not self._queue:
+                if self.failing:
+                    await trio.sleep(RETRY)
+                elif not self._queue:
                     self._work = trio.Event()
                     await self._work.wait()
                 await self._write_all()
@@ -110,27 +120,32 @@ class Store:
             with trio.CancelScope(shield=True):  # bounded: the thread is local, and busy_timeout is 5 s
                 self.opened.set()
                 await self._write_all()
+                if self._queue:
+                    log.error("lost with this end", file=str(self.path), writes=len(self._queue))
                 await self._in_thread(self._close)
 
     async def _write_all(self) -> None:
+        """Write what is queued; what cannot be written goes back to its head, and its waiters are told."""
         batch, self._queue = self._queue, []
-        if batch:
-            await self._commit(batch)
-
-    async def _commit(self, batch: list[Write]) -> None:
+        if not batch and not self.failing:
+            return
         # Shielded: a cancelled call would go on in its thread all the same, and nobody would hear how it went.
         with trio.CancelScope(shield=True):
-            failed = await self._in_thread(lambda: self._transaction(batch))
-        self._note(failed)
-        for one in batch:
-            one.done.set()
+            failing = await self._in_thread(lambda: self._transaction(batch))
+        self._note(failing)
+        if failing:
+            self._queue = batch + self._queue
+        for one in self._queue if failing else batch:
+            if not one.done.is_set():
+                one.error = failing or one.error
+                one.done.set()
 
     async def _in_thread(self, call: Callable[[], T]) -> T:
         return await trio.to_thread.run_sync(call, limiter=self._thread)
 
     def _note(self, failing: str) -> None:
         """Take over the new state, and log it when it is another one."""
-        if failing and failing != self.failing:
+        if failing and not self.failing:
             log.error(
                 "the store cannot be written: a restart would not know what was done",
                 file=str(self.path),
@@ -164,6 +179,7 @@ class Store:
             self._migrate(connection, tables.HEAD)
             self._connection = connection
         except (sqlalchemy.exc.SQLAlchemyError, OSError) as exc:
+            self._close()
             raise StoreError(f"cannot open {self.path}: {_reason(exc)}") from exc
 
     def _migrate(self, connection: Connection, head: str) -> None:
@@ -196,16 +212,19 @@ class Store:
             try:
                 self._open()  # perhaps the disk has room by now, or the folder its rights
             except StoreError as exc:
-                return self._fail(batch, str(exc))
+                return str(exc)
         try:
             self._execute(batch)
-        except sqlalchemy.exc.OperationalError as exc:
-            return self._fail(batch, _reason(exc))
+        except sqlalchemy.exc.IntegrityError as exc:
+            if len(batch) > 1:
+                # One statement is at fault: the others must not pay for it.
+                return next(filter(None, [self._transaction([one]) for one in batch]), "")
+            batch[0].error = _reason(
+                exc
+            )  # a row that is there already: written before a failure was reported
         except sqlalchemy.exc.SQLAlchemyError as exc:
-            if len(batch) == 1:
-                return self._fail(batch, _reason(exc))
-            # One statement is at fault: the others must not pay for it.
-            return next(filter(None, [self._transaction([one]) for one in batch]), "")
+            self._close()  # after an I/O error only a new connection is to be trusted
+            return _reason(exc)
         return ""
 
     def _execute(self, batch: Sequence[Write]) -> None:
@@ -217,13 +236,9 @@ class Store:
                 connection.execute(same[0].statement, [dict(one.values) for one in same])
             connection.commit()
         except BaseException:
-            connection.rollback()
+            with contextlib.suppress(Exception):
+                connection.rollback()
             raise
-
-    def _fail(self, batch: Sequence[Write], reason: str) -> str:
-        for one in batch:
-            one.error = reason
-        return reason
 
     def _query(self, query: Callable[[Connection], T]) -> T:
         import sqlalchemy
@@ -235,13 +250,17 @@ class Store:
         except sqlalchemy.exc.SQLAlchemyError as exc:
             raise StoreError(f"cannot read {self.path}: {_reason(exc)}") from exc
         finally:
-            self._connection.rollback()
+            with contextlib.suppress(Exception):
+                self._connection.rollback()
 
     def _close(self) -> None:
-        if self._connection is not None:
-            self._connection.close()
-        if self._engine is not None:
-            self._engine.dispose()
+        connection, self._connection = self._connection, None
+        engine, self._engine = self._engine, None
+        with contextlib.suppress(Exception):
+            if connection is not None:
+                connection.close()
+        if engine is not None:
+            engine.dispose()
 
 
 def _reason(exc: Exception) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 from qqops.errors import ConfigError, ProtocolError
 from qqops.model import Segment, Text
 from qqops.protocol.webqq.content import decode
+from qqops.protocol.webqq.wire import too_deep
 from qqops.simulator.faults import Rule
 from qqops.simulator.service import Service
 from qqops.simulator.state import Item, Session
@@ -54,6 +55,8 @@ class Control:
             data = json.loads(body) if body.strip() else {}
             if not isinstance(data, dict):
                 raise ConfigError("the body must be a JSON object")
+            if too_deep(data):
+                raise ConfigError("the body is nested too deeply")
             return 200, _json(call(data))
         except (ValueError, RecursionError) as exc:
             return 400, _json({"error": f"the body is no valid JSON: {exc}"})
@@ -197,4 +200,4 @@ def _segments(data: Mapping[str, Any]) -> tuple[Segment, ...]:
 
 
 def _json(value: Any) -> bytes:
-    return json.dumps(value, ensure_ascii=False).encode() + b"\n"
+    return json.dumps(value, ensure_ascii=False).encode("utf-8", "replace") + b"\n"

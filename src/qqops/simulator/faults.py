@@ -142,7 +142,7 @@ class Faults:
 
 def _typed(key: str, value: Any, wanted: type[Any]) -> Any:
     if wanted is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
+        value = float(value) if abs(value) < 10**15 else value
     if isinstance(value, wanted) and (wanted is bool or not isinstance(value, bool)):
         return value
     raise ConfigError(f"{key} must be {wanted.__name__}, got {value!r}")

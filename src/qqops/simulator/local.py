@@ -40,6 +40,7 @@ class LocalHttp:
         *,
         deadline: float,
         idempotent: bool,
+        long: bool = False,
     ) -> HttpReply:
         """Make a request; see `qqops.adapters._http.HttpClient.call`."""
         if not self._server.reachable:

@@ -9,6 +9,7 @@ from typing import Any
 from qqops.errors import ProtocolError
 from qqops.model import Image, Segment, Text, plain
 from qqops.protocol.webqq.content import decode
+from qqops.protocol.webqq.wire import too_deep
 from qqops.simulator.calendar import Era
 from qqops.simulator.channel import Channel
 from qqops.simulator.faults import Faults
@@ -140,7 +141,12 @@ def _content(asked: Asked) -> list[object] | None:
         content = json.loads(str(asked.r.get("content", "")))
     except (ValueError, RecursionError):
         return None
-    if not isinstance(content, list) or not content or not any(isinstance(e, str) for e in content):
+    if (
+        not isinstance(content, list)
+        or too_deep(content)
+        or not content
+        or not any(isinstance(e, str) for e in content)
+    ):
         return None
     last = content[-1]
     return content if isinstance(last, list) and last[:1] == ["font"] else None

@@ -12,9 +12,6 @@ from collections.abc import Iterable, Mapping
 
 import attrs
 
-#: Seconds for an ordinary call. Clients of those years used 10–30.
-CALL_DEADLINE = 20.0
-
 #: What a browser of those years said; an empty or a library's agent was refused on some calls (webqq.md §3).
 USER_AGENT = (
     "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/39.0 Safari/537.36"
@@ -27,7 +24,7 @@ class Request:
 
     Attributes:
         name: Which call it is (``poll2``); the classification goes by it.
-        deadline: Seconds the whole call may take.
+        deadline: Seconds the whole call may take; None for the account's setting.
         idempotent: Whether it may be repeated when a kept-alive connection turns out to be stale.
         content: (type, bytes) of a body that is no form.
     """
@@ -40,7 +37,7 @@ class Request:
     form: tuple[tuple[str, str], ...] = ()
     referer: str = ""
     scheme: str = "http"
-    deadline: float = CALL_DEADLINE
+    deadline: float | None = None
     idempotent: bool = True
     content: tuple[str, bytes] | None = attrs.field(default=None, repr=False)
 

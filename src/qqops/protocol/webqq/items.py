@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 
 import attrs
 
-from qqops.errors import ProtocolError
+from qqops.errors import ProtocolError, excerpt
 from qqops.model import Segment
 from qqops.protocol.webqq.content import decode
 from qqops.protocol.webqq.wire import integer, mapping, rows
@@ -177,7 +177,7 @@ def read_item(raw: object) -> Item:
     try:
         entry = mapping(raw, "item of poll2")
         kind = entry.get("poll_type")
-        value = mapping(entry.get("value"), f"value of {kind!r}"[:80])
+        value = mapping(entry.get("value"), f"value of {excerpt(kind, 40)!r}")
         reader = _READERS.get(kind) if isinstance(kind, str) else None
         return reader(value) if reader is not None else Ignored(str(kind)[:40])
     except ProtocolError as exc:
@@ -222,7 +222,7 @@ def _message(kind: str, value: Mapping[str, Any], *, room: object, sender: objec
 
 
 def _kick(value: Mapping[str, Any]) -> Kicked:
-    return Kicked(_text(value.get("reason")))
+    return Kicked(excerpt(value.get("reason", "")))
 
 
 def _group_system(value: Mapping[str, Any]) -> Item:

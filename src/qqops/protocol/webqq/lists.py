@@ -49,9 +49,14 @@ class Discussion:
     name: str
 
 
+#: Most characters of a name as the service writes it; real ones have a tenth. Beyond 4300 digits Python's own
+#: `html.unescape` fails.
+_LONGEST_NAME = 1000
+
+
 def _text(value: object) -> str:
     """Return a nick or card as people see it: unescaped, without control characters (§9.4)."""
-    text = html.unescape(str(value or "")).replace("\xa0", " ")
+    text = html.unescape(str(value or "")[:_LONGEST_NAME]).replace("\xa0", " ")
     return "".join(c for c in text if c.isprintable()).strip()
 
 

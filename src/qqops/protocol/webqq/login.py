@@ -30,6 +30,7 @@ from qqops.protocol.webqq.wire import (
     retcode,
     string,
     text_of,
+    token,
 )
 
 #: Where a login may lead: the service's own hosts, plain ASCII.
@@ -138,7 +139,7 @@ def _check(session: Session, login_sig: str) -> Flow[_Checked | None]:
     if answer is None:
         return None
     verifysession = session.cookies.get("verifysession")
-    return attrs.evolve(checked, code=answer.strip(), captcha=True, verifysession=verifysession)
+    return attrs.evolve(checked, code=printable(answer).strip(), captcha=True, verifysession=verifysession)
 
 
 def _ptlogin(session: Session, password: str, checked: _Checked, login_sig: str) -> Flow[list[str]]:
@@ -175,7 +176,7 @@ def _cb(response: Response) -> list[str]:
 def _refused(args: list[str]) -> None:
     """Raise what a login status other than 0 and 4 means (§4.4)."""
     status, message = args[0], js_unescape(args[4])
-    said = f"the service refused the login: {excerpt(message)} (status {status})"
+    said = f"the service refused the login: {excerpt(message)} (status {excerpt(status, 20)})"
     if status in ("2", "3", "6", "71"):
         raise FatalError(said)
     if status in ("10005", "10006"):
@@ -200,6 +201,7 @@ def login_qr(session: Session) -> Flow[None]:
         if args is not None:
             break
         refreshed = True
+        yield Pause(session.qr_interval)  # a picture that is dead at once must not make us ask without end
         yield AskRenewal()
     yield from _check_sig(session, args)
     session.vfwebqq = yield from _getvfwebqq(session)
@@ -274,7 +276,7 @@ def _check_sig(session: Session, args: list[str]) -> Flow[None]:
         raise FatalError("the account is frozen; unlock it in a browser first")
     yield from call(get("check_sig", url, {}))
     # The target of its redirect is a page for browsers; nothing on it is needed.
-    session.ptwebqq = session.cookies.get("ptwebqq")
+    session.ptwebqq = token(session.cookies.get("ptwebqq"), "cookie ptwebqq")
     if not session.number:
         number = session.cookies.get("superuin") or session.cookies.get("uin")
         session.number = integer(number.lstrip("o").lstrip("0"), "cookie uin")

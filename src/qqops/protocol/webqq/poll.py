@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 import attrs
 
-from qqops.errors import ProtocolError
 from qqops.protocol.webqq.classify import Verdict, classify, http_verdict
 from qqops.protocol.webqq.http import Request, Response
 from qqops.protocol.webqq.items import Incoming, Item, read_item
 from qqops.protocol.webqq.session import Session
-from qqops.protocol.webqq.wire import json_of, retcode
+from qqops.protocol.webqq.wire import json_of, retcode, token
 
 #: After so many instant answers without content the session is taken for dead (§12.1, code 0).
 DEAD_AFTER = 3
@@ -74,9 +72,9 @@ def read(session: Session, response: Response) -> Polled:
         if session.empty_polls >= DEAD_AFTER:
             return Polled(verdict=Verdict.RELINK, cause=f"{cause}, {session.empty_polls} times at once")
     renewed = body.get("p", "") if code == 116 else ""
-    if not isinstance(renewed, str) or not re.fullmatch(r"[\w@*.+/=-]{0,200}", renewed, re.ASCII):
-        raise ProtocolError("poll2: the new ptwebqq is no token", payload=renewed)
-    return Polled(verdict=verdict, ptwebqq=renewed, cause=cause, instant=instant)
+    return Polled(
+        verdict=verdict, ptwebqq=token(renewed, "poll2: the new ptwebqq"), cause=cause, instant=instant
+    )
 
 
 def items(result: list[Any]) -> tuple[Item, ...]:

@@ -12,9 +12,15 @@ from qqops.protocol.webqq.http import Response
 
 #: A JavaScript answer is one call; nothing of that kind was ever longer.
 _LONGEST_JS = 64 * 1024
+#: Deepest nesting of a JSON answer; real ones have ten levels. Python's own walks (repr, copies, dumps) end at
+#: the depth of its stack, and where that is depends on who calls.
+_DEEPEST = 50
+#: Most digits of a number: 2**64 has twenty.
+_LONGEST_INTEGER = 20
 _JS_CALL = re.compile(r"(?P<name>\w{1,40})\s{0,9}\((?P<args>.*)\)\s{0,9};?\Z", re.DOTALL)
 _SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
-_JS_TEXT = re.compile(r"'((?:[^'\\]|\\.)*)'")
+# A text that does not end goes to the end of the answer, so that looking for the next one does not start inside.
+_JS_TEXT = re.compile(r"'((?:[^'\\]|\\.)*+)(?:(')|\\?\Z)", re.DOTALL)
 _ESCAPE = re.compile(r"\\(x[0-9a-fA-F]{2}|u[0-9a-fA-F]{4}|.)", re.DOTALL)
 
 
@@ -36,11 +42,28 @@ def json_of(response: Response, call: str) -> dict[str, Any]:
         raise ProtocolError(
             f"{call}: {what} instead of JSON (HTTP {response.status})", payload=response.body
         ) from exc
+    if too_deep(value):
+        raise ProtocolError(f"{call}: nested deeper than {_DEEPEST} levels", payload=response.body)
     if _SURROGATE.search(response.body):
         value = _clean(value)
     if not isinstance(value, dict):
         raise ProtocolError(f"{call}: {type(value).__name__} instead of an object", payload=response.body)
     return value
+
+
+def too_deep(value: object) -> bool:
+    """Whether lists and objects nest deeper than anything the service ever sent."""
+    level: list[Any] = [value]
+    for _ in range(_DEEPEST):
+        level = [
+            inner
+            for one in level
+            if isinstance(one, dict | list)
+            for inner in (one.values() if isinstance(one, dict) else one)
+        ]
+        if not level:
+            return False
+    return True
 
 
 def _clean(value: Any) -> Any:
@@ -64,9 +87,9 @@ def retcode(body: Mapping[str, Any], call: str) -> int:
 
 def integer(value: object, what: str) -> int:
     """Return *value* as an integer; numbers travel as text, too."""
-    if isinstance(value, int) and not isinstance(value, bool):
+    if isinstance(value, int) and not isinstance(value, bool) and abs(value) < 10**_LONGEST_INTEGER:
         return value
-    if isinstance(value, str) and len(value) <= 20 and re.fullmatch(r"-?\d+", value, re.ASCII):
+    if isinstance(value, str) and len(value) <= _LONGEST_INTEGER and re.fullmatch(r"-?\d+", value, re.ASCII):
         return int(value)
     raise ProtocolError(f"{what} is no integer", payload=value)
 
@@ -78,6 +101,13 @@ def string(value: object, what: str) -> str:
     if isinstance(value, int) and not isinstance(value, bool):
         return str(value)
     raise ProtocolError(f"{what} is no text", payload=value)
+
+
+def token(value: object, what: str) -> str:
+    """Return *value* as one of the service's opaque keys: ASCII, short (one of the hashes takes its length squared)."""
+    if isinstance(value, str) and re.fullmatch(r"[\w@*.+/=-]{0,200}", value, re.ASCII):
+        return value
+    raise ProtocolError(f"{what} is no token", payload=value)
 
 
 def rows(value: object, what: str) -> list[dict[str, Any]]:
@@ -108,7 +138,7 @@ def js_call(response: Response, name: str) -> list[str]:
     match = _JS_CALL.match(text.strip())
     if match is None or match["name"].lower() != name.lower():
         raise ProtocolError(f"no call of {name} in the answer (HTTP {response.status})", payload=text)
-    return _JS_TEXT.findall(match["args"])
+    return [found[1] for found in _JS_TEXT.finditer(match["args"]) if found[2]]
 
 
 def js_bytes(text: str) -> bytes:
@@ -125,10 +155,10 @@ def printable(text: str) -> str:
 
 
 def js_unescape(text: str) -> str:
-    """Return a JavaScript text literal's value."""
+    """Return a JavaScript text literal's value; halves of surrogate pairs that stand alone are replaced."""
 
     def one(match: re.Match[str]) -> str:
         code = match[1]
         return chr(int(code[1:], 16)) if code[0] in "xu" and len(code) > 1 else code
 
-    return _ESCAPE.sub(one, text)
+    return _ESCAPE.sub(one, text).encode("utf-16", "surrogatepass").decode("utf-16", "replace")
