@@ -21,6 +21,8 @@ class Options:
         call_deadline: Seconds for any call but the poll; clients used 10–30.
         refresh: Seconds between two fetches of the lists.
         send_gap: Seconds between two sends; below 0.5 messages vanish (webqq.md §12.3).
+        vary_equal: Add an invisible mark to the second of two equal messages in a row to one room; the service swallows
+            it otherwise (§12.4).
         max_bytes: UTF-8 bytes of text in one message (§12.4).
         status: What others see the account as: online, away, busy, callme, silent or hidden.
         on_kick: ``relogin`` after *kick_pause* seconds, or ``stop``.
@@ -40,6 +42,7 @@ class Options:
     call_deadline: float = 20.0
     refresh: float = 300.0
     send_gap: float = 0.5
+    vary_equal: bool = True
     max_bytes: int = 720
     status: str = "online"
     on_kick: str = "relogin"

@@ -19,7 +19,7 @@ from qqops.adapters._webqq_saved import SavedSession
 from qqops.adapters._webqq_upkeep import Upkeep, seconds_until
 from qqops.adapters.base import Directory, Link, Outgoing
 from qqops.errors import AdapterError, FatalError, NotSent, ProtocolError, Refuse, TransientError
-from qqops.model import AccountRef, Clock, Delivery, Draft, Outcome, RoomRef, User
+from qqops.model import AccountRef, Clock, Delivery, Draft, Outcome, RoomRef, Segment, Text, User
 from qqops.protocol.webqq import items, poll, send
 from qqops.protocol.webqq.classify import SessionGone, Verdict
 from qqops.protocol.webqq.login import login, logout, quick_login, relink
@@ -34,6 +34,8 @@ POLL_FAILURES = 8
 POLL_PAUSE = 10.0
 #: Seconds that a session which is over waits for the answer to a send.
 SEND_PATIENCE = 2.0
+#: What makes two equal messages differ: a zero-width space.
+INVISIBLE = "\u200b"
 #: Most seconds for which the next poll waits until it is known who and where the last one was about.
 LOOK_UP_PATIENCE = 15.0
 
@@ -68,6 +70,7 @@ class LiveSession:
         self._hand_over = HandOver(account, clock, link)
         self._session: Session | None = None
         self._pending: deque[items.Item] = deque()
+        self._last_sent: dict[tuple[str, int], tuple[Segment, ...]] = {}
         self._kick: AdapterError | None = None
         self._wire_free = trio.Event()
         self._wire_free.set()
@@ -335,7 +338,7 @@ class LiveSession:
             raise NotSent(str(exc)) from exc
         if pictures:
             more |= self.actions.picture_fields(*target)
-        request = send.request(session, *target, draft.segments, pictures, more)
+        request = send.request(session, *target, self._varied(target, draft.segments), pictures, more)
         started()
         self._wire_free = trio.Event()
         try:
@@ -353,6 +356,13 @@ class LiveSession:
                 self._give_up()
             raise NotSent(f"a send was refused: {outcome.reason}")
         return outcome
+
+    def _varied(self, target: tuple[str, int], segments: tuple[Segment, ...]) -> tuple[Segment, ...]:
+        """Return *segments*, marked when they are what was sent to *target* last."""
+        if self._options.vary_equal and self._last_sent.get(target) == segments:
+            segments = (*segments, Text(INVISIBLE))
+        self._last_sent[target] = segments
+        return segments
 
     async def members(self, room: RoomRef) -> Sequence[User]:
         """Return who is in *room*."""

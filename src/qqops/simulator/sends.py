@@ -124,8 +124,8 @@ class Sends:
                 self._locked[session.number] = now + rule.seconds
             if self._locked.get(session.number, 0.0) > now:
                 return None
-        if len(text.encode()) > 720 and (rule := self._find(path, "cut")) is not None:
-            return (Text(text.encode()[:720].decode("utf-8", "ignore")),)
+        if len(text.encode("utf-8", "replace")) > 720 and (rule := self._find(path, "cut")) is not None:
+            return (Text(text.encode("utf-8", "replace")[:720].decode("utf-8", "ignore")),)
         return segments
 
     def _find(self, path: str, fault: str) -> Any:
