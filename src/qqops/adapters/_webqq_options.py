@@ -16,6 +16,7 @@ class Options:
     Attributes:
         number: Own QQ number; the QR login finds it out by itself.
         password: For profile webqq2013.
+        cipher: How the password is sent: ``md5``; ``tea`` (from March 2015); ``auto`` goes by what the service answers.
         endpoints: Host → base URL, ``*`` for all others; empty for the service's own addresses.
         poll_hold: Seconds the service holds a poll. Twice that without an answer is a dead session.
         call_deadline: Seconds for any call but the poll; clients used 10–30.
@@ -37,6 +38,7 @@ class Options:
     profile: str = "smartqq"
     number: int = 0
     password: Secret = Secret("")  # noqa: RUF009 - immutable
+    cipher: str = "auto"
     endpoints: Mapping[str, str] = attrs.field(factory=dict)
     poll_hold: float = 60.0
     call_deadline: float = 20.0

@@ -74,6 +74,8 @@ class WebQQ:
             raise ConfigError("profile webqq2013 needs number and password")
         if options.on_kick not in ("relogin", "stop"):
             raise ConfigError(f"on_kick must be relogin or stop, got {options.on_kick!r}")
+        if options.cipher not in ("auto", "md5", "tea"):
+            raise ConfigError(f"cipher must be auto, md5 or tea, got {options.cipher!r}")
         if options.status not in STATUSES:
             raise ConfigError(f"status must be one of {', '.join(STATUSES)}, got {options.status!r}")
         for host, base in options.endpoints.items():
@@ -199,6 +201,7 @@ class WebQQ:
             qr_interval=self._options.qr_interval,
             hold=self._options.poll_hold,
             status=self._options.status,
+            cipher=self._options.cipher,
         )
 
 

@@ -11,12 +11,12 @@ import inspect
 import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
 import attrs
 
 from qqops.errors import ConfigError, PluginError
-from qqops.model import Connected, Disconnected, FriendRequest, Joined, Left, Message
+from qqops.model import Event, Message
 from qqops.plugin.hooks import Build, hookimpl
 from qqops.plugin.signature import Signature, location, read
 from qqops.runtime.agenda import Schedule, cron, every, once
@@ -24,7 +24,8 @@ from qqops.runtime.registry import Command, Filter, FilterCall, Handler, Job, Li
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-_EVENTS = (Message, Joined, Left, FriendRequest, Connected, Disconnected)
+#: Every class that can be listened to.
+_EVENTS: tuple[type[Any], ...] = get_args(Event)
 
 
 @attrs.frozen(kw_only=True, eq=False)
@@ -105,7 +106,7 @@ class Plugin:
         """Declare a listener for an event class.
 
         Args:
-            event: `Message`, `Joined`, `Left`, `FriendRequest`, `Connected` or `Disconnected`.
+            event: A class of `qqops.model.events`: `Message`, `Joined`, `FriendRequest`, `Connected` and so on.
             regex: Only messages in which this is found; its named groups become typed arguments.
             keyword: Only messages that contain it (one of them), in any case.
             at_me: Only messages that address the bot.

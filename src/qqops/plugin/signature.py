@@ -17,14 +17,14 @@ from typing import Annotated, Any
 import attrs
 
 from qqops.errors import PluginError, Refuse
-from qqops.model import Connected, Disconnected, FriendRequest, Joined, Left, Message
+from qqops.model import Event
 from qqops.plugin._line import REQUIRED, BadLine, Parameter, Slot, explain, parse
 from qqops.plugin.convert import BadWord, Rest, converter_for, takes_none, without_none
 from qqops.protocol.words import split
 from qqops.runtime.context import Context
 from qqops.runtime.registry import Line, Prepare, Source
 
-_EVENTS = (Message, Joined, Left, FriendRequest, Connected, Disconnected)
+_EVENTS: tuple[type[Any], ...] = typing.get_args(Event)
 
 
 @attrs.frozen

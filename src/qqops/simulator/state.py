@@ -165,6 +165,7 @@ class State:
         lost: Messages that a poll took and nobody got, by the fault `lose`.
         swallowed: Sends that were answered "ok" and that nobody sees, by a fault.
         tokens: auth_token of a QR login → whose it is.
+        said_last: The message that was delivered last.
         done: Calls that changed something: their names and fields.
         pictures_held: Uploaded pictures by name.
         confirmed: Told about each message of which the next poll has proved that it arrived.
@@ -184,6 +185,7 @@ class State:
     codes: dict[int, str] = attrs.field(factory=dict)
     wrong_passwords: set[int] = attrs.field(factory=set)
     sent: list[SentLine] = attrs.field(factory=list)
+    said_last: list[Item] = attrs.field(factory=list)
     done: list[dict[str, object]] = attrs.field(factory=list)
     pictures_held: dict[str, bytes] = attrs.field(factory=dict)
     confirmed: Callable[[Item], None] = attrs.field(default=lambda item: None, repr=False)
@@ -242,6 +244,7 @@ class State:
             group = next(common, None)
             if group is not None:
                 item = attrs.evolve(item, kind="sess", room=group.number)
+        self.said_last = [item]
         for number in receivers:
             self.put(number, item)
         self.injected += len(receivers)

@@ -86,7 +86,7 @@ class _Checked:
         captcha: Whether it was typed.
         verifysession: Goes with the code in the logins of 2015.
         rand_salt: 2 when the salt is random.
-        modern: Whether the service speaks as in 2015, and so wants the cipher of 2015 (§1, §4.2).
+        modern: Whether `check` answered as from 2014 on; from March 2015 that meant another cipher (§1, §4.2).
     """
 
     code: str
@@ -145,7 +145,8 @@ def _check(session: Session, login_sig: str) -> Flow[_Checked | None]:
 def _ptlogin(session: Session, password: str, checked: _Checked, login_sig: str) -> Flow[list[str]]:
     """Send the password; return the arguments of ptuiCB (§4.4)."""
     profile, code = session.profile, checked.code
-    if checked.modern:
+    tea = session.cipher == "tea" or (session.cipher == "auto" and checked.modern)
+    if tea:
         p = password_tea(password, checked.salt, code, os.urandom)
     else:
         p = password_md5(password, checked.salt, code)
@@ -156,7 +157,7 @@ def _ptlogin(session: Session, password: str, checked: _Checked, login_sig: str)
         "action": f"4-5-{session.rng.randrange(4000, 30000)}", "mibao_css": "m_webqq", "t": 1, "g": 1,
         "js_type": 0, "js_ver": profile.js_ver, "login_sig": login_sig,
     }  # fmt: skip
-    if checked.modern:
+    if tea:
         query |= {
             "pt_uistyle": 5, "pt_vcode_v1": int(checked.captcha), "pt_verifysession_v1": checked.verifysession,
             "pt_randsalt": checked.rand_salt,

@@ -26,6 +26,7 @@ class Session:
         nick: What we are called.
         status: What others see us as, one of `STATUSES`.
         hash_variant: Letter of the friends hash that was accepted last.
+        cipher: How the password is sent: ``md5``, ``tea``, or ``auto``, which goes by what `check` answers.
         qr_interval: Seconds between two looks at the QR code; clients used 1–3 (§12.3).
         hold: Seconds the service holds a poll.
         empty_polls: Instant answers without content in a row (webqq.md §12.1, code 0).
@@ -44,6 +45,7 @@ class Session:
     status: str = "online"
     hash_variant: str = ""
     empty_polls: int = 0
+    cipher: str = "auto"
     qr_interval: float = 2.0
     hold: float = 60.0
     next_message: int = 0

@@ -1,0 +1,153 @@
+"""The store on a real disk: what is written survives, and a disk that fails is a state."""
+
+import os
+import resource
+import sqlite3
+import stat
+
+import pytest
+import trio
+from sqlalchemy import insert, select
+
+from qqops.errors import StoreError
+from qqops.runtime.store import Store
+from qqops.runtime.tables import HEAD, outbound
+
+ROW = {"account": "a", "plugin": "", "message": "", "at": 0.0, "done": 0, "flying": 0, "draft": "{}"}
+INSERT = insert(outbound)
+
+
+def ids(connection):
+    return [row.id for row in connection.execute(select(outbound.c.id).order_by(outbound.c.id))]
+
+
+async def with_store(path, use):
+    store = Store(path)
+    async with trio.open_nursery() as nursery:
+        await nursery.start(store.run)
+        result = await use(store)
+        nursery.cancel_scope.cancel()
+    return result
+
+
+async def test_what_was_waited_for_is_on_the_disk_and_private(tmp_path):
+    path = tmp_path / "new" / "qqops.db"
+
+    async def use(store):
+        writes = [store.write(INSERT, id=n, **ROW) for n in range(100)]
+        assert await writes[-1].wait()
+        return await store.read(ids)
+
+    assert await with_store(path, use) == list(range(100))
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert await with_store(path, lambda store: store.read(ids)) == list(range(100))
+
+
+async def test_what_was_only_queued_is_written_at_the_end(tmp_path):
+    async def use(store):
+        store.write(INSERT, id=1, **ROW)
+
+    await with_store(tmp_path / "q.db", use)
+    assert await with_store(tmp_path / "q.db", lambda store: store.read(ids)) == [1]
+
+
+async def test_a_row_that_is_there_already_does_not_cost_the_others(tmp_path):
+    async def use(store):
+        first = store.write(INSERT, id=1, **ROW)
+        second = store.write(INSERT, id=1, **ROW)
+        third = store.write(INSERT, id=2, **ROW)
+        assert await first.wait()
+        assert not await second.wait()
+        assert await third.wait()
+        assert not store.failing
+        return await store.read(ids)
+
+    assert await with_store(tmp_path / "q.db", use) == [1, 2]
+
+
+async def test_a_full_disk_is_a_state_and_nothing_is_lost_when_it_has_room_again(tmp_path):
+    async def use(store):
+        assert await store.write(INSERT, id=1, **ROW).wait()
+        before = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1024, before[1]))
+        try:
+            assert not await store.write(INSERT, id=2, **ROW).wait()
+            assert store.failing
+            assert not await store.write(INSERT, id=3, **ROW).wait(), "nobody waits for a disk that is full"
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        while store.failing:
+            await trio.sleep(0.05)
+        return await store.read(ids)
+
+    assert await with_store(tmp_path / "q.db", use) == [1, 2, 3]
+
+
+@pytest.mark.parametrize("content", [b"this is no database", b"SQLite format 3\0" + b"x" * 5000])
+async def test_a_corrupt_file_is_a_state_and_left_alone(tmp_path, content):
+    path = tmp_path / "q.db"
+    path.write_bytes(content)
+
+    async def use(store):
+        await store.opened.wait()
+        assert store.failing
+        assert not await store.write(INSERT, id=1, **ROW).wait()
+        with pytest.raises(StoreError, match=r"q\.db"):
+            await store.read(ids)
+
+    await with_store(path, use)
+    assert path.read_bytes() == content
+
+
+async def test_a_file_of_a_later_version_is_not_touched(tmp_path):
+    path = tmp_path / "q.db"
+    await with_store(path, lambda store: store.opened.wait())
+    with sqlite3.connect(path) as connection:
+        assert connection.execute("SELECT version_num FROM alembic_version").fetchone() == (HEAD,)
+        connection.execute("UPDATE alembic_version SET version_num = '9999'")
+
+    async def use(store):
+        await store.opened.wait()
+        assert "9999" in store.failing
+        assert "update qqops" in store.failing
+
+    await with_store(path, use)
+
+
+async def test_a_file_that_another_process_holds_is_waited_for(tmp_path):
+    path = tmp_path / "q.db"
+
+    async def use(store):
+        assert await store.write(INSERT, id=1, **ROW).wait()
+        other = sqlite3.connect(path, isolation_level=None)
+        other.execute("BEGIN IMMEDIATE")
+        held = store.write(INSERT, id=2, **ROW)
+        await trio.sleep(0.1)
+        assert not held.done.is_set()
+        other.execute("COMMIT")
+        other.close()
+        assert await held.wait()
+        return await store.read(ids)
+
+    assert await with_store(path, use) == [1, 2]
+
+
+async def test_a_folder_that_cannot_be_made_is_a_state(tmp_path):
+    (tmp_path / "file").write_text("")
+
+    async def use(store):
+        await store.opened.wait()
+        return store.failing
+
+    assert "cannot open" in await with_store(tmp_path / "file" / "q.db", use)
+
+
+async def test_nothing_stays_open(tmp_path):
+    async def use(store):
+        await store.write(INSERT, id=1, **ROW).wait()
+
+    await with_store(tmp_path / "q.db", use)
+    before = len(os.listdir("/proc/self/fd"))
+    for _ in range(5):
+        await with_store(tmp_path / "q.db", use)
+    assert len(os.listdir("/proc/self/fd")) == before
