@@ -38,7 +38,7 @@ from qqops.model import (
 from qqops.protocol.webqq import manage, pictures
 from qqops.protocol.webqq.flow import Flow, T
 from qqops.protocol.webqq.http import Request, Response, get
-from qqops.protocol.webqq.login import change_status
+from qqops.protocol.webqq.opening import change_status
 from qqops.protocol.webqq.pictures import MAX_PICTURE, Uploaded
 from qqops.protocol.webqq.session import Session
 

@@ -22,7 +22,8 @@ from qqops.errors import AdapterError, FatalError, NotSent, ProtocolError, Refus
 from qqops.model import AccountRef, Clock, Delivery, Draft, Outcome, RoomRef, Segment, Text, User
 from qqops.protocol.webqq import items, poll, send
 from qqops.protocol.webqq.classify import SessionGone, Verdict
-from qqops.protocol.webqq.login import login, logout, quick_login, relink
+from qqops.protocol.webqq.login import login, quick_login
+from qqops.protocol.webqq.opening import logout, relink
 from qqops.protocol.webqq.roster import NeedMembers, Roster
 from qqops.protocol.webqq.session import Session
 

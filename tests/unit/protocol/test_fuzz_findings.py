@@ -12,7 +12,8 @@ from qqops.protocol.webqq import lists, poll, send
 from qqops.protocol.webqq.flow import AskCaptcha, Call, Pause
 from qqops.protocol.webqq.http import Response
 from qqops.protocol.webqq.items import Malformed
-from qqops.protocol.webqq.login import login, relink
+from qqops.protocol.webqq.login import login
+from qqops.protocol.webqq.opening import relink
 from qqops.protocol.webqq.profile import SMARTQQ, WEBQQ2013
 from qqops.protocol.webqq.session import Session
 from qqops.protocol.webqq.wire import js_call, js_unescape, json_of

@@ -11,7 +11,8 @@ from qqops.protocol.webqq import lists, poll, send
 from qqops.protocol.webqq.classify import Verdict
 from qqops.protocol.webqq.flow import AskCaptcha, Call
 from qqops.protocol.webqq.http import Response
-from qqops.protocol.webqq.login import login, logout, relink
+from qqops.protocol.webqq.login import login
+from qqops.protocol.webqq.opening import logout, relink
 from qqops.protocol.webqq.profile import PROFILES
 from qqops.protocol.webqq.session import Session
 from qqops.simulator.service import Service, ServiceOptions
