@@ -174,6 +174,8 @@ class App:
         assert self.journal is not None
         await self.identity.load()
         left = await self.journal.load()
+        if self.dispatcher.closed:
+            return  # over before it began: the rows stay for the next start
         self.dispatcher.resume(left)
         boxes = {supervisor.adapter.account: supervisor.outbox for supervisor in self.supervisors}
         for one in left.unsent:

@@ -1,13 +1,16 @@
 """The command line as a user calls it: real processes, real exit codes."""
 
+import contextlib
 import json
 import os
 import pathlib
 import re
 import signal
+import stat
 import subprocess
 import sys
 import time
+import urllib.error
 import urllib.request
 
 import pytest
@@ -95,6 +98,7 @@ class Process:
             [*QQOPS, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=cwd,
             env={**os.environ, **(env or {})},
         )  # fmt: skip
+        self.seen = ""
 
     def __enter__(self):
         return self
@@ -105,6 +109,7 @@ class Process:
 
     def until(self, pattern, stream):
         for line in getattr(self.process, stream):
+            self.seen += line
             if match := re.search(pattern, line):
                 return match
         raise AssertionError(f"{pattern!r} never came; exit code {self.process.wait(5)}")
@@ -156,21 +161,61 @@ def test_init_check_run_against_the_simulator_and_stop(tmp_path):
         assert simulator.process.wait(10) == 0
 
 
-def test_secrets_do_not_show_in_a_debug_log(tmp_path):
+@pytest.mark.parametrize("profile", ["webqq2013", "smartqq"])
+def test_secrets_do_not_show_in_a_debug_log(tmp_path, profile):
+    """A session with all that can go wrong in it; its log is searched for every value that opens something."""
     qqops("init", cwd=tmp_path)
-    with Process("simulate", "webqq", "--hold", "5") as simulator:
+    with Process("simulate", "webqq", "--hold", "1", "--seed", "5") as simulator:
         url = simulator.until(r"^ready (\S+)$", "stdout")[1]
-        env = {"QQOPS_DEMO_PASSWORD": "sim-pass-1", "QQOPS_ACCOUNTS__DEMO__ENDPOINTS": f'{{ "*" = "{url}" }}'}
+        env = {"QQOPS_DEMO_PASSWORD": "sim-pass-1", "QQOPS_ACCOUNTS__DEMO__ENDPOINTS": f'{{ "*" = "{url}" }}',
+               "QQOPS_ACCOUNTS__DEMO__PROFILE": profile, "QQOPS_ACCOUNTS__DEMO__POLL_HOLD": "1.0",
+               "QQOPS_ACCOUNTS__DEMO__RETRY_CAP": "0.3", "QQOPS_ACCOUNTS__DEMO__QR_INTERVAL": "0.05", "QQOPS_ACCOUNTS__DEMO__KICK_PAUSE": "0.1"}  # fmt: skip
+        secrets = {"sim-pass-1"}
+
+        def note():
+            saved = json.loads((tmp_path / "qqops-data" / "webqq-demo.session.json").read_text())
+            names = ("psessionid", "vfwebqq", "ptwebqq")
+            secrets.update(saved[name] for name in names)
+            hidden = (
+                "skey",
+                "superkey",
+                "supertoken",
+                "p_skey",
+                "pt4_token",
+                "ptcz",
+                "RK",
+                "qrsig",
+                "verifysession",
+            )
+            secrets.update(value for _, name, value in saved["cookies"] if name in hidden)
+
         with Process("run", "--log-level", "debug", cwd=tmp_path, env=env) as bot:
             bot.until("online", "stderr")
-            control(url, "POST", "drop")
+            note()
+            for fault in ("html", "http", "close"):
+                control(url, "POST", "faults", {"fault": fault, "on": "poll2", "count": 2})
+            control(url, "POST", "faults", {"fault": "html", "on": "get_", "count": 2})
+            control(url, "POST", "inject", {"kind": "group", "from": "Ali", "room": "ops", "text": "/ping"})
+            until_sent(url)
+            control(url, "POST", "ptwebqq")
+            for call in ("drop", "expire", "kick"):
+                with contextlib.suppress(urllib.error.HTTPError):
+                    control(url, "POST", call)
+                bot.until("online", "stderr")
+                note()
+            control(url, "POST", "faults", {"fault": "html", "on": "login", "count": 3})
+            control(url, "POST", "expire")
             bot.until("online", "stderr")
+            note()
             bot.process.send_signal(signal.SIGINT)
             assert bot.process.wait(15) == 0
-            log = bot.process.stderr.read()
-        assert "sim-pass-1" not in log
-        assert "ptwebqq=" not in log
-        assert "skey" not in log
+            log = bot.seen + bot.process.stderr.read()
+        secrets = {secret for secret in secrets if len(secret) >= 6}
+        assert len(secrets) > 15
+        assert "waiting" in log
+        assert [secret for secret in secrets if secret in log] == []
+        for path in (tmp_path / "qqops-data").iterdir():
+            assert stat.S_IMODE(path.stat().st_mode) == 0o600, path
 
 
 def test_a_second_signal_stops_at_once(tmp_path):

@@ -126,6 +126,11 @@ class Dispatcher:
         self._routes = self._registry.compile()
 
     @property
+    def closed(self) -> bool:
+        """Whether new work is refused."""
+        return self._closed.is_set()
+
+    @property
     def busy(self) -> int:
         """Handlers that run or wait."""
         return self._waiting + self._active

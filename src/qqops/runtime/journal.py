@@ -233,18 +233,16 @@ class Journal:
 
     def _read(self, connection: Connection) -> Left:
         left = Left()
-        from sqlalchemy import or_, select
+        from sqlalchemy import func, or_, select
 
         from qqops.runtime.tables import inbound, outbound
 
+        # Rows are in the order of their numbers, also across runs and whatever the wall clock did between them.
+        highest = [connection.scalar(select(func.max(table.c.id))) or 0 for table in (inbound, outbound)]
         now = self._now()
         before = or_(inbound.c.id < self._first, inbound.c.id >= self._next)
         waiting = or_(outbound.c.id < self._first, outbound.c.id >= self._next)
-        query = (
-            select(inbound)
-            .where(inbound.c.state <= Step.STARTED, before)
-            .order_by(inbound.c.at, inbound.c.id)
-        )
+        query = select(inbound).where(inbound.c.state <= Step.STARTED, before).order_by(inbound.c.id)
         for row in connection.execute(query).mappings():
             try:
                 message = stored.load_message(row["event"])
@@ -256,9 +254,7 @@ class Journal:
             left.unfinished.append(
                 Unfinished(row=row["id"], age=age, message=message, handler=row["handler"], started=started)
             )
-        for row in connection.execute(
-            select(outbound).where(waiting).order_by(outbound.c.at, outbound.c.id)
-        ).mappings():
+        for row in connection.execute(select(outbound).where(waiting).order_by(outbound.c.id)).mappings():
             try:
                 draft = stored.load_draft(row["draft"])
             except StoreError as exc:
@@ -275,6 +271,7 @@ class Journal:
         for account, room, message_id in reversed(connection.execute(recent).all()):
             network, _, name = account.partition(":")
             left.seen.append((AccountRef(network, name), room, message_id))
+        self._next = max(self._next, *(number + 1 for number in highest))
         return left
 
     def _purge(self) -> None:

@@ -223,8 +223,11 @@ class Outbox:
         while self._queue:
             entry = self._queue.popleft()
             if keep and entry.row:
-                unknown = Outcome(delivery=Delivery.UNKNOWN, reason=f"{reason}; the next start sends it")
-                self._finish(entry, unknown, over=False)
+                # No outcome yet, so nobody is told one; who waits is told that there will be none here.
+                later = f"{reason}; the next start sends it"
+                entry.outcome = Outcome(delivery=Delivery.UNKNOWN, reason=later)
+                entry.done.set()
+                log.info("kept for the next start", account=str(self.account), room=str(entry.draft.room))
             else:
                 self._finish(entry, Outcome(delivery=Delivery.REFUSED, reason=reason))
         self._note_idle()
@@ -233,9 +236,9 @@ class Outbox:
         if not self._queue and not self._flying:
             self._idle.set()
 
-    def _finish(self, entry: Entry, outcome: Outcome, *, over: bool = True) -> None:
+    def _finish(self, entry: Entry, outcome: Outcome) -> None:
         entry.outcome = outcome
-        if over and entry.row and self._journal is not None:
+        if entry.row and self._journal is not None:
             self._journal.sent(entry.row)
         entry.done.set()
         if not outcome.ok:

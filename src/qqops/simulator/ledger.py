@@ -122,7 +122,7 @@ class Ledger:
             found.append(f"a wait of {self.longest_wait:.1f} s, at most {self.cap:g} allowed")
         if self.most_requests > STORM:
             found.append(f"{self.most_requests} fruitless requests in 10 s, at most {STORM} allowed")
-        if bad := {code: n for code, n in self.exits.items() if code not in (0, -9)}:
+        if bad := {code: n for code, n in self.exits.items() if code not in (0, -9, -15)}:
             found.append(f"the bot ended with {bad}")
         return found
 

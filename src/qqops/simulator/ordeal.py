@@ -167,7 +167,7 @@ class Ordeal:
                 if process.returncode is None:
                     process.kill()
             self.ledger.exits[code] += 1
-            if code not in (0, -9):
+            if code not in (0, -9, -15):  # -15: SIGTERM before Python could take it
                 self.ledger.problems.append(f"the bot ended with {code}; see {self.folder}/bot.log")
 
     async def _read_lines(self, process: trio.Process) -> None:
