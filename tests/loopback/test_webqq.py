@@ -88,7 +88,7 @@ async def test_long_answers_are_split(rig, profile):
         long = "字" * 500
         bot.inject("Ali", f"/say {long}", "ops")
         await bot.until(lambda: len(bot.texts()) == 3)
-        assert "".join(bot.texts()) == long
+        assert "".join(bot.texts()).replace("\u200b", "") == long
         assert all(len(text.encode()) <= 720 for text in bot.texts())
 
 

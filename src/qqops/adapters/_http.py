@@ -67,6 +67,9 @@ class Http(Protocol):
     ) -> HttpReply:
         """Make a request; see `HttpClient.call`."""
 
+    async def rest(self) -> None:
+        """Close spare connections."""
+
 
 class HttpClient:
     """The HTTP connections of one account. Use as a context manager."""
@@ -74,6 +77,7 @@ class HttpClient:
     def __init__(self) -> None:
         self._wire = Wire(tls_context, MAX_BODY)
         self._transport: httpx.AsyncHTTPTransport | None = None
+        self._busy = 0
 
     @property
     def _pool(self) -> httpx.AsyncHTTPTransport:
@@ -83,6 +87,12 @@ class HttpClient:
         limits = httpx.Limits(max_connections=MAX_CONNECTIONS, max_keepalive_connections=MAX_CONNECTIONS)
         self._transport = httpx.AsyncHTTPTransport(verify=tls_context(), limits=limits, trust_env=False)
         return self._transport
+
+    async def rest(self) -> None:
+        """Close spare connections; the next call makes new ones. The poll's own stays."""
+        if not self._busy and self._transport is not None:
+            transport, self._transport = self._transport, None
+            await transport.aclose()
 
     async def __aenter__(self) -> Self:
         return self
@@ -123,13 +133,17 @@ class HttpClient:
             reply = await self._wire.call(method, url, headers, body, deadline=began + deadline)
             elapsed = trio.current_time() - began
             return HttpReply(status=reply.status, headers=reply.headers, body=reply.body, elapsed=elapsed)
-        with trio.move_on_after(deadline):
-            try:
-                return await self._once(method, url, headers, body, began, deadline)
-            except _Stale:
-                if not idempotent:
-                    raise
-                return await self._once(method, url, headers, body, began, deadline)
+        self._busy += 1
+        try:
+            with trio.move_on_after(deadline):
+                try:
+                    return await self._once(method, url, headers, body, began, deadline)
+                except _Stale:
+                    if not idempotent:
+                        raise
+                    return await self._once(method, url, headers, body, began, deadline)
+        finally:
+            self._busy -= 1
         raise TransientError(f"no answer within {deadline:g} s from {httpx.URL(url).host}")
 
     async def _once(

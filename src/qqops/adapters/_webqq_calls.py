@@ -35,6 +35,7 @@ class Calls:
         deadline: float,
     ) -> None:
         self._deadline = deadline
+        self._last: tuple[Request, int, tuple[str, list[tuple[str, str]], bytes]] | None = None
         self.spread = spread
         self._account = account
         self._endpoints = endpoints
@@ -82,20 +83,32 @@ class Calls:
         Raises:
             ProtocolError: It would lead to a host that is neither the service's nor in the endpoint map.
         """
-        endpoints = self._endpoints
-        host = request.host.partition(":")[0]
-        if not (host == "qq.com" or host.endswith(".qq.com") or host in endpoints):
-            raise ProtocolError(f"{request.name}: {host!r} is no host of the service", payload=request.host)
-        base = endpoints.get(request.host) or endpoints.get("*") or f"{request.scheme}://{request.host}"
-        headers = request.headers(session.cookies.header(request.host))
+        url, headers, body = self._prepared(session, request)
         reply = await self._http.call(
             request.method,
-            base.rstrip("/") + request.target,
+            url,
             headers,
-            request.body if request.method == "POST" else b"",
+            body,
             deadline=self._deadline if request.deadline is None else request.deadline,
             idempotent=request.idempotent,
             long=request.name == "poll2",
         )
         session.cookies.take(request.host, reply.headers)
         return Response(status=reply.status, headers=reply.headers, body=reply.body, elapsed=reply.elapsed)
+
+    def _prepared(self, session: Session, request: Request) -> tuple[str, list[tuple[str, str]], bytes]:
+        """Return (url, headers, body). The same poll goes out again and again: it is written once."""
+        version = session.cookies.version
+        if self._last is not None and self._last[0] is request and self._last[1] == version:
+            return self._last[2]
+        endpoints = self._endpoints
+        host = request.host.partition(":")[0]
+        if not (host == "qq.com" or host.endswith(".qq.com") or host in endpoints):
+            raise ProtocolError(f"{request.name}: {host!r} is no host of the service", payload=request.host)
+        base = endpoints.get(request.host) or endpoints.get("*") or f"{request.scheme}://{request.host}"
+        headers = request.headers(session.cookies.header(request.host))
+        body = request.body if request.method == "POST" else b""
+        prepared = (base.rstrip("/") + request.target, headers, body)
+        if request.name == "poll2":
+            self._last = (request, version, prepared)
+        return prepared

@@ -22,6 +22,7 @@ from qqops.errors import AdapterError, FatalError, NotSent, ProtocolError, Refus
 from qqops.model import AccountRef, Clock, Delivery, Draft, Outcome, RoomRef, Segment, Text, User
 from qqops.protocol.webqq import items, poll, send
 from qqops.protocol.webqq.classify import SessionGone, Verdict
+from qqops.protocol.webqq.http import Request
 from qqops.protocol.webqq.login import login, quick_login
 from qqops.protocol.webqq.opening import logout, relink
 from qqops.protocol.webqq.roster import NeedMembers, Roster
@@ -65,12 +66,14 @@ class LiveSession:
             spread=options.picture_wait,
             deadline=options.call_deadline,
         )
+        self._http = http
         self._link = link
         self._saved = saved
         self._known = KnownHere(directory, account) if directory is not None else None
         self._hand_over = HandOver(account, clock, link)
         self._session: Session | None = None
         self._pending: deque[items.Item] = deque()
+        self._poll_request: tuple[tuple[str, str], Request] | None = None
         self._last_sent: dict[tuple[str, int], tuple[Segment, ...]] = {}
         self._kick: AdapterError | None = None
         self._wire_free = trio.Event()
@@ -153,6 +156,7 @@ class LiveSession:
         except ProtocolError as exc:
             self._give_up()
             raise TransientError(f"the login failed: {exc}") from exc
+        await self._http.rest()  # thousands of accounts keep no connections that only the login needed
         self.online = True
         self._link.online([session.nick])
         self._link.alive(self._patience)
@@ -267,8 +271,10 @@ class LiveSession:
 
     async def _poll_once(self, session: Session, hold: float) -> poll.Polled:
         try:
-            request = poll.request(session, deadline=2 * hold)
-            return poll.read(session, await self._calls.call(session, request))
+            key = (session.psessionid, session.ptwebqq)
+            if self._poll_request is None or self._poll_request[0] != key:
+                self._poll_request = (key, poll.request(session, deadline=2 * hold))
+            return poll.read(session, await self._calls.call(session, self._poll_request[1]))
         except ProtocolError as exc:
             self._link.malformed(exc)
             return poll.Polled(verdict=Verdict.TRANSIENT, cause=str(exc))

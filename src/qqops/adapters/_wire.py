@@ -12,10 +12,10 @@ import urllib.parse
 from collections.abc import Callable
 
 import attrs
-import h11
 import trio
 
-from qqops.errors import NotSent, ProtocolError, TransientError
+from qqops.adapters._answer import Answer
+from qqops.errors import NotSent, TransientError
 
 #: Bytes that are read at once.
 CHUNK = 64 * 1024
@@ -49,12 +49,14 @@ class Wire:
         self._tls = tls
         self._max_body = max_body
         self._stream: trio.abc.Stream | None = None
-        self._state: h11.Connection | None = None
         self._peer = ("", "", 0)
+        self._last: (
+            tuple[list[tuple[str, str]], bytes, tuple[str, str], tuple[str, str, int], bytes] | None
+        ) = None
 
     async def aclose(self) -> None:
         """Close the connection."""
-        stream, self._stream, self._state = self._stream, None, None
+        stream, self._stream = self._stream, None
         if stream is not None:
             await trio.aclose_forcefully(stream)
 
@@ -71,28 +73,39 @@ class Wire:
             TransientError: The connection broke or the deadline passed.
             ProtocolError: The answer breaks HTTP or is too large.
         """
-        parts = urllib.parse.urlsplit(url)
-        secure = parts.scheme == "https"
-        peer = (parts.scheme, parts.hostname or "", parts.port or (443 if secure else 80))
+        peer, request = self._written(method, url, headers, body)
         fresh = self._stream is None or self._peer != peer
         try:
             if fresh:
                 await self.aclose()
                 await self._connect(peer, deadline)
-            target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
             try:
-                return await self._exchange(method, target, headers, body, deadline)
+                return await self._exchange(request, deadline)
             except StaleError:
                 if fresh:
                     raise
             # It was closed while nobody looked; once more on a new one.
             await self.aclose()
             await self._connect(peer, deadline)
-            return await self._exchange(method, target, headers, body, deadline)
+            return await self._exchange(request, deadline)
         except BaseException:
             with trio.CancelScope(shield=True):  # closing forcefully does not wait
                 await self.aclose()
             raise
+
+    def _written(
+        self, method: str, url: str, headers: list[tuple[str, str]], body: bytes
+    ) -> tuple[tuple[str, str, int], bytes]:
+        """Return (peer, request as it goes out); the very same objects as the last time are not written anew."""
+        last = self._last
+        if last is not None and last[0] is headers and last[1] is body and last[2] == (method, url):
+            return last[3], last[4]
+        parts = urllib.parse.urlsplit(url)
+        peer = (parts.scheme, parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80))
+        target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+        request = _request(method, target, headers, body)
+        self._last = (headers, body, (method, url), peer, request)
+        return peer, request
 
     async def _connect(self, peer: tuple[str, str, int], deadline: float) -> None:
         scheme, host, port = peer
@@ -106,77 +119,52 @@ class Wire:
             # Includes failed name look-ups: they pass, like everything here.
             raise NotSent(f"cannot connect to {host}: {str(exc) or type(exc).__name__}") from exc
         self._stream, self._peer = stream, peer
-        self._state = h11.Connection(h11.CLIENT)
 
-    async def _exchange(
-        self, method: str, target: str, headers: list[tuple[str, str]], body: bytes, deadline: float
-    ) -> WireReply:
-        stream, state = self._stream, self._state
+    async def _exchange(self, request: bytes, deadline: float) -> WireReply:
+        stream = self._stream
         assert stream is not None
-        assert state is not None
-        sized = [*headers, ("Content-Length", str(len(body)))] if body or method == "POST" else headers
-        try:
-            data = state.send(h11.Request(method=method, target=target, headers=sized)) or b""
-            data += (state.send(h11.Data(data=body)) if body else b"") or b""
-            data += state.send(h11.EndOfMessage()) or b""
-        except h11.LocalProtocolError as exc:
-            raise TransientError(f"the call failed: {exc}") from exc
         try:
             with trio.fail_at(deadline):
-                await stream.send_all(data)
+                await stream.send_all(request)
         except (trio.BrokenResourceError, trio.ClosedResourceError) as exc:
             raise StaleError("the connection broke while the request was sent") from exc
         except trio.TooSlowError as exc:
             raise TransientError("the request could not be sent in time") from exc
-        reply = await self._read(stream, state, deadline)
-        if state.our_state is h11.DONE and state.their_state is h11.DONE:
-            state.start_next_cycle()
-        else:
+        answer = Answer(self._max_body)
+        while not answer.done:
+            data = await _receive(stream, deadline, answer)
+            if data:
+                answer.feed(data)
+            elif not answer.end():
+                if not answer.begun:
+                    raise StaleError("the connection broke: closed before the status line")
+                raise TransientError("the connection broke in the middle of the answer")
+        if not answer.keep:
             await self.aclose()
-        return reply
-
-    async def _read(self, stream: trio.abc.Stream, state: h11.Connection, deadline: float) -> WireReply:
-        response: h11.Response | None = None
-        body = bytearray()
-        heard = False
-        while True:
-            try:
-                event = state.next_event()
-            except h11.RemoteProtocolError as exc:
-                if not heard:
-                    raise StaleError("the connection broke: closed before the status line") from exc
-                raise TransientError(f"the connection broke: {exc}") from exc
-            if event is h11.NEED_DATA:
-                data = await _receive(stream, deadline)
-                heard = heard or bool(data)
-                state.receive_data(data)
-            elif isinstance(event, h11.Response):
-                response = event
-            elif isinstance(event, h11.Data):
-                body += event.data
-                if len(body) > self._max_body:
-                    raise ProtocolError(
-                        f"the answer is larger than {self._max_body} bytes", payload=bytes(body[:400])
-                    )
-            elif isinstance(event, h11.EndOfMessage | h11.ConnectionClosed):
-                break
-        if response is None:
-            raise StaleError("the connection broke: closed before the status line")
-        return WireReply(
-            status=response.status_code,
-            headers=tuple(
-                (name.decode("latin-1"), value.decode("latin-1")) for name, value in response.headers
-            ),
-            body=bytes(body),
-        )
+        return WireReply(status=answer.status, headers=tuple(answer.headers), body=bytes(answer.body))
 
 
-async def _receive(stream: trio.abc.Stream, deadline: float) -> bytes:
+async def _receive(stream: trio.abc.Stream, deadline: float, answer: Answer) -> bytes:
     try:
         with trio.move_on_at(deadline):
             return bytes(await stream.receive_some(CHUNK))
         with trio.move_on_after(GRACE):
             return bytes(await stream.receive_some(CHUNK))
     except trio.BrokenResourceError as exc:
-        raise StaleError(f"the connection broke: {exc.__cause__ or exc}") from exc
+        kind = TransientError if answer.begun else StaleError
+        raise kind(f"the connection broke: {exc.__cause__ or exc}") from exc
     raise TransientError("no answer in time")
+
+
+def _request(method: str, target: str, headers: list[tuple[str, str]], body: bytes) -> bytes:
+    """Return the request as it goes out.
+
+    Raises:
+        TransientError: A header would break out of its line.
+    """
+    lines = [f"{method} {target} HTTP/1.1", *(f"{name}: {value}" for name, value in headers)]
+    if body or method == "POST":
+        lines.append(f"Content-Length: {len(body)}")
+    if any("\r" in line or "\n" in line for line in lines) or not target.isascii() or " " in target:
+        raise TransientError("the call failed: a header or the target is malformed")
+    return "\r\n".join(lines).encode("latin-1", "replace") + b"\r\n\r\n" + body

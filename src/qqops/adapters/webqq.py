@@ -19,7 +19,7 @@ import trio
 from qqops.adapters._http import Http, HttpClient
 from qqops.adapters._webqq_options import Options
 from qqops.adapters._webqq_saved import SavedSession
-from qqops.adapters._webqq_session import LiveSession, is_cancelled
+from qqops.adapters._webqq_session import INVISIBLE, LiveSession, is_cancelled
 from qqops.adapters.base import Directory, Link, Network, Opening, Outgoing
 from qqops.errors import AdapterError, ConfigError, Refuse
 from qqops.model import (
@@ -95,7 +95,10 @@ class WebQQ:
     @property
     def limits(self) -> Limits:
         """Pace and size of sends."""
-        return Limits(gap=self._options.send_gap, max_bytes=self._options.max_bytes)
+        most = self._options.max_bytes
+        if most and self._options.vary_equal:
+            most = max(most - len(INVISIBLE.encode()), 1)
+        return Limits(gap=self._options.send_gap, max_bytes=most)
 
     def rooms(self) -> Sequence[Room]:
         """Return the rooms of the live session; none while offline."""

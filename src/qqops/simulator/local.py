@@ -31,6 +31,9 @@ class LocalHttp:
     ) -> None:
         return None
 
+    async def rest(self) -> None:
+        """There are no connections."""
+
     async def call(
         self,
         method: str,

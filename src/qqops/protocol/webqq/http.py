@@ -121,6 +121,8 @@ class Cookies:
 
     def __init__(self, values: Mapping[tuple[str, str], str] | None = None) -> None:
         self._values: dict[tuple[str, str], str] = dict(values or {})
+        #: Counts changes; who keeps a header knows by it when to make it anew.
+        self.version = 0
 
     def take(self, host: str, headers: Iterable[tuple[str, str]]) -> None:
         """Store what the Set-Cookie headers of an answer from *host* say."""
@@ -145,6 +147,7 @@ class Cookies:
                 gone = gone or _lies_before_2000(text)
         if host != domain and not host.endswith("." + domain):
             return
+        self.version += 1
         if gone:
             self._values.pop((domain, name), None)
         elif (domain, name) in self._values or len(self._values) < self.LIMIT:
@@ -171,6 +174,7 @@ class Cookies:
 
     def drop(self, name: str) -> None:
         """Forget the cookie *name* of all domains."""
+        self.version += 1
         self._values = {key: value for key, value in self._values.items() if key[1] != name}
 
     def items(self) -> Iterable[tuple[tuple[str, str], str]]:
