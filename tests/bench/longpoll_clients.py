@@ -50,6 +50,7 @@ class Bench:
 
     def __init__(self, url: str, count: int, hold: float) -> None:
         self.url, self.count, self.hold = url, count, hold
+        self.rng = random.Random(1)
         self.latencies = array.array("q")
         self.errors: list[str] = []
 
@@ -59,9 +60,7 @@ class Bench:
             self.latencies.append(time.monotonic_ns() - int(text[len(MARK) :]))
 
     def session(self, index: int) -> Session:
-        return Session(
-            profile=profile("webqq2013"), rng=random.Random(index), number=FIRST + index, hold=self.hold
-        )
+        return Session(profile=profile("webqq2013"), rng=self.rng, number=FIRST + index, hold=self.hold)
 
     def failed(self, exc: BaseException) -> None:
         self.errors.append(f"{type(exc).__name__}: {exc}"[:200])
