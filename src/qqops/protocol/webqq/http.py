@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import email.utils
 import re
+import sys
 import urllib.parse
 from collections.abc import Iterable, Mapping
 
@@ -148,6 +149,8 @@ class Cookies:
         if host != domain and not host.endswith("." + domain):
             return
         self.version += 1
+        # The same few names in every account: thousands of them share one text each.
+        domain, name = sys.intern(domain), sys.intern(name)
         if gone:
             self._values.pop((domain, name), None)
         elif (domain, name) in self._values or len(self._values) < self.LIMIT:
