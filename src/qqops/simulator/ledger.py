@@ -81,7 +81,8 @@ class Ledger:
         starts = Counter(n for n, _, _ in self.starts)
         if twice := sorted(n for n, count in starts.items() if count > 1):
             found.append(f"started more than once: {twice[:10]}")
-        if lost := sorted(n for n in self.confirmed if not starts[n]):
+        # Killed between "started" in the journal and the handler's first line: the restart says so.
+        if lost := sorted(n for n in self.confirmed if not starts[n] and n not in self.interrupted):
             found.append(f"delivered and never handled: {lost[:10]} ({len(lost)} in all)")
         open_ = {n for n in starts if n not in self.ends}
         if unlisted := sorted(open_ - self.interrupted):
@@ -145,7 +146,8 @@ class Ledger:
         before, after = (self.usage[0], self.usage[-1]) if len(self.usage) > 1 else ({}, {})
         return {
             "said": len(self.injected), "delivered": len(self.confirmed), "handled": len(self.starts),
-            "without end": len({n for n, _, _ in self.starts} - self.ends), "ambiguous": len(self.ambiguous),
+            "without end": len({n for n, _, _ in self.starts} - self.ends),
+            "reported": len(self.interrupted), "ambiguous": len(self.ambiguous),
             "replies seen": sum(self.visible.values()), "accepted": outcomes["accepted"] + outcomes["delivered"],
             "unknown": outcomes["unknown"], "refused": outcomes["refused"], "online": self.online,
             "kill -9": self.actions["kill"] + self.actions["kill_early"], "SIGTERM": self.actions["stop"],

@@ -262,7 +262,7 @@ class Ordeal:
 
     def _unanswered(self) -> list[int]:
         """Return what was handled to the end and has no outcome, and what was delivered and not handled."""
-        started = {n for n, _, _ in self.ledger.starts}
+        started = {n for n, _, _ in self.ledger.starts} | self.ledger.interrupted
         ended = self.ledger.ends - self.ledger.interrupted
         silent = [n for n in ended if f"r{n}" not in self.ledger.outcomes and not self._died_with(n)]
         return sorted([*silent, *(n for n in self.ledger.confirmed if n not in started)])[:10]
