@@ -37,12 +37,13 @@ from _inputs import (
 )
 
 from qqops import texts
+from qqops.adapters._answer import Answer
 from qqops.errors import AdapterError, FatalError, ProtocolError
-from qqops.model import AccountRef, Text
+from qqops.model import AccountRef, PersonRef, Text
 from qqops.plugin import _line, signature
 from qqops.plugin.convert import Rest
 from qqops.protocol import words
-from qqops.protocol.webqq import content, items, lists, login, poll, send, wire
+from qqops.protocol.webqq import content, items, lists, login, manage, opening, pictures, poll, send, wire
 from qqops.protocol.webqq.flow import AskCaptcha, AskRenewal, Call, Flow, Pause
 from qqops.protocol.webqq.http import Cookies, Request, Response
 from qqops.protocol.webqq.profile import PROFILES
@@ -183,11 +184,14 @@ def learn(draw: Draw, roster: Roster, need: object) -> None:
         }
 
 
+#: A reader of answers whose body may not be larger than this.
+LARGEST = 1000
+
 FLOWS: tuple[Callable[[Session], Flow[Any]], ...] = (
     lambda s: login.login(s, "pw"),
     lambda s: login.login_password(s, "pw"),
     login.login_qr,
-    login.relink,
+    opening.relink,
     lists.friends,
     lists.groups,
     lambda s: lists.group_members(s, GROUP),
@@ -195,8 +199,14 @@ FLOWS: tuple[Callable[[Session], Flow[Any]], ...] = (
     lambda s: lists.discussion_members(s, 2000000004),
     lambda s: lists.real_number(s, 3500000003, group=True),
     lambda s: lists.real_number(s, 3100000001, group=False),
-    lambda s: login.change_status(s, "away"),
-    login.logout,
+    lambda s: opening.change_status(s, "away"),
+    opening.logout,
+    login.quick_login,
+    lambda s: manage.profile(s, 3100000001, PersonRef(AccountRef("webqq", "m"), "1"), friend=True),
+    lambda s: manage.session_signature(s, 2700000002, 3100000001, 0),
+    lambda s: manage.change(s, manage.leave_group(s, 3500000003)),
+    lambda s: pictures.upload_for_friend(s, 3100000001, b"\x89PNG\r\n"),
+    lambda s: pictures.upload_for_group(s, b"\x89PNG\r\n"),
 )
 
 
@@ -340,11 +350,32 @@ def fuzz_words(draw: Draw) -> None:
     for function in (_ship, _note, _plain):
         read = signature.read(function, services={}, enclosing={}, words=True)
         try:
-            began = time.perf_counter()
+            began = time.process_time()
             values, extra = _line.parse(read.parameters, line, found or [])
         except _line.BadLine as bad:
             check_texts("explain", _line.explain(ctx, Line(line, 0), bad, read.usage(("x",))))
         else:
             check_texts("parse", (values, extra))
-        if time.perf_counter() - began > SLOW:
-            raise Slow(f"parse took {time.perf_counter() - began:.1f} s")
+        if time.process_time() - began > SLOW:
+            raise Slow(f"parse took {time.process_time() - began:.1f} s")
+
+
+def fuzz_answer(draw: Draw) -> None:
+    """The reader of one HTTP answer, fed in pieces."""
+    answer = Answer(LARGEST)
+    pieces = [draw.pick(HEADS) + draw.take(draw.number(200)) for _ in range(draw.number(7))]
+
+    def feed() -> None:
+        for piece in pieces:
+            answer.feed(piece)
+        answer.end()
+
+    attempt("Answer.feed", feed, ProtocolError)
+    if len(answer.body) > LARGEST:
+        raise AssertionError("the body is larger than it may be")
+
+
+HEADS = (
+    b"", b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n", b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n",
+    b"HTTP/1.0 502 x\r\n\r\n", b"HTTP/1.1 100 Continue\r\n\r\n", b"5\r\nhello\r\n", b"0\r\n\r\n", b"\r\n", b"Set-Cookie: a=b\r\n",
+)  # fmt: skip

@@ -62,6 +62,7 @@ TARGETS: dict[str, Callable[[Draw], None]] = {
     "send": _core.fuzz_send,
     "words": _core.fuzz_words,
     "simulator": _simulator.fuzz_simulator,
+    "answer": _core.fuzz_answer,
 }
 
 
