@@ -184,8 +184,8 @@ def learn(draw: Draw, roster: Roster, need: object) -> None:
         }
 
 
-#: A reader of answers whose body may not be larger than this.
-LARGEST = 1000
+#: Bytes of a body that the reader of answers may take.
+MOST = 1000
 
 FLOWS: tuple[Callable[[Session], Flow[Any]], ...] = (
     lambda s: login.login(s, "pw"),
@@ -362,7 +362,7 @@ def fuzz_words(draw: Draw) -> None:
 
 def fuzz_answer(draw: Draw) -> None:
     """The reader of one HTTP answer, fed in pieces."""
-    answer = Answer(LARGEST)
+    answer = Answer(MOST)
     pieces = [draw.pick(HEADS) + draw.take(draw.number(200)) for _ in range(draw.number(7))]
 
     def feed() -> None:
@@ -371,7 +371,7 @@ def fuzz_answer(draw: Draw) -> None:
         answer.end()
 
     attempt("Answer.feed", feed, ProtocolError)
-    if len(answer.body) > LARGEST:
+    if len(answer.body) > MOST:
         raise AssertionError("the body is larger than it may be")
 
 
