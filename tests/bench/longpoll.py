@@ -163,9 +163,9 @@ class Child:
         ready, _, _ = select.select([self.process.stdout], [], [], within)
         line = self.process.stdout.readline() if ready else ""
         if not line:
-            raise Gone(
-                f"{self.process.args[1:3]} {'said nothing' if not ready else 'ended'}: {self.last_words()}"
-            )
+            code = None if not ready else self.process.wait(10)
+            what = "said nothing" if code is None else f"ended with {code}"
+            raise Gone(f"{' '.join(map(str, self.process.args[2:4]))} {what}: {self.last_words()}")
         return line.strip()
 
     def ask(self, line: str, within: float = 60.0) -> Any:

@@ -78,7 +78,8 @@ class Ordeal:
         async with trio.open_nursery() as nursery:
             url = await nursery.start(self.server.run)
             self._listening = int(url.rpartition(":")[2])
-            await nursery.start(self._keep_process)
+            nursery.start_soon(self._keep_process)
+            await _until(lambda: self.process is not None, 0.02)
             nursery.start_soon(self._talk)
             nursery.start_soon(self._watch)
             await self._run_parts()
@@ -141,9 +142,8 @@ class Ordeal:
 
     # -- the process ----------------------------------------------------------------------------
 
-    async def _keep_process(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+    async def _keep_process(self) -> None:
         """Start the bot, and start it again whenever it has ended."""
-        started = False
         while True:
             command = [
                 sys.executable, "-m", "qqops.simulator.victim", str(self.folder), self.plan.profile, str(self._listening),
@@ -154,9 +154,6 @@ class Ordeal:
                 command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE
             )
             self.process = process
-            if not started:
-                started = True
-                task_status.started()
             try:
                 async with trio.open_nursery() as nursery:
                     nursery.start_soon(self._read_log, process)
