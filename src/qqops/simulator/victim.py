@@ -17,6 +17,7 @@ import signal
 import socket
 import sys
 import threading
+from collections.abc import AsyncIterator
 from typing import Any
 
 import structlog
@@ -25,7 +26,6 @@ import trio
 from qqops.adapters.base import Question, QuestionKind
 from qqops.adapters.webqq import Options, WebQQ
 from qqops.app import App, AppPolicy
-from qqops.cli.run import run_until_signal
 from qqops.model import AccountRef, Message, Secret
 from qqops.plugin.host import Candidate
 from qqops.plugin.plugin import Plugin
@@ -196,11 +196,19 @@ def main(folder: pathlib.Path, profile: str, port: int, hold: float, seed: int) 
 
     async def run() -> int:
         trio.socket.set_custom_hostname_resolver(Resolver(folder))
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(report_usage)
-            code = await run_until_signal(app)
-            nursery.cancel_scope.cancel()
-        return code
+        stop = trio.Event()
+
+        async def stop_on(signals: AsyncIterator[int]) -> None:
+            async for _ in signals:
+                stop.set()
+
+        with trio.open_signal_receiver(signal.SIGTERM) as signals:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(stop_on, signals)
+                nursery.start_soon(report_usage)
+                await app.run(stop)
+                nursery.cancel_scope.cancel()
+        return 0
 
     return trio.run(run)
 
