@@ -177,7 +177,9 @@ def read_item(raw: object) -> Item:
     try:
         entry = mapping(raw, "item of poll2")
         kind = entry.get("poll_type")
-        value = mapping(entry.get("value"), f"value of {excerpt(kind, 40)!r}")
+        value = entry.get("value")
+        if not isinstance(value, dict):
+            raise ProtocolError(f"the value of {excerpt(kind, 40)!r} is no object", payload=value)
         reader = _READERS.get(kind) if isinstance(kind, str) else None
         return reader(value) if reader is not None else Ignored(str(kind)[:40])
     except ProtocolError as exc:
