@@ -179,7 +179,7 @@ class Ordeal:
     def _line(self, kind: str, data: Mapping[str, object]) -> None:
         if kind == "R":
             self.ready.set()
-        if kind in "RLI":
+        if kind in "RLI" or data.get("outcome") == "refused":
             self.note(f"  {kind} {data}")
         self.ledger.line(kind, data)
         if kind == "U":
