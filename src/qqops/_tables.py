@@ -34,9 +34,13 @@ class SettingsFile:
         self.overrides: dict[str, str] = {}
         self._lines = text.splitlines()
 
-    def where(self, key: str) -> str:
-        """Return ``file:line: key``; without a line when the key stands nowhere (environment, default)."""
-        line = self._line(key)
+    def where(self, key: str, otherwise: str = "") -> str:
+        """Return ``file:line: key``; without a line when the key stands nowhere (environment, default).
+
+        Args:
+            otherwise: Key whose line is named then.
+        """
+        line = self._line(key) or (self._line(otherwise) if otherwise else 0)
         return f"{self.path}:{line}: {key}" if line else f"{self.path}: {key}"
 
     def _line(self, key: str) -> int:
@@ -64,6 +68,11 @@ def secrets(
         name: _secret(value, file, f"{key}.{name}", environ) if hints.get(name) is Secret else value
         for name, value in table.items()
     }
+
+
+def is_secret(options: type[Any], name: str) -> bool:
+    """Whether the key *name* of *options* holds a secret."""
+    return typing.get_type_hints(options).get(name) is Secret
 
 
 def _secret(value: Any, file: SettingsFile, key: str, environ: Mapping[str, str]) -> Secret:
@@ -154,7 +163,8 @@ def _first_mistake(
         if isinstance(exc, ConfigError):
             return ConfigError(exc.message, where=file.where(path), hint=exc.hint)
         if isinstance(exc, KeyError):
-            return ConfigError(f"{exc.args[0]} is missing", where=file.where(path))
+            # It stands nowhere; its table is where to write it.
+            return ConfigError(f"{exc.args[0]} is missing", where=file.where(path, path.rpartition(".")[0]))
         if isinstance(exc, TypeError | AttributeError):  # cattrs looked for keys in something that has none
             return ConfigError("must be a table", where=file.where(path))
         return ConfigError(str(exc) or type(exc).__name__, where=file.where(path))

@@ -4,8 +4,9 @@ Nested nurseries; inner ones end first, so the order of the shutdown is the orde
 
     store       the file, if there is one           ends after everything that writes to it
     links       one supervisor per account          ends last: replies must still go out
+    services    what plugins lean on                each is left after whoever leans on it
     handlers    dispatcher: everything that runs    gets a grace time
-    sources     what creates work: the scheduler    ends first: no new work
+    sources     what creates work: jobs and tasks   ends first: no new work
 """
 
 from __future__ import annotations
@@ -20,26 +21,55 @@ import structlog
 import trio
 
 from qqops import __version__
+from qqops.adapters._ports import Ports
 from qqops.adapters.base import Adapter, Human
-from qqops.model import Clock
-from qqops.plugin.host import Host, PluginState
+from qqops.model import Clock, User
+from qqops.plugin._asking import reader_for
+from qqops.plugin.host import Configure, Host, PluginState, defaults
+from qqops.runtime.access import Access
 from qqops.runtime.accounts import Accounts
+from qqops.runtime.alarms import Alarms
+from qqops.runtime.aliases import Aliases
+from qqops.runtime.approvals import Approvals
+from qqops.runtime.audit import Audit
+from qqops.runtime.context import Context
+from qqops.runtime.conversations import Conversations, Reader
 from qqops.runtime.dispatch import Dispatcher, DispatchPolicy
+from qqops.runtime.drawers import Drawers, KeptDrawers
+from qqops.runtime.gate import Gate, Request
+from qqops.runtime.granted import AccessPolicy
 from qqops.runtime.identity import Identity
 from qqops.runtime.info import BotInfo, Commands
+from qqops.runtime.jobs import Jobs
 from qqops.runtime.journal import Journal, JournalPolicy
+from qqops.runtime.keep import Keep, keep_in
+from qqops.runtime.locks import Locks
 from qqops.runtime.observe import LinkState, Observers
 from qqops.runtime.outbox import Outbox, OutboxPolicy
 from qqops.runtime.questions import Place, Questions
+from qqops.runtime.reading import Reading
 from qqops.runtime.registry import Registry
 from qqops.runtime.rooms import Rooms, RoomSettings
 from qqops.runtime.run import InThread, in_thread
 from qqops.runtime.scheduler import Scheduler
+from qqops.runtime.services import Services
+from qqops.runtime.shelves import Shelves
 from qqops.runtime.store import Store
 from qqops.runtime.supervisor import LinkPolicy, Reconnect, Supervisor
+from qqops.runtime.tally import Sends
+from qqops.runtime.tasks import Tasks
 from qqops.texts import load
 
 log = structlog.get_logger("qqops.app")
+
+#: Accounts of one network that come online at the same time. More only slow each other down, and a service that has
+#: just come back is not overrun.
+COMING_ONLINE = 64
+#: Seconds the start waits for what is known about access; after that the bot comes online and lets nobody in until then.
+ACCESS_PATIENCE = 10.0
+
+#: Seconds in which the audit's last lines must be on the disk when the bot ends.
+AUDIT_LAST = 5.0
 
 
 class End(enum.Enum):
@@ -58,17 +88,25 @@ class AppPolicy:
     """What holds for the whole bot.
 
     Attributes:
+        commands: Which plugin a command's plain name belongs to, where several have one of it.
         grace_seconds: How long a shutdown waits for handlers and replies.
+        access: Who may do what, by the settings.
+        claim_owner: Whether a bot without an owner puts a code into the log that makes somebody its owner.
         ask_in: Rooms in which questions to a person are put, besides the terminal.
+        ask_missing: Whether a command that lacks an argument asks for it.
         seed: Seed of the random generator (jitter), or None for a different one each time.
     """
 
     prefixes: tuple[str, ...] = ("/", "／")
+    commands: Mapping[str, str] = attrs.field(factory=dict)
     rooms: RoomSettings = attrs.field(factory=RoomSettings)
     dispatch: DispatchPolicy = attrs.field(factory=DispatchPolicy)
     journal: JournalPolicy = attrs.field(factory=JournalPolicy)
+    access: AccessPolicy = attrs.field(factory=AccessPolicy)
+    claim_owner: bool = False
     grace_seconds: float = 10.0
     ask_in: tuple[Place, ...] = ()
+    ask_missing: bool = True
     seed: int | None = None
 
 
@@ -83,6 +121,9 @@ class App:
         human: Human | Sequence[Human],
         threads: InThread = in_thread,
         store: Store | None = None,
+        configure: Configure = defaults,
+        drawers: Drawers | None = None,
+        audit: Audit | None = None,
     ) -> None:
         self.policy = policy
         self.clock = clock
@@ -90,16 +131,30 @@ class App:
         self.rng = random.Random(policy.seed)
         self.supervisors: list[Supervisor] = []
         self.ended = trio.Event()
+        self._doors: dict[str, trio.CapacityLimiter] = {}
+        self.ports = Ports()
         self.store = store
-        keep = store is not None and policy.journal.on
-        self.journal = Journal(store, clock, policy.journal) if store is not None and keep else None
+        self.journal = (
+            Journal(store, clock, policy.journal) if store is not None and policy.journal.on else None
+        )
         catalogue = load()
-        self.registry = Registry(policy.prefixes)
+        self.aliases = Aliases(self.keep("aliases"))
+        self.registry = Registry(policy.prefixes, policy.commands, self.aliases)
         self.rooms = Rooms(policy.rooms, catalogue)
         self.accounts = Accounts()
         self.identity = Identity(store, clock)
         humans = human if isinstance(human, Sequence) else (human,)
-        self.questions = Questions(humans, self.rooms, policy.ask_in)
+        self.questions = Questions(humans, self.rooms, policy.ask_in, self.rng)
+        kept_access = self.keep("access")
+        self.gate = Gate(policy.access, clock=clock, keep=kept_access)
+        self.registry.visible = self.gate.may_run
+        self.access = Access(self.gate, kept_access, clock, self.registry)
+        self.talks = Conversations(Alarms(), self._reader, ask_missing=policy.ask_missing)
+        kept = drawers or KeptDrawers(self.keep)
+        self.audit = audit or Audit(clock)
+        self.locks = Locks(kept, self.audit, clock)
+        self.approvals = Approvals(kept, self.audit, clock, self.talks.alarms)
+        self.gate.stages += [Reading(), self.locks, self.approvals, self.audit]
         self.dispatcher = Dispatcher(
             self.registry,
             clock=clock,
@@ -109,24 +164,60 @@ class App:
             policy=policy.dispatch,
             threads=threads,
             journal=self.journal,
+            gate=self.gate,
+            talks=self.talks,
+            approvals=self.approvals,
+            known=self.rooms,
         )
-        self.host = Host(self.registry, self._services(), version=__version__)
+        self.jobs = Jobs(clock, self.keep("jobs"), self.keep("made-jobs"))
+        self.services = Services(self.rng)
+        self.tasks = Tasks(self.rng)
+        self.shelves = Shelves(store, clock)
+        self.host = Host(
+            self.registry,
+            self._injected(),
+            version=__version__,
+            own=self.shelves.own,
+            configure=configure,
+            provided=self.services,
+            tasks=self.tasks,
+        )
 
-    def _services(self) -> Mapping[type[Any], object]:
+    def _injected(self) -> Mapping[type[Any], object]:
         """Return what handlers may ask for by type."""
 
         def plugins() -> Sequence[tuple[str, str]]:
             reports = self.host.reports.values()
             return [(r.name, r.version) for r in reports if r.state is PluginState.LOADED]
 
-        info = BotInfo(version=__version__, started=self.clock.now(), plugins=plugins, links=self.links)
+        info = BotInfo(
+            version=__version__, started=self.clock.now(), plugins=plugins, links=self.links, sends=self.sends
+        )
         return {
             Rooms: self.rooms,
+            Access: self.access,
             Accounts: self.accounts,
             Questions: self.questions,
             Commands: Commands(self.registry),
             BotInfo: info,
+            Jobs: self.jobs,
+            Approvals: self.approvals,
+            Locks: self.locks,
+            Audit: self.audit,
+            Aliases: self.aliases,
         }
+
+    def _reader(self, kind: Any, ctx: Context) -> Reader:
+        """Return how an answer of type *kind* is read, with what the plugin that asks can convert to."""
+        return reader_for(kind, ctx, self.host.converters_of(ctx.plugin))
+
+    def keep(self, name: str) -> Keep:
+        """Return what the core keeps under *name*: in the store, or in memory when there is none."""
+        return keep_in(self.store, f"core:{name}")
+
+    def sends(self) -> Sequence[Sends]:
+        """Return how the sends to each room went."""
+        return [sends for supervisor in self.supervisors for sends in supervisor.outbox.tally.rooms()]
 
     def links(self) -> Sequence[LinkState]:
         """Return the state of every connection."""
@@ -134,7 +225,15 @@ class App:
 
     def add_account(self, adapter: Adapter, link: LinkPolicy, outbox: OutboxPolicy) -> Supervisor:
         """Add an account before the bot runs."""
-        box = Outbox(adapter.account, adapter.limits, outbox, self.observers, self.journal)
+        box = Outbox(
+            adapter.account,
+            adapter.limits,
+            outbox,
+            self.observers,
+            self.journal,
+            self.rng,
+            self.registry.chain,
+        )
         supervisor = Supervisor(
             adapter,
             box,
@@ -144,12 +243,19 @@ class App:
             clock=self.clock,
             policy=link,
             rng=self.rng,
+            doors=self._doors.setdefault(adapter.account.network, trio.CapacityLimiter(COMING_ONLINE)),
         )
         self.rooms.account(adapter, box)
         self.accounts.add(adapter)
         self.dispatcher.account(adapter.account, box, ())
         self.supervisors.append(supervisor)
         return supervisor
+
+    def forget_names(self) -> None:
+        """No account makes use of `identity`: the store need not be opened for it."""
+        self.identity = Identity(None, self.clock)
+        if self.journal is None and self.store is not None:
+            self.store.eager = False
 
     def idle(self) -> bool:
         """Whether no handler runs or waits and nothing is left to send."""
@@ -165,7 +271,10 @@ class App:
         async with trio.open_nursery() as stores:
             if self.store is not None:
                 await stores.start(self.store.run)
+            await stores.start(self.audit.run)
             end = await self._run(stop, lambda: task_status.started())
+            with trio.move_on_after(AUDIT_LAST):
+                await self.audit.close()
             stores.cancel_scope.cancel(reason="shutdown: nobody writes any more")
         return end
 
@@ -176,6 +285,9 @@ class App:
         left = await self.journal.load()
         if self.dispatcher.closed:
             return  # over before it began: the rows stay for the next start
+        for adapter in (supervisor.adapter for supervisor in self.supervisors):
+            if (tell := getattr(adapter, "heard_before", None)) is not None:
+                tell([(room, message) for where, room, message in left.seen if where == adapter.account])
         self.dispatcher.resume(left)
         boxes = {supervisor.adapter.account: supervisor.outbox for supervisor in self.supervisors}
         for one in left.unsent:
@@ -186,34 +298,76 @@ class App:
                 log.warning("its account is gone: not sent", room=str(one.draft.room))
                 self.journal.sent(one.row)
 
-    async def _run(self, stop: trio.Event, started: Callable[[], None]) -> End:
+    def refresh(self) -> None:
+        """Take over what the plugins declare now."""
         self.dispatcher.refresh()
-        scheduler = Scheduler(self.dispatcher, self.clock, self.observers)
+        identities, vetoes = self.host.callers("qqops_identity"), self.host.callers("qqops_permission")
+
+        def identify(user: User) -> list[str]:
+            return [role for _, call in identities for role in call(user=user)]
+
+        self.gate.roles.identify = identify if identities else None
+        self.gate.vetoes = tuple((name, _asking(call)) for name, call in vetoes)
+        self.gate.refresh()
+
+    async def _load_access(self) -> None:
+        await self.access.load()
+        if self.policy.claim_owner and (code := self.access.offer_ownership()):
+            log.warning(
+                "this bot has no owner yet: say this to it in a private chat, within 15 minutes",
+                command=f"{self.policy.prefixes[0]}owner {code}",
+            )
+
+    async def _run(self, stop: trio.Event, started: Callable[[], None]) -> End:
+        self.refresh()
+        self.jobs.load(self.registry.jobs)
+        self.aliases.restore()
+        scheduler = Scheduler(
+            self.jobs, self.dispatcher, self.clock, self.observers, self.rng, self.rooms.say
+        )
         unfinished = False
         try:
             with trio.CancelScope() as hard:
                 async with trio.open_nursery() as links:
-                    async with trio.open_nursery() as handlers:
-                        await handlers.start(self.dispatcher.run)
-                        if self.journal is not None:
-                            links.start_soon(self._resume, name="resume")
-                        async with trio.open_nursery() as sources:
-                            sources.start_soon(scheduler.run, self.registry.jobs, name="scheduler")
-                            for supervisor in self.supervisors:
-                                links.start_soon(
-                                    self._supervise, supervisor, stop, name=str(supervisor.adapter.account)
-                                )
-                            started()
-                            await stop.wait()
-                            sources.cancel_scope.cancel(reason="shutdown: no new work")
-                        log.info(
-                            "stopping",
-                            grace_seconds=self.policy.grace_seconds,
-                            **self.dispatcher.statistics(),
-                        )
-                        unfinished = not self.idle()
-                        self.dispatcher.close()
-                        hard.deadline = trio.current_time() + self.policy.grace_seconds
+                    with trio.move_on_after(ACCESS_PATIENCE):
+                        await self._load_access()
+                    if not self.gate.loaded:
+                        links.start_soon(self._load_access, name="access")
+                    await links.start(self.ports.run)
+                    await links.start(self.questions.run)
+                    async with trio.open_nursery() as services:
+                        services.start_soon(self.shelves.upgrade, self.host.migrations, name="upgrade")
+                        await services.start(self.services.run)
+                        async with trio.open_nursery() as handlers:
+                            await handlers.start(self.dispatcher.run)
+                            if self.journal is not None:
+                                links.start_soon(self._resume, name="resume")
+                            async with trio.open_nursery() as sources:
+                                sources.start_soon(scheduler.run, name="scheduler")
+                                sources.start_soon(self.tasks.run, name="tasks")
+                                for supervisor in self.supervisors:
+                                    links.start_soon(
+                                        self._supervise,
+                                        supervisor,
+                                        stop,
+                                        name=str(supervisor.adapter.account),
+                                    )
+                                await self.locks.load()
+                                await self.approvals.load()
+                                started()
+                                await stop.wait()
+                                sources.cancel_scope.cancel(reason="shutdown: no new work")
+                            log.info(
+                                "stopping",
+                                grace_seconds=self.policy.grace_seconds,
+                                **self.dispatcher.statistics(),
+                            )
+                            unfinished = not self.idle() or bool(self.dispatcher.statistics()["asking"])
+                            self.dispatcher.close()
+                            hard.deadline = trio.current_time() + self.policy.grace_seconds
+                        await self.services.close()
+                        services.cancel_scope.cancel(reason="shutdown: nobody leans on them now")
+                    await self.shelves.close()
                     for supervisor in self.supervisors:
                         await supervisor.outbox.drain()
                     links.cancel_scope.cancel(reason="shutdown: everything was sent")
@@ -235,3 +389,7 @@ class App:
         exits = supervisor.policy.reconnect is Reconnect.EXIT
         if exits or all(s.stopped for s in self.supervisors):
             stop.set()
+
+
+def _asking(call: Callable[..., Any]) -> Callable[[Request], object]:
+    return lambda request: call(request=request)

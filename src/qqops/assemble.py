@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import pathlib
 from collections.abc import Mapping, Sequence
+
+import structlog
 
 from qqops._tables import SettingsFile, nearest
 from qqops.adapters.base import Human, Opening
@@ -11,9 +14,16 @@ from qqops.app import App, AppPolicy
 from qqops.errors import ConfigError
 from qqops.model import AccountRef
 from qqops.plugin.host import PluginReport, PluginState, discover
+from qqops.runtime._audit_file import AuditFile
+from qqops.runtime.audit import Audit
 from qqops.runtime.clock import WallClock
 from qqops.runtime.store import Store
-from qqops.settings import Settings, accounts
+from qqops.settings import Settings, accounts, plugin_config
+
+#: Name of the store's file in the bot's folder.
+STORE = "qqops.db"
+
+log = structlog.get_logger("qqops.settings")
 
 
 def make_app(
@@ -21,47 +31,67 @@ def make_app(
     human: Human | Sequence[Human],
     environ: Mapping[str, str],
     folder: pathlib.Path | None = None,
+    file: SettingsFile | None = None,
 ) -> App:
     """Return a bot with its plugins and no accounts yet.
 
     Args:
         folder: Where its store is kept; without one nothing outlives the process.
+        file: Where the settings stand, for messages about them.
     """
     policy = AppPolicy(
         prefixes=settings.bot.prefixes,
+        commands=settings.commands,
         rooms=settings.room_settings,
         dispatch=settings.dispatch,
         journal=settings.journal,
+        access=settings.access,
+        claim_owner=folder is not None,
         ask_in=settings.ask_in,
+        ask_missing=settings.bot.ask_missing,
         grace_seconds=settings.bot.grace_seconds,
     )
-    store = Store(folder / "qqops.db") if folder is not None else None
-    app = App(policy, clock=WallClock(), human=human, store=store)
+    store = Store(folder / STORE, settings.store) if folder is not None else None
+    configure = functools.partial(plugin_config, settings, file, environ)
+    clock = WallClock()
+    audit = Audit(clock, AuditFile(folder)) if folder is not None else None
+    app = App(policy, clock=clock, human=human, store=store, configure=configure, audit=audit)
     wanted = environ.get("QQOPS_PLUGINS")
     only = [name.strip() for name in wanted.split(",") if name.strip()] if wanted else settings.plugins.only
     found = discover()
     app.host.load_all(found, only=only or None, off=settings.plugins.off)
     names = [candidate.name for candidate in found]
-    for name in (*only, *settings.plugins.off):
+    for name in (*only, *settings.plugins.off, *settings.plugins.tables):
         if name not in names:
             reason = f"no plugin of this name is installed ({nearest(name, names)})"
             app.host.reports[name] = PluginReport(name=name, state=PluginState.SKIPPED, reason=reason)
+    for name in app.registry.unowned():
+        log.warning(
+            "the settings give a command to a plugin that has none of this name",
+            command=name,
+            plugin=settings.commands.get(name),
+        )
     return app
 
 
 def add_accounts(app: App, settings: Settings, file: SettingsFile, environ: Mapping[str, str]) -> None:
     """Make the adapters of all accounts. Raises `ConfigError`."""
     folder = file.path.parent / settings.bot.data
-    for account in accounts(settings, file, app.host.networks, environ):
+    found = accounts(settings, file, app.host.networks, environ)
+    if not any(app.host.networks[account.network].remembers for account in found):
+        app.forget_names()
+    for account in found:
+        network = app.host.networks[account.network]
         opening = Opening(
             account=AccountRef(account.network, account.name),
             clock=app.clock,
             rng=app.rng,
             folder=folder,
-            directory=app.identity,
+            directory=app.identity if network.remembers else None,
+            ports=app.ports,
         )
         try:
-            adapter = app.host.networks[account.network].open(opening, account.options)
+            adapter = network.open(opening, account.options)
         except ConfigError as exc:
             raise ConfigError(
                 exc.message, where=file.where(f"accounts.{account.name}"), hint=exc.hint

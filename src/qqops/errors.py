@@ -6,6 +6,9 @@
     ├── ConfigError           a setting, file or argument is wrong: fix it (exit code 2)
     ├── PluginError           a plugin cannot be loaded; named, never fatal for the others
     ├── Refuse                a handler, filter or converter says no, politely
+    │   └── NoAnswer          a question to a person has ended without an answer
+    │       ├── AnswerExpired     nobody answered in time
+    │       └── AnswerCancelled   the person, a new command, a rejection or a shutdown ended it
     ├── AdapterError          something between us and a network
     │   ├── TransientError    try again later
     │   │   └── NotSent       … and what was to be sent has not left us
@@ -70,11 +73,28 @@ class PluginError(QQOpsError):
 
 
 class Refuse(QQOpsError):
-    """A handler, filter or converter says no; *text* is the answer in the chat."""
+    """A handler, filter or converter says no; *text* is the answer in the chat.
+
+    Attributes:
+        say: What was given instead of a text: something that is rendered in the language of the room.
+    """
 
     def __init__(self, text: object = "") -> None:
+        self.say = None if isinstance(text, str) else text
         self.text = str(text)
         super().__init__(self.text)
+
+
+class NoAnswer(Refuse):
+    """A question to a person has ended without an answer that fits. Not caught, it ends the handler as refused."""
+
+
+class AnswerExpired(NoAnswer):
+    """Nobody answered in time."""
+
+
+class AnswerCancelled(NoAnswer):
+    """The person said cancel, gave another command, somebody rejected it, or the bot or the plugin is stopping."""
 
 
 class AdapterError(QQOpsError):
@@ -98,7 +118,7 @@ class NotSent(TransientError):
 
 
 class NeedsHuman(AdapterError):
-    """A person must act and nobody can be asked; a blind retry would only lock the account."""
+    """A person must act and nobody could ever be asked; a blind retry would only lock the account."""
 
 
 class FatalError(AdapterError):

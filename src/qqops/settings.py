@@ -13,11 +13,14 @@ from typing import Any
 
 import attrs
 
+from qqops._checks import check_access, check_rooms
 from qqops._tables import SettingsFile, nearest, secrets, structure
 from qqops.adapters.base import Network
 from qqops.errors import ConfigError
 from qqops.runtime.backoff import BackoffPolicy
+from qqops.runtime.datafile import SYNCHRONOUS, StorePolicy
 from qqops.runtime.dispatch import DispatchPolicy
+from qqops.runtime.granted import AccessPolicy, RulesSettings
 from qqops.runtime.journal import JournalPolicy
 from qqops.runtime.outbox import OutboxPolicy
 from qqops.runtime.questions import Place
@@ -38,25 +41,31 @@ class BotSettings:
 
     Attributes:
         language: ``en`` or ``zh``.
+        timezone: Time zone in which people mean what they say: ``14:30``, ``tomorrow``.
         prefixes: What a command begins with.
         grace_seconds: How long a shutdown waits for handlers and replies.
         data: Folder for files of the bot (sessions, store, pictures to answer); relative to the settings file.
         ask: Who is asked what only a person can do (captcha, QR code): ``terminal``, ``file``, and rooms as
             ``room:ACCOUNT/ROOM``. All at the same time; the first answer counts.
+        ask_missing: Ask for an argument that a command lacks: in private chats, and when it was called by a prefix.
+        owners: Who may do everything that no rule denies, each as ``network:account/id``.
         tune_gc: Let Python's garbage collector run less often; long runs pause less.
     """
 
     language: str = "en"
+    timezone: str = "Asia/Shanghai"
     prefixes: tuple[str, ...] = ("/", "／")
     grace_seconds: float = 10.0
     data: str = "qqops-data"
     ask: tuple[str, ...] = ("terminal",)
+    ask_missing: bool = True
+    owners: tuple[str, ...] = ()
     tune_gc: bool = True
 
 
 @attrs.frozen(kw_only=True)
 class PluginSettings:
-    """Table ``[plugins]``.
+    """Table ``[plugins]``; the tables ``[plugins.NAME]`` in it belong to the plugins of these names.
 
     Attributes:
         only: Load just these; empty for all that are installed.
@@ -65,6 +74,7 @@ class PluginSettings:
 
     only: tuple[str, ...] = ()
     off: tuple[str, ...] = ()
+    tables: Mapping[str, dict[str, Any]] = attrs.field(factory=dict)
 
 
 @attrs.frozen(kw_only=True)
@@ -73,9 +83,13 @@ class OneRoom:
 
     Attributes:
         language: ``en`` or ``zh``; empty for the bot's.
+        timezone: Time zone; empty for the bot's.
+        prefixes: What a command begins with there; empty for the bot's.
     """
 
     language: str = ""
+    timezone: str = ""
+    prefixes: tuple[str, ...] = ()
 
 
 @attrs.frozen(kw_only=True)
@@ -123,7 +137,12 @@ class Settings:
     dispatch: DispatchPolicy = attrs.field(factory=DispatchPolicy)
     outbox: OutboxPolicy = attrs.field(factory=OutboxPolicy)
     journal: JournalPolicy = attrs.field(factory=JournalPolicy)
+    store: StorePolicy = attrs.field(factory=StorePolicy)
+    commands: Mapping[str, str] = attrs.field(factory=dict)
     rooms: Mapping[str, OneRoom] = attrs.field(factory=dict)
+    roles: Mapping[str, tuple[str, ...]] = attrs.field(factory=dict)
+    permissions: Mapping[str, tuple[str, ...]] = attrs.field(factory=dict)
+    rules: RulesSettings = attrs.field(factory=RulesSettings)
     accounts: Mapping[str, dict[str, Any]] = attrs.field(factory=dict)
 
     @property
@@ -133,10 +152,23 @@ class Settings:
         return tuple(Place(account, room) for account, _, room in rooms)
 
     @property
+    def access(self) -> AccessPolicy:
+        """Who may do what."""
+        return AccessPolicy(
+            owners=self.bot.owners, roles=self.roles, permissions=self.permissions, rules=self.rules
+        )
+
+    @property
     def room_settings(self) -> RoomSettings:
         """What holds for rooms, as one look-up."""
         languages = {name: room.language for name, room in self.rooms.items() if room.language}
-        return RoomSettings(default=self.bot.language, languages=languages)
+        return RoomSettings(
+            default=self.bot.language,
+            languages=languages,
+            timezone=self.bot.timezone,
+            timezones={name: room.timezone for name, room in self.rooms.items() if room.timezone},
+            prefixes={name: room.prefixes for name, room in self.rooms.items() if room.prefixes},
+        )
 
 
 def load_settings(path: pathlib.Path, environ: Mapping[str, str]) -> tuple[Settings, SettingsFile]:
@@ -160,9 +192,31 @@ def load_settings(path: pathlib.Path, environ: Mapping[str, str]) -> tuple[Setti
         raise ConfigError(f"no valid TOML: {exc}", where=str(path)) from exc
     file = SettingsFile(path, text)
     _override(data, environ, file)
+    tables = _plugin_tables(data)
     settings = structure(data, Settings, file, "")
+    settings = attrs.evolve(settings, plugins=attrs.evolve(settings.plugins, tables=tables))
     _check(settings, file)
     return settings, file
+
+
+def _plugin_tables(data: dict[str, Any]) -> Mapping[str, dict[str, Any]]:
+    """Take the tables of single plugins out of *data*: what may stand in them is known once they are loaded."""
+    table = data.get("plugins")
+    if not isinstance(table, dict):
+        return {}
+    lists = {a.name for a in attrs.fields(PluginSettings) if a.name != "tables"}
+    names = [name for name, value in table.items() if isinstance(value, dict) and name not in lists]
+    return {name: table.pop(name) for name in names}
+
+
+def plugin_config(
+    settings: Settings, file: SettingsFile | None, environ: Mapping[str, str], plugin: str, cls: type[Any]
+) -> Any:
+    """Return an object of a plugin's configuration class, from its table. Raises `ConfigError`."""
+    key = f"plugins.{plugin}"
+    file = file or SettingsFile(pathlib.Path("qqops.toml"), "")
+    table = settings.plugins.tables.get(plugin, {})
+    return structure(secrets(table, cls, file, key, environ), cls, file, key)
 
 
 def accounts(
@@ -233,6 +287,12 @@ def _check(settings: Settings, file: SettingsFile) -> None:
             where=file.where("schema"),
             hint="update qqops",
         )
+    if settings.store.synchronous not in SYNCHRONOUS:
+        raise ConfigError(
+            f"unknown value {settings.store.synchronous!r}",
+            where=file.where("store.synchronous"),
+            hint=f"one of: {', '.join(SYNCHRONOUS)}",
+        )
     languages = {"bot.language": settings.bot.language}
     languages |= {
         f"rooms.{name}.language": room.language for name, room in settings.rooms.items() if room.language
@@ -244,8 +304,9 @@ def _check(settings: Settings, file: SettingsFile) -> None:
                 where=file.where(key),
                 hint=f"one of: {', '.join(LANGUAGES)}",
             )
-    if not settings.bot.prefixes or not all(p.strip() for p in settings.bot.prefixes):
+    if not settings.bot.prefixes:
         raise ConfigError("at least one prefix, and none of them blank", where=file.where("bot.prefixes"))
+    check_rooms(settings, file)
     for one in settings.bot.ask:
         account, slash, room = one.removeprefix("room:").partition("/")
         if one in ("terminal", "file") or (one.startswith("room:") and account and slash and room):
@@ -262,13 +323,14 @@ def _check(settings: Settings, file: SettingsFile) -> None:
                 where=file.where("bot.ask"),
                 hint=nearest(place.account, settings.accounts),
             )
+    check_access(settings, file)
     minimum = {
         "bot.grace_seconds": (settings.bot.grace_seconds, 0), "dispatch.slots": (settings.dispatch.slots, 1),
         "dispatch.per_plugin": (settings.dispatch.per_plugin, 1), "dispatch.backlog": (settings.dispatch.backlog, 1),
         "dispatch.threads": (settings.dispatch.threads, 1), "dispatch.window": (settings.dispatch.window, 1),
         "outbox.size": (settings.outbox.size, 1), "outbox.max_age": (settings.outbox.max_age, 0),
         "dispatch.timeout": (settings.dispatch.timeout, 0.001), "journal.max_age": (settings.journal.max_age, 0),
-        "journal.remember": (settings.journal.remember, 60),
+        "journal.max_starts": (settings.journal.max_starts, 1), "journal.remember": (settings.journal.remember, 60),
     }  # fmt: skip
     for key, (value, least) in minimum.items():
         if not value >= least:

@@ -2,21 +2,26 @@
 
 Prints CPU µs per message, medians over the rounds, on the in-memory network with production defaults: dispatcher,
 filters, outbox, observers, structured logging at the default level. A ratio against one command registered tells
-whether the table's size matters.
+whether the table's size matters. Then what one more filter that passes and one more listener that does not match add,
+for chatter and for a command: medians of the differences of two runs that follow each other.
 """
 
 import io
+import random
 import statistics
+import string
 import sys
 import time
+from collections.abc import Callable
 
+import attrs
 import trio
 
 from qqops import Ctx, Next, Plugin
 from qqops.adapters.loopback import MemoryAdapter, MemoryNetwork
 from qqops.app import App, AppPolicy
 from qqops.cli import logs
-from qqops.model import AccountRef, Limits, Message
+from qqops.model import AccountRef, Joined, Limits, Message
 from qqops.plugin.host import Candidate
 from qqops.runtime.clock import WallClock
 from qqops.runtime.outbox import OutboxPolicy
@@ -25,11 +30,46 @@ from qqops.testing.bots import Nobody
 
 COUNT = 2000
 PEOPLE = 20
+#: Words that nobody says here and that have nothing in common: alternatives that begin alike would be too cheap.
+WORDS = ["".join(random.Random(i).choices(string.ascii_lowercase, k=7)) for i in range(40)]
+CHATTER, COMMAND = "just talking about nothing", "/cmd0 x"
 
 
-def plugin(commands: int, filters: int) -> Plugin:
+async def filter_that_passes(ctx: Ctx, call: Next) -> None:
+    await call()
+
+
+async def listener() -> None: ...
+
+
+async def numbered(n: int) -> None: ...
+
+
+#: How one more of each kind is declared; none of the listeners matches what is said here.
+KINDS: dict[str, Callable[[Plugin, int], object]] = {
+    "filter that passes": lambda made, i: made.filter()(filter_that_passes),
+    "listener, keyword": lambda made, i: made.on(Message, keyword=WORDS[i])(listener),
+    "listener, regex": lambda made, i: made.on(Message, regex=rf"{WORDS[i]}-(?P<n>\d+)")(numbered),
+    "listener, regex without a literal": lambda made, i: made.on(Message, regex=rf"(?P<n>\d+)\s*{WORDS[i]}")(
+        numbered
+    ),
+    "listener, other event class": lambda made, i: made.on(Joined)(listener),
+}
+
+
+@attrs.frozen
+class Case:
+    """What is said, and what is declared besides the usual: *more* of a *kind*."""
+
+    text: str
+    commands: int = 1
+    kind: str = "filter that passes"
+    more: int = 0
+
+
+def plugin(case: Case) -> Plugin:
     made = Plugin("bench")
-    for i in range(commands):
+    for i in range(case.commands):
 
         @made.command(f"cmd{i}")
         async def command(text: str = "") -> str:
@@ -39,22 +79,16 @@ def plugin(commands: int, filters: int) -> Plugin:
     def inline() -> str:
         return "pong"
 
-    for _ in range(filters):
-
-        @made.filter()
-        async def passes(ctx: Ctx, call: Next) -> None:
-            await call()
-
-    @made.on(Message, regex=r"INC-(?P<n>\d+)")
-    async def listener(n: int) -> None: ...
-
+    made.on(Message, regex=r"INC-(?P<n>\d+)")(numbered)
+    for i in range(case.more):
+        KINDS[case.kind](made, i)
     return made
 
 
-async def measure(text: str, commands: int = 1, filters: int = 0) -> float:
+async def run(case: Case) -> float:
     """Return CPU µs per message."""
     app = App(AppPolicy(), clock=WallClock(), human=Nobody())
-    made = plugin(commands, filters)
+    made = plugin(case)
     app.host.load(Candidate(name="bench", load=lambda: made))
     network = MemoryNetwork(AccountRef("memory", "bench"), WallClock())
     app.add_account(MemoryAdapter(network, Limits()), LinkPolicy(), OutboxPolicy(size=10 * COUNT))
@@ -64,7 +98,7 @@ async def measure(text: str, commands: int = 1, filters: int = 0) -> float:
         await trio.sleep(0.05)
         room = network.group("ops", *(f"p{i}" for i in range(PEOPLE)))
         for i in range(COUNT):
-            network.say(f"p{i % PEOPLE}", room, text)
+            network.say(f"p{i % PEOPLE}", room, case.text)
         began = time.process_time()
         while network.pending or not app.idle():
             await trio.lowlevel.checkpoint()
@@ -74,27 +108,56 @@ async def measure(text: str, commands: int = 1, filters: int = 0) -> float:
 
 
 CASES = {
-    "chatter, 1 command": ("just talking about nothing", 1, 0),
-    "chatter, 1000 commands": ("just talking about nothing", 1000, 0),
-    "command, async handler": ("/cmd0 x", 1, 0),
-    "command, 1000 registered": ("/cmd0 x", 1000, 0),
-    "command, 10 filters": ("/cmd0 x", 1, 10),
-    "command, inline handler": ("/inline", 1, 0),
+    "chatter, 1 command": Case(CHATTER),
+    "chatter, 1000 commands": Case(CHATTER, 1000),
+    "command, async handler": Case(COMMAND),
+    "command, 1000 registered": Case(COMMAND, 1000),
+    "command, 10 filters": Case(COMMAND, more=10),
+    "command, inline handler": Case("/inline"),
 }
+#: How many more of a kind are declared to see what one costs: a difference must stand out of the noise.
+MORE = {kind: 10 if "filter" in kind else len(WORDS) for kind in KINDS}
+#: µs per message that one more may cost.
+LIMITS = {kind: 2.0 if "filter" in kind else 0.5 for kind in KINDS}
+
+
+def added(text: str, kind: str) -> float:
+    """Return what one more of *kind* adds to a message, in CPU µs."""
+    without, more = Case(text), Case(text, kind=kind, more=MORE[kind])
+    return (trio.run(run, more) - trio.run(run, without)) / MORE[kind]
+
+
+def messages(rounds: int) -> None:
+    """Print what messages cost."""
+    results: dict[str, list[float]] = {name: [] for name in CASES}
+    for _ in range(rounds):
+        for name, case in CASES.items():
+            results[name].append(trio.run(run, case))
+    base = statistics.median(results["command, async handler"])
+    print(f"{'':34}{'µs per message':>16}{'of a command':>14}")
+    for name, values in results.items():
+        print(f"{name:34}{statistics.median(values):16.1f}{statistics.median(values) / base:14.2f}")
+
+
+def margins(rounds: int) -> None:
+    """Print what one more filter and one more listener cost."""
+    results: dict[tuple[str, str], list[float]] = {}
+    for _ in range(rounds):
+        for kind in KINDS:
+            for text in (CHATTER, COMMAND):
+                results.setdefault((kind, text), []).append(added(text, kind))
+    print(f"\n{'one more, µs per message':34}{'chatter':>16}{'command':>14}{'at most':>14}")
+    for kind in KINDS:
+        chatter, command = (statistics.median(results[kind, text]) for text in (CHATTER, COMMAND))
+        print(f"{kind:34}{chatter:16.2f}{command:14.2f}{LIMITS[kind]:14.1f}")
 
 
 def main() -> None:
     rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 5
     sys.stderr = io.StringIO()  # the few lines about the connection
     logs.configure("text", "info")
-    results = {name: [] for name in CASES}
-    for _ in range(rounds):
-        for name, case in CASES.items():
-            results[name].append(trio.run(measure, *case))
-    base = statistics.median(results["command, async handler"])
-    print(f"{'':28}{'µs per message':>16}{'of a command':>14}")
-    for name, values in results.items():
-        print(f"{name:28}{statistics.median(values):16.1f}{statistics.median(values) / base:14.2f}")
+    messages(rounds)
+    margins(rounds)
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ from typing import TypeVar
 
 import attrs
 
+from qqops.model import Other
 from qqops.protocol.webqq.http import Request
 from qqops.simulator import wire as sim_wire
 
@@ -55,13 +56,21 @@ def check_error(name: str, exc: Exception) -> None:
     must(text.isprintable(), f"{name}: an error that is not one printable line: {text[:200]!r}")
 
 
-def texts_of(value: object) -> Iterator[str]:
-    """Yield every text in a value of the model, however deep; without recursion."""
+def texts_of(value: object, *, raw: bool = True) -> Iterator[str]:
+    """Yield every text in a value of the model, however deep; without recursion.
+
+    Args:
+        raw: Whether dicts and the data of `Other` count: there the model keeps what a network said, as it came.
+    """
     stack = [value]
     while stack:
         one = stack.pop()
         if isinstance(one, str):
             yield one
+        elif isinstance(one, dict) and not raw:
+            continue
+        elif isinstance(one, Other) and not raw:
+            stack.append(one.kind)
         elif isinstance(one, dict):
             stack += [*one, *one.values()]
         elif isinstance(one, list | tuple | set):
@@ -72,9 +81,9 @@ def texts_of(value: object) -> Iterator[str]:
             stack += [getattr(one, a.name) for a in attrs.fields(type(one))]
 
 
-def check_texts(name: str, value: object) -> None:
-    """Check that all texts in *value* can be encoded."""
-    for text in texts_of(value):
+def check_texts(name: str, value: object, *, raw: bool = True) -> None:
+    """Check that all texts in *value* can be encoded; see `texts_of`."""
+    for text in texts_of(value, raw=raw):
         try:
             text.encode()
         except UnicodeEncodeError as exc:

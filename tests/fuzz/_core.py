@@ -43,7 +43,21 @@ from qqops.model import AccountRef, PersonRef, Text
 from qqops.plugin import _line, signature
 from qqops.plugin.convert import Rest
 from qqops.protocol import words
-from qqops.protocol.webqq import content, items, lists, login, manage, opening, pictures, poll, send, wire
+from qqops.protocol.webqq import (
+    adding,
+    calls,
+    content,
+    grouping,
+    items,
+    lists,
+    login,
+    manage,
+    opening,
+    pictures,
+    poll,
+    send,
+    wire,
+)
 from qqops.protocol.webqq.flow import AskCaptcha, AskRenewal, Call, Flow, Pause
 from qqops.protocol.webqq.http import Cookies, Request, Response
 from qqops.protocol.webqq.profile import PROFILES
@@ -204,9 +218,13 @@ FLOWS: tuple[Callable[[Session], Flow[Any]], ...] = (
     login.quick_login,
     lambda s: manage.profile(s, 3100000001, PersonRef(AccountRef("webqq", "m"), "1"), friend=True),
     lambda s: manage.session_signature(s, 2700000002, 3100000001, 0),
-    lambda s: manage.change(s, manage.leave_group(s, 3500000003)),
+    lambda s: calls.change(s, manage.leave_group(s, 3500000003)),
     lambda s: pictures.upload_for_friend(s, 3100000001, b"\x89PNG\r\n"),
     lambda s: pictures.upload_for_group(s, b"\x89PNG\r\n"),
+    lambda s: adding.search(s, 20001),
+    lambda s: grouping.card(s, 3500000003),
+    lambda s: grouping.public_info(s, 3500000003),
+    lambda s: grouping.create_discussion(s, "x", [3100000001]),
 )
 
 
@@ -232,9 +250,11 @@ def drive(draw: Draw, session: Session, flow: Flow[Any]) -> None:
             return
         answer = None
         if isinstance(step, Call):
-            check_request(step.request, session.cookies.header(step.request.host))
+            check_request(step.request, session.cookies.header(step.request.hostname))
             answer = respond(draw, step.request)
-            attempt("Cookies.take", lambda c=step, a=answer: session.cookies.take(c.request.host, a.headers))
+            attempt(
+                "Cookies.take", lambda c=step, a=answer: session.cookies.take(c.request.hostname, a.headers)
+            )
         elif isinstance(step, AskCaptcha):
             # What a person types at a terminal may hold bytes that are no UTF-8.
             answer = pieces(draw, 3).decode("utf-8", "surrogateescape")
@@ -346,12 +366,12 @@ def fuzz_words(draw: Draw) -> None:
         last = word.end
         option = attempt("option_text", lambda w=word: words.option_text(w))
         must(option is None or option.startswith("-"), "an option without dashes")
-    ctx: Any = types.SimpleNamespace(render=CATALOGUE.render)
+    ctx: Any = types.SimpleNamespace(render=CATALOGUE.render, prefix="/")
     for function in (_ship, _note, _plain):
         read = signature.read(function, services={}, enclosing={}, words=True)
         try:
             began = time.process_time()
-            values, extra = _line.parse(read.parameters, line, found or [])
+            values, extra = _line.parse(_line.Layout.of(read.parameters), line, found or [], ctx)
         except _line.BadLine as bad:
             check_texts("explain", _line.explain(ctx, Line(line, 0), bad, read.usage(("x",))))
         else:

@@ -12,7 +12,6 @@ import trio
 import trio.lowlevel
 
 from qqops import Ctx, Message, Plugin
-from qqops.adapters.base import QuestionKind
 from qqops.adapters.webqq import Options, WebQQ
 from qqops.app import App, AppPolicy, End
 from qqops.model import AccountRef, Secret
@@ -54,8 +53,6 @@ class Answers:
     async def ask(self, question):
         self.asked.append(question)
         await trio.lowlevel.checkpoint()
-        if question.kind is QuestionKind.RENEWAL:
-            return ""
         if self.wrong:
             self.wrong -= 1
             return "XXXX"

@@ -139,11 +139,13 @@ def test_init_check_run_against_the_simulator_and_stop(tmp_path):
     assert "QQOPS_DEMO_PASSWORD is not set" in qqops("check", cwd=tmp_path).stderr
     env = {"QQOPS_DEMO_PASSWORD": "sim-pass-1"}
     checked = qqops("check", "--strict", cwd=tmp_path, env=env)
-    assert checked.stdout == "qqops.toml: 1 accounts, 2 plugins, 8 commands, 0 skipped\n"
+    assert re.fullmatch(r"qqops\.toml: 1 accounts, 3 plugins, \d+ commands, 0 skipped\n", checked.stdout)
+    assert qqops("audit", "--verify", cwd=tmp_path).stdout == "good: 0 entries, none missing or changed\n"
     with Process("simulate", "webqq", "--hold", "5") as simulator:
         url = simulator.until(r"^ready (http://127\.0\.0\.1:\d+)$", "stdout")[1]
         env["QQOPS_ACCOUNTS__DEMO__ENDPOINTS"] = f'{{ "*" = "{url}" }}'
         with Process("run", "--log-format", "json", cwd=tmp_path, env=env) as bot:
+            bot.until(r'"command": "/owner [A-Z0-9-]{14}"', "stderr")
             bot.until('"event": "online"', "stderr")
             control(url, "POST", "inject", {"kind": "group", "from": "Ali", "room": "ops", "text": "/ping"})
             sent = until_sent(url)
@@ -272,3 +274,46 @@ def test_doctor_finds_nothing_wrong_here(tmp_path):
     done = qqops("doctor", cwd=tmp_path)
     assert done.returncode == 0, done.stdout
     assert "FAIL" not in done.stdout
+
+
+def test_the_demo_on_onebot():
+    script = "/ping\n:as bo\n/echo 你好\n:expect 你好\n:state\n:drop\n:quit"
+    done = qqops("demo", "--network", "onebot11", "--script", "-", text=script)
+    assert done.returncode == 0, done.stderr
+    assert "bot> pong" in done.stdout
+    assert "bot> 你好" in done.stdout
+    assert "* closed connections: 1" in done.stdout
+    assert not done.stderr
+
+
+@pytest.mark.parametrize("flavor", ["napcat", "gocq"])
+def test_a_simulated_implementation_and_a_bot_as_processes(flavor, tmp_path):
+    """`qqops simulate onebot11` and `qqops run`: a bot that answers, its settings checked before."""
+    with Process("simulate", "onebot11", "--flavor", flavor, "--token", "t") as simulator:
+        url = simulator.until(r"^ready (ws://127\.0\.0\.1:\d+/)$", "stdout")[1]
+        text = f'[accounts.main]\nnetwork = "onebot11"\nurl = "{url}"\ntoken = "t"\nroom_gap = 0\n'
+        (tmp_path / "qqops.toml").write_text(text)
+        assert "others can read it" in qqops("check", cwd=tmp_path).stderr
+        (tmp_path / "qqops.toml").chmod(0o600)
+        checked = qqops("check", cwd=tmp_path)
+        assert checked.returncode == 0, checked.stderr
+        http = url.replace("ws://", "http://").rstrip("/")
+        with Process("run", "--log-format", "json", cwd=tmp_path) as bot:
+            bot.until('"event": "online"', "stderr")
+            control(http, "POST", "inject", {"kind": "group", "from": "Ali", "room": "ops", "text": "/ping"})
+            assert until_sent(http)[0]["text"] == "pong"
+            bot.process.send_signal(signal.SIGTERM)
+            assert bot.process.wait(15) == 0
+        simulator.process.send_signal(signal.SIGTERM)
+        assert simulator.process.wait(10) == 0
+
+
+def test_a_simulated_implementation_that_cannot_be():
+    for arguments, message in (
+        (["--flavor", "mirai"], "mirai"),
+        (["--port", "99999"], "--port must be 0 to 65535"),
+    ):
+        done = qqops("simulate", "onebot11", *arguments)
+        assert done.returncode == 2
+        assert message in done.stderr
+        assert "Traceback" not in done.stderr

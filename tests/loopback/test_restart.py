@@ -1,26 +1,29 @@
 """A bot that is killed and started again: what was begun is known, and nothing is done twice."""
 
 import contextlib
+import json
 import random
+import sqlite3
 import stat
 
 import pytest
 import trio
 
 from qqops import Ctx, Plugin
-from qqops.adapters.base import QuestionKind
 from qqops.adapters.webqq import Options, WebQQ
 from qqops.app import App, AppPolicy
-from qqops.model import AccountRef, Message, Secret
+from qqops.model import AccountRef, Message, Secret, SetStatus
 from qqops.plugin.host import Candidate
 from qqops.runtime.backoff import BackoffPolicy
 from qqops.runtime.clock import WallClock
-from qqops.runtime.observe import Interrupted, Phase, Sent
+from qqops.runtime.journal import JournalPolicy
+from qqops.runtime.observe import Expired, Interrupted, Phase, Sent
 from qqops.runtime.outbox import OutboxPolicy
 from qqops.runtime.store import Store
 from qqops.runtime.supervisor import LinkPolicy
 from qqops.simulator.server import Server
 from qqops.simulator.service import Service, ServiceOptions
+from qqops.simulator.world import Group
 
 
 class World:
@@ -44,7 +47,7 @@ class World:
     async def ask(self, question):
         self.asked.append(question)
         await trio.lowlevel.checkpoint()
-        return "" if question.kind is QuestionKind.RENEWAL else list(self.state.captchas.values())[-1]
+        return list(self.state.captchas.values())[-1]
 
     async def show(self, question):
         self.asked.append(question)
@@ -73,11 +76,14 @@ class World:
         return plugin
 
     @contextlib.asynccontextmanager
-    async def bot(self, **options):
+    async def bot(self, journal=None, **options):
         """Run a bot; leaving the block is a kill: nothing gets to say good-bye."""
         clock = WallClock()
         app = self.app = App(
-            AppPolicy(seed=1, grace_seconds=2), clock=clock, human=self, store=Store(self.folder / "qqops.db")
+            AppPolicy(seed=1, grace_seconds=2, journal=journal or JournalPolicy()),
+            clock=clock,
+            human=self,
+            store=Store(self.folder / "qqops.db"),
         )
         app.host.load(Candidate(name="rig", load=self.plugin))
         app.observers.add(self.records.append)
@@ -100,6 +106,11 @@ class World:
 
     async def online(self):
         await self.until(lambda: self.app.supervisors[0].state.phase is Phase.ONLINE)
+        await self.until(lambda: any(s.hold is not None for s in self.state.live.values()))
+
+    async def taken(self, count):
+        """Until the bot has answered for `count` messages: the poll after them says that they are in the journal."""
+        await self.until(lambda: self.state.answered == count and self.app.dispatcher.busy == count)
         await self.until(lambda: any(s.hold is not None for s in self.state.live.values()))
 
     async def until(self, condition):
@@ -148,13 +159,77 @@ async def test_accepted_and_not_started_is_handled_after_the_restart_in_order(tm
             for n in range(1, 5):
                 world.say(f"/slow {n}")
             # One person's messages wait for each other: the first holds the others up.
-            await world.until(lambda: world.state.answered == 4 and world.app.dispatcher.busy == 4)
+            await world.taken(4)
             await world.until(lambda: world.started == [1])
         world.gate.set()
         async with world.bot():
             await world.until(lambda: "done 4" in world.texts())
         assert world.started == [1, 2, 3, 4]
         assert world.texts() == ["done 2", "done 3", "done 4"]
+
+
+async def test_what_is_too_old_after_the_restart_is_told_and_not_handled(tmp_path, profile):
+    async with world_of(tmp_path, profile) as world:
+        async with world.bot():
+            await world.online()
+            world.say("/slow 1")
+            world.say("/slow 2")
+            await world.taken(2)
+            await world.until(lambda: world.started == [1])
+        world.gate.set()
+        world.records.clear()
+        async with world.bot(journal=JournalPolicy(max_age=0.0)):
+            await world.online()
+            await world.until(lambda: any(isinstance(r, Expired) for r in world.records))
+        assert [r.message.text for r in world.records if isinstance(r, Expired)] == ["/slow 2"]
+        assert world.started == [1]
+
+
+async def test_a_handler_that_never_ends_is_started_again_so_often_and_then_given_up(tmp_path, profile):
+    async with world_of(tmp_path, profile) as world:
+        async with world.bot():
+            await world.online()
+            world.say("/sure 1")
+            await world.until(lambda: world.started == [1])
+        for starts in (2, 3):
+            async with world.bot():
+                await world.until(lambda starts=starts: len(world.started) == starts)
+        assert [(r.again, r.given_up) for r in told(world)] == [(True, ""), (True, "")]
+        async with world.bot():
+            await world.online()
+            await world.until(lambda: len(told(world)) == 3)
+            last = told(world)[-1]
+            assert not last.again
+            assert "started 3 times" in last.given_up
+        async with world.bot():
+            await world.online()
+        assert world.started == [1, 1, 1]
+        assert len(told(world)) == 3, "given up once"
+
+
+@pytest.mark.parametrize("readable", [True, False])
+async def test_what_was_started_long_ago_is_given_up(tmp_path, profile, readable):
+    async with world_of(tmp_path, profile) as world:
+        async with world.bot():
+            await world.online()
+            world.say("/sure 1")
+            await world.until(lambda: world.started == [1])
+        with sqlite3.connect(tmp_path / "qqops.db") as connection:
+            connection.execute("UPDATE inbound SET at = at - 30 * 86400")
+            if not readable:
+                connection.execute("UPDATE inbound SET event = '{}'")
+        async with world.bot():
+            await world.online()
+            world.say("quick")
+            await world.until(lambda: "heard quick" in world.texts())
+        assert world.started == [1, "quick"]
+        assert ["s old" in r.given_up for r in told(world)] == [True] * readable
+        with sqlite3.connect(tmp_path / "qqops.db") as connection:
+            assert connection.execute("SELECT count(*) FROM inbound WHERE state < 2").fetchone() == (0,)
+
+
+def told(world):
+    return [record for record in world.records if isinstance(record, Interrupted)]
 
 
 async def test_what_was_handled_is_not_handled_again_when_it_comes_again(tmp_path, profile):
@@ -229,6 +304,48 @@ async def test_an_expired_qr_login_is_renewed_by_its_cookies_or_asks_once(tmp_pa
         await world.until(lambda: world.state.logins_done == 3)
 
 
+async def test_a_restart_between_the_end_of_a_session_and_the_next_login_keeps_the_cookies(tmp_path):
+    async with world_of(tmp_path, "smartqq") as world:
+        file = tmp_path / "webqq-main.session.json"
+        async with world.bot():
+            await world.online()
+            world.server.control.faults(
+                {"fault": "http", "status": 502, "on": "pt4_auth", "probability": 1.0}
+            )
+            world.server.control.expire({})
+            await world.until(lambda: world.server.service.faults.counts.get("http", 0) > 2)
+        assert json.loads(file.read_text())["psessionid"] == ""
+        assert stat.S_IMODE(file.stat().st_mode) == 0o600
+        world.server.control.faults({"clear": True})
+        async with world.bot():
+            await world.online()
+        assert (world.state.logins_done, len(world.asked)) == (2, 1), "nobody had to scan again"
+        world.server.service.options.quick = False
+        world.server.control.expire({})
+        async with world.bot():
+            await world.until(lambda: len(world.asked) == 2)
+        assert "supertoken" not in file.read_text() or world.state.logins_done == 3
+
+
+async def test_a_status_that_was_set_survives_a_restart_until_the_settings_change(tmp_path, profile):
+    async with world_of(tmp_path, profile) as world:
+
+        async def seen(expire=False, **options):
+            async with world.bot(**options) as app:
+                await world.online()
+                found = world.state.live[100200300].status
+                if found == "online":
+                    account = app.supervisors[0].adapter.account
+                    assert (await app.accounts.act(SetStatus(account=account, status="away"))).ok
+                if expire:
+                    world.server.control.expire({})
+            return found
+
+        assert [await seen(), await seen(expire=True), await seen(), await seen(status="busy")] == [
+            "online", "away", "away", "busy",
+        ]  # fmt: skip
+
+
 @pytest.mark.parametrize(
     "content", ["", "{", "[]", '{"layout": 1}', '{"layout": 99}', "\0\0", '{"layout":1,"profile":"x"}']
 )
@@ -256,3 +373,46 @@ async def test_a_saved_login_of_somebody_else_is_not_used(tmp_path):
         async with world.bot():
             await world.online()
         assert world.state.logins_done == 2
+
+
+async def test_groups_whose_numbers_are_gone_are_found_by_name_and_prove_nothing(tmp_path):
+    """Numbers are told, then no more; over a restart, a rename, new aliases, and a group that took on the name."""
+    async with world_of(tmp_path, "smartqq") as world:
+        groups, options = world.server.service.world.groups, world.server.service.options
+        options.profile = "smartqq@2017-03"
+
+        async def heard_in(number, text):
+            seen, route = [], world.app.dispatcher.route
+            world.app.dispatcher.route = lambda event: (seen.append(event), route(event))[1]
+            data = {"kind": "group", "from": "Ali", "room": number, "text": text}
+            world.server.control.inject(data)
+            await world.until(lambda: any(isinstance(event, Message) for event in seen))
+            world.app.dispatcher.route = route
+            room = next(event.room for event in seen if isinstance(event, Message))
+            return room.id, room.name, room.verified
+
+        async with world.bot(refresh=0.2):
+            await world.online()
+            assert await heard_in(30002, "one") == ("30002", "ops", True)
+            groups[30002].name = "operations"
+            await world.until(lambda: any(room.name == "operations" for room in world.app.rooms.known()))
+            assert await heard_in(30002, "two") == ("30002", "operations", True)
+        options.profile = "smartqq@2017-06"
+        async with world.bot(refresh=0.2):
+            world.server.control.expire({})
+            await world.until(lambda: world.state.logins_done == 2)
+            await world.online()
+            assert await heard_in(30002, "three") == ("30002", "operations", False)
+            groups[30002].name = "ops"
+            await world.until(lambda: any(room.name == "ops" for room in world.app.rooms.known()))
+            assert await heard_in(30002, "four") == ("30002", "ops", False), "the name that it had before"
+            groups[30002].name = "unheard of"
+            await world.until(lambda: any(room.name == "unheard of" for room in world.app.rooms.known()))
+            assert await heard_in(30002, "five") == ("name:unheard of", "unheard of", False)
+            groups[30009] = Group(number=30009, name="ops", members=[20001, 100200300])
+            await world.until(lambda: any(room.name == "ops" for room in world.app.rooms.known()))
+            assert await heard_in(30009, "six") == ("30002", "ops", False), "a stranger's: no proof"
+            groups[30002].name = "ops"
+            await world.until(lambda: [room.name for room in world.app.rooms.known()].count("ops") == 2)
+            assert await heard_in(30002, "seven") == ("name:ops", "ops", False)
+            assert await heard_in(30009, "eight") == ("name:ops", "ops", False)

@@ -2,17 +2,22 @@
 
 import gc
 import os
+import pathlib
 import resource
 import sqlite3
 import stat
 
+import alembic.command
+import alembic.config
 import pytest
+import sqlalchemy
 import trio
 from sqlalchemy import insert, select
 
+import qqops.runtime
 from qqops.errors import StoreError
 from qqops.runtime.store import Store
-from qqops.runtime.tables import HEAD, outbound
+from qqops.runtime.tables import HEAD, inbound, outbound
 
 ROW = {"account": "a", "plugin": "", "message": "", "at": 0.0, "done": 0, "flying": 0, "draft": "{}"}
 INSERT = insert(outbound)
@@ -113,6 +118,54 @@ async def test_a_file_of_a_later_version_is_not_touched(tmp_path):
         assert "update qqops" in store.failing
 
     await with_store(path, use)
+
+
+def make(path, revision):
+    """Make a file as the version of qqops did that knew up to *revision*."""
+    folder = pathlib.Path(qqops.runtime.__file__).with_name("migrations")
+    engine = sqlalchemy.create_engine(f"sqlite:///{path}")
+    with engine.connect() as connection:
+        config = alembic.config.Config()
+        config.set_main_option("script_location", str(folder))
+        config.attributes["connection"] = connection
+        alembic.command.upgrade(config, revision)
+        connection.commit()
+    engine.dispose()
+
+
+async def test_a_file_of_the_first_layout_is_brought_to_the_newest(tmp_path):
+    path = tmp_path / "q.db"
+    make(path, "0001")
+    row = "INSERT INTO inbound (id, account, room, message, handler, state, at) VALUES (?, 'a', 'r', 'm', 'h', ?, 1.0)"
+    with sqlite3.connect(path) as connection:
+        connection.executemany(row, [(1, 0), (2, 1), (3, 2)])
+
+    def starts(connection):
+        return connection.execute(select(inbound.c.id, inbound.c.starts).order_by(inbound.c.id)).all()
+
+    assert await with_store(path, lambda store: store.read(starts)) == [(1, 0), (2, 1), (3, 0)]
+    with sqlite3.connect(path) as connection:
+        assert connection.execute("SELECT version_num FROM alembic_version").fetchone() == (HEAD,)
+
+
+def columns(path):
+    with sqlite3.connect(path) as connection:
+        names = [
+            name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
+        ]
+        return {
+            name: [tuple(c[1:]) for c in connection.execute(f"PRAGMA table_info({name})")] for name in names
+        }
+
+
+async def test_the_steps_lead_to_the_tables_that_the_code_knows(tmp_path):
+    await with_store(tmp_path / "steps.db", lambda store: store.opened.wait())
+    engine = sqlalchemy.create_engine(f"sqlite:///{tmp_path / 'tables.db'}")
+    inbound.metadata.create_all(engine)
+    engine.dispose()
+    found = columns(tmp_path / "steps.db")
+    del found["alembic_version"]
+    assert found == columns(tmp_path / "tables.db")
 
 
 async def test_a_file_that_another_process_holds_is_waited_for(tmp_path):

@@ -67,9 +67,9 @@ async def test_qr_is_shown_scanned_and_refreshed_when_it_expires(rig):
         bot.server.control.qr({"action": "scan"})
         await trio.sleep(0.05)
         bot.server.control.qr({"action": "expire"})
-        await bot.until(lambda: len(bot.human.asked) == 3)
+        await bot.until(lambda: len(bot.human.asked) == 2)
         kinds = [question.kind for question in bot.human.asked]
-        assert kinds == [QuestionKind.QR, QuestionKind.RENEWAL, QuestionKind.QR]
+        assert kinds == [QuestionKind.QR, QuestionKind.QR]
         bot.server.control.qr({"action": "confirm"})
         await bot.until_online()
 

@@ -1,5 +1,8 @@
 """Strangers, pictures, files, friends, groups, profiles, and what the service swallows, over real sockets."""
 
+import json
+
+import attrs
 import pytest
 import trio
 
@@ -28,6 +31,7 @@ from qqops.model import (
     RoomRef,
     SetCard,
     SetRemark,
+    SetRoomName,
     SetRoomRemark,
     SetSignature,
     ShowTyping,
@@ -35,9 +39,11 @@ from qqops.model import (
     Typing,
 )
 from qqops.plugin.host import Candidate
+from qqops.runtime.observe import Phase
 from qqops.simulator import pictures
 from qqops.simulator.service import ServiceOptions
 from qqops.simulator.world import Person
+from qqops.webqq import WebAccount
 
 PNG = pictures.qr("hello")
 BOT = 100200300
@@ -226,10 +232,11 @@ async def test_actions_change_what_they_say(rig):
             AnswerFriend(person=person(bot, 20010), accept=False, text="no"),
             AnswerJoin(room=group(bot, 30001), person=person(bot, 20009), accept=True),
             RefuseFile(offer=offer),
-            AddFriend(person=person(bot, 20011), text="hi"),
+            AddFriend(person=person(bot, 20009), text="hi"),
             SetRemark(person=person(bot, 20002), text="bobby"),
             SetRoomRemark(room=group(bot, 30001), text="work"),
             SetCard(room=group(bot, 30001), text="the bot"),
+            SetRoomName(room=RoomRef(account, RoomKind.DISCUSSION, "40001"), text="plan B"),
             SetSignature(account=account, text="at work"),
             ShowTyping(room=private(bot, 20001)),
             Poke(room=private(bot, 20001)),
@@ -250,6 +257,16 @@ async def test_actions_change_what_they_say(rig):
         assert world.groups[30001].cards[BOT] == "the bot"
         assert BOT not in world.groups[30002].members
         assert BOT not in world.discussions[40001].members
+        assert world.discussions[40001].name == "plan B"
+        done = {str(one["call"]): one for one in bot.state.done}
+        assert len(str(done["add_need_verify2"]["token"])) == 48, "the search has given it"
+        card = done["update_group_business_card2"]
+        assert [card[key] for key in ("phone", "email", "remark", "gender")] == [
+            "10086",
+            "a@b",
+            "r",
+            "male",
+        ], "kept"
         calls = [str(done["call"]) for done in bot.state.done]
         assert calls[:4] == ["allow_and_add2", "deny_added_request2", "op_group_join_req", "refuse_file2"]
 
@@ -326,8 +343,7 @@ async def test_the_service_swallows_what_it_is_told_to(rig):
 )  # fmt: skip
 async def test_every_year_is_spoken(rig, profile_, date):
     options = ServiceOptions(hold=5, seed=1, profile=f"{profile_}@{date}")
-    more = {"cipher": "md5"} if date < "2015-03" else {}
-    async with rig(profile_, service_options=options, **more) as bot:
+    async with rig(profile_, service_options=options) as bot:
         await bot.until_online()
         bot.inject("Ali", "/ping", "ops")
         bot.inject("Bo", "/say hello", kind="buddy")
@@ -366,3 +382,59 @@ async def test_a_scenario_happens(rig, tmp_path):
             await scenario.run(bot.server.control)
         await bot.until(lambda: len(bot.texts()) == 3)
         assert bot.service.faults.counts == {"close": 1}
+
+
+async def test_what_only_webqq_can_do(rig):
+    async with rig("webqq2013") as bot:
+        world = bot.service.world
+        world.people[20009] = Person(number=20009, nick="Zoe")
+        await bot.until_online()
+        account = bot.supervisor.adapter.account
+        native = bot.app.accounts.native(account, WebAccount)
+        found = await native.search(person(bot, 20009))
+        assert (found.number, found.nick, found.allow) == (20009, "Zoe", 1)
+        assert bot.phases()[-1] is Phase.ONLINE, "a captcha for one call does not take the account offline"
+        assert bot.supervisor.state.cause == ""
+        assert (await native.let_add(person(bot, 20009))).ok
+        assert (await native.move_friend(person(bot, 20001), 2)).ok
+        info = await native.public_info(group(bot, 30001))
+        assert (info.name, info.members, info.most_members) == ("qqops-test", 3, 500)
+        card = await native.card(group(bot, 30001))
+        assert (await native.write_card(group(bot, 30001), attrs.evolve(card, name="x", phone="1"))).ok
+        assert world.groups[30001].cards[BOT] == "x"
+        assert (await native.hear(group(bot, 30002), "silent")).ok
+        room = await native.create_discussion("talk", [person(bot, 20001)])
+        assert world.discussions[int(room.id)].members == [BOT, 20001]
+        assert (await bot.app.rooms.send(room, "hello")).ok
+        assert (
+            await native.change_discussion(room, add=[person(bot, 20002)], remove=[person(bot, 20001)])
+        ).ok
+        assert world.discussions[int(room.id)].members == [BOT, 20002]
+        done = {str(one["call"]): one for one in bot.state.done}
+        assert (done["modify_friend_group"]["newid"], done["allow_added_request2"]["account"]) == (2, 20009)
+        aliases = bot.state.live[BOT].aliases
+        masks = json.loads(done["messagefilter.do"]["itemlist"])["groupmask"]
+        assert masks == {str(aliases.gid(30001)): "0", str(aliases.gid(30002)): "1"}
+
+
+async def test_what_webqq_cannot_do_is_refused_with_a_reason(rig, profile):
+    async with rig(profile) as bot:
+        await bot.until_online()
+        native = bot.app.accounts.native(bot.supervisor.adapter.account, WebAccount)
+        bot.human.wrong = 9
+        asked = len(bot.human.asked)
+        for call in (
+            native.search(person(bot, 20001)),
+            native.search(PersonRef(bot.supervisor.adapter.account, "name:Zoe")),
+            native.move_friend(person(bot, 29999), 0),
+            native.card(group(bot, 39999)),
+            native.hear(group(bot, 30001), "nonsense"),
+            native.create_discussion("x", [person(bot, 29999)]),
+            native.change_discussion(group(bot, 30001)),
+        ):
+            with pytest.raises(Refuse):
+                await call
+        assert len(bot.human.asked) == asked + 2, "a wrong captcha is asked for once more"
+        refused = await bot.app.accounts.act(AddFriend(person=person(bot, 20001)))
+        assert refused.delivery is Delivery.REFUSED
+        assert bot.state.done == []

@@ -1,13 +1,16 @@
 """Settings: every mistake is named with file, line, key and what to do."""
 
+import re
+
 import pytest
 
-from qqops.adapters import loopback, webqq
+from qqops import core_plugin
+from qqops.adapters import loopback
 from qqops.errors import ConfigError
 from qqops.model import Secret
 from qqops.settings import accounts, load_settings
 
-NETWORKS = {n.name: n for n in (webqq.network, loopback.network)}
+NETWORKS = {n.name: n for n in (core_plugin.webqq, loopback.network)}
 
 
 @pytest.fixture
@@ -131,3 +134,71 @@ def test_the_environment_overrides_the_file(load):
 def test_a_missing_file_says_how_to_get_one(tmp_path):
     with pytest.raises(ConfigError, match="qqops init"):
         load_settings(tmp_path / "none.toml", {})
+
+
+@pytest.mark.parametrize(
+    ("text", "where"),
+    [
+        ('[bot]\nowners = ["ali"]', "bot.owners"),
+        ('[roles]\n"room.admin" = []', "roles.room.admin"),
+        ('[roles]\nsre = ["10001"]', "roles.sre"),
+        ('[permissions]\nsre = ["deploy.*.x"]', "permissions.sre"),
+        ('[rules]\ndeny = ["deploy"]', "rules.deny"),
+        ('[rules]\nallow = ["user=ali"]', "rules.allow"),
+    ],
+)
+def test_what_is_wrong_about_access_is_named(tmp_path, text, where):
+    path = tmp_path / "qqops.toml"
+    path.write_text(text)
+    with pytest.raises(ConfigError, match=re.escape(where)):
+        load_settings(path, {})
+
+
+def test_access_in_the_settings(tmp_path):
+    path = tmp_path / "qqops.toml"
+    path.write_text(
+        '[bot]\nowners = ["net:main/1"]\n[roles]\nsre = ["net:main/2"]\n[permissions]\nsre = ["deploy.*"]\n'
+        '"room.admin" = ["*"]\n[rules]\ndeny = ["role=sre env=prod"]\n'
+    )
+    access = load_settings(path, {})[0].access
+    assert access.members == {"sre": ("net:main/2",), "owner": ("net:main/1",)}
+    assert access.permissions["room.admin"] == ("*",)
+    assert access.rules.deny == ("role=sre env=prod",)
+
+
+def test_rooms_have_their_own_prefixes_and_zones_and_commands_an_owner(load):
+    settings, _ = load(
+        """
+        [bot]
+        timezone = "UTC"
+        [commands]
+        status = "ops"
+        "flag set" = "flags"
+        [rooms.lab]
+        prefixes = ["!", "。"]
+        timezone = "Europe/Berlin"
+        """
+    )
+    rooms = settings.room_settings
+    assert (rooms.timezone, rooms.timezones) == ("UTC", {"lab": "Europe/Berlin"})
+    assert rooms.prefixes == {"lab": ("!", "。")}
+    assert settings.commands == {"status": "ops", "flag set": "flags"}
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        (
+            "[rooms.lab]\nprefixes = [' ']",
+            "2: rooms.lab.prefixes: at least one prefix, and none of them blank",
+        ),
+        ("[bot]\nprefixes = []", "2: bot.prefixes: at least one prefix"),
+        ("[bot]\ntimezone = 'Mars/Olympus'", "2: bot.timezone: unknown time zone 'Mars/Olympus'"),
+        ("[rooms.lab]\ntimezone = '../etc'", "2: rooms.lab.timezone: unknown time zone"),
+        ("[commands]\nstatus = 5", "2: commands.status: must be a text, got 5"),
+    ],
+)
+def test_wrong_rooms_and_owners_are_named(load, text, reason):
+    with pytest.raises(ConfigError) as caught:
+        load(text)
+    assert reason in str(caught.value)

@@ -10,7 +10,7 @@ from qqops.simulator import pictures
 from qqops.simulator.control import Control
 from qqops.simulator.faults import Faults
 from qqops.simulator.service import Service, ServiceOptions
-from qqops.simulator.world import load_world
+from qqops.simulator.world import FIRST_ACCOUNT, add_accounts, default_world, load_world
 
 
 @pytest.fixture
@@ -144,6 +144,30 @@ def test_wrong_worlds_are_explained(tmp_path, text, reason):
         load_world(path)
     assert reason in str(caught.value)
     assert "world.toml" in str(caught.value)
+
+
+def test_thousands_of_accounts_are_one_call():
+    world = default_world()
+    add_accounts(world, 3001)
+    added = [world.people[FIRST_ACCOUNT + n] for n in range(3001)]
+    assert [(p.nick, p.is_bot, p.friends) for p in (added[0], added[-1])] == [
+        ("bot-1", True, [20001, 20002]),
+        ("bot-3001", True, [20001, 20002]),
+    ]
+    crowds = [g for g in world.groups.values() if g.name.startswith("crowd-")]
+    assert (len(crowds), max(len(g.members) for g in crowds)) == (151, 22)
+    assert world.room("crowd-151").members == [FIRST_ACCOUNT + 3000, 20001, 20002]
+    assert world.bots[0].nick == "qqops-bot", "the first one stays the first"
+
+
+@pytest.mark.parametrize(
+    ("count", "reason"), [(-1, "0 to 100000"), (100_001, "0 to 100000"), (1, "is taken")]
+)
+def test_accounts_that_cannot_be_added_are_explained(count, reason):
+    world = default_world()
+    add_accounts(world, 0 if "to" in reason else 1)
+    with pytest.raises(ConfigError, match=reason):
+        add_accounts(world, count)
 
 
 def test_captcha_pictures_show_their_letters():

@@ -20,6 +20,10 @@ _NAME = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,200}")
 _CHUNK = re.compile(rb"([0-9a-fA-F]{1,8})(?:[ \t]*;[^\r\n]*)?")
 
 
+class TooLarge(ProtocolError):
+    """The answer is longer than we are ready to read."""
+
+
 class Answer:
     """One answer, as far as it has come.
 
@@ -114,7 +118,7 @@ class Answer:
                     raise ProtocolError("the length of the answer is malformed", payload=line)
                 self._left = int(value)
                 if self._left > self._max:
-                    raise ProtocolError(f"the answer is larger than {self._max} bytes")
+                    raise TooLarge(f"the answer is larger than {self._max} bytes")
             case b"transfer-encoding":
                 if value.lower() != b"chunked":
                     raise ProtocolError("the answer comes in an unknown encoding", payload=line)
@@ -129,7 +133,7 @@ class Answer:
         """Move *count* bytes to the body, or as many as are here; return how many."""
         data = self._data[:count]
         if len(self.body) + len(data) > self._max:
-            raise ProtocolError(f"the answer is larger than {self._max} bytes")
+            raise TooLarge(f"the answer is larger than {self._max} bytes")
         self.body += data
         del self._data[: len(data)]
         if self._left is not None:

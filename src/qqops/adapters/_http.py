@@ -1,15 +1,13 @@
 """The only door to httpx.
 
-A thin client for calls to one service on behalf of one account: deadline over the whole call, cap on the
-body, foreign exceptions turned into ours, one retry when a kept-alive connection turns out to be dead. It
-drives httpx's transport directly: cookies and redirects belong to the protocol cores, and a pool shared by
-many accounts that long-poll collapses (one client per account).
+A thin client for calls to one service on behalf of one account: deadline over the whole call, cap on the body, errors
+of ours, one retry when a kept-alive connection turns out to be dead. Requests and answers are httpx's; they travel over
+`_wire`, because a pool costs more than all the rest of an account, and one that many accounts share collapses when they
+long-poll. Cookies and redirects belong to the protocol cores.
 """
 
 from __future__ import annotations
 
-import functools
-import ssl
 from types import TracebackType
 from typing import Protocol, Self
 
@@ -17,6 +15,8 @@ import attrs
 import httpx
 import trio
 
+from qqops.adapters._answer import TooLarge
+from qqops.adapters._tls import tls_context
 from qqops.adapters._wire import Wire
 from qqops.errors import NotSent, ProtocolError, TransientError
 
@@ -25,14 +25,6 @@ MAX_BODY = 16 * 1024 * 1024
 
 #: A send, two look-ups, a refresh, a heartbeat, an upload, and two to spare.
 MAX_CONNECTIONS = 8
-#: Part of a call's deadline in which the connection must stand.
-CONNECT_SHARE = 0.8
-
-
-@functools.cache
-def tls_context() -> ssl.SSLContext:
-    """Return the one TLS context of the process; each costs milliseconds and hundreds of kilobytes."""
-    return ssl.create_default_context()
 
 
 @attrs.frozen(kw_only=True)
@@ -71,28 +63,73 @@ class Http(Protocol):
         """Close spare connections."""
 
 
-class HttpClient:
-    """The HTTP connections of one account. Use as a context manager."""
+class Connections(httpx.AsyncBaseTransport):
+    """What carries httpx's requests: a few kept-alive connections.
 
-    def __init__(self) -> None:
-        self._wire = Wire(tls_context, MAX_BODY)
-        self._transport: httpx.AsyncHTTPTransport | None = None
-        self._busy = 0
+    A request's extensions are ``deadline``, a moment on trio's clock, and ``idempotent``. The errors are those of
+    `HttpClient.call`, not httpx's.
+    """
+
+    def __init__(self, max_body: int | None = None) -> None:
+        self._max_body = MAX_BODY if max_body is None else max_body
+        self._idle: list[Wire] = []
+        self._free = trio.CapacityLimiter(MAX_CONNECTIONS)
 
     @property
-    def _pool(self) -> httpx.AsyncHTTPTransport:
-        """The connections for all calls but the poll; made when the first one is."""
-        if self._transport is not None:
-            return self._transport
-        limits = httpx.Limits(max_connections=MAX_CONNECTIONS, max_keepalive_connections=MAX_CONNECTIONS)
-        self._transport = httpx.AsyncHTTPTransport(verify=tls_context(), limits=limits, trust_env=False)
-        return self._transport
+    def busy(self) -> bool:
+        """Whether a call is being made."""
+        return self._free.borrowed_tokens > 0
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """Make one request and return the whole answer."""
+        deadline: float = request.extensions["deadline"]
+        with trio.move_on_at(deadline) as waiting:
+            await self._free.acquire_on_behalf_of(request)
+        if waiting.cancelled_caught:
+            raise NotSent(f"no connection to {request.url.host} was free in time")
+        try:
+            wire = self._idle.pop() if self._idle else Wire(tls_context, self._max_body)
+            reply = await wire.call(
+                request.method,
+                str(request.url),
+                [
+                    (name.decode("latin-1"), value.decode("latin-1"))
+                    for name, value in request.headers.raw
+                    if name != b"Content-Length"  # the wire counts for itself
+                ],
+                request.content,
+                deadline=deadline,
+                again=request.extensions["idempotent"],
+            )
+            if wire.open:
+                self._idle.append(wire)
+        finally:
+            self._free.release_on_behalf_of(request)
+        return httpx.Response(reply.status, headers=reply.headers, content=reply.body, request=request)
+
+    async def aclose(self) -> None:
+        """Close what is idle; what is in use is closed by who uses it."""
+        while self._idle:
+            await self._idle.pop().aclose()
+
+
+class HttpClient:
+    """The HTTP connections of one account. Use as a context manager.
+
+    Args:
+        max_body: Bytes of an answer that are read; `MAX_BODY` if None.
+    """
+
+    def __init__(self, max_body: int | None = None) -> None:
+        self._max_body = MAX_BODY if max_body is None else max_body
+        self._poll = Wire(tls_context, self._max_body)
+        self._calls: Connections | None = None
 
     async def rest(self) -> None:
         """Close spare connections; the next call makes new ones. The poll's own stays."""
-        if not self._busy and self._transport is not None:
-            transport, self._transport = self._transport, None
-            await transport.aclose()
+        if self._calls is not None and not self._calls.busy:
+            calls, self._calls = self._calls, None
+            await calls.aclose()
 
     async def __aenter__(self) -> Self:
         return self
@@ -101,9 +138,9 @@ class HttpClient:
         self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
     ) -> None:
         with trio.move_on_after(2, shield=True):
-            await self._wire.aclose()
-            if self._transport is not None:
-                await self._transport.aclose()
+            await self._poll.aclose()
+            if self._calls is not None:
+                await self._calls.aclose()
 
     async def call(
         self,
@@ -126,98 +163,41 @@ class HttpClient:
         Raises:
             NotSent: No connection could be made; the request has not left.
             TransientError: The connection broke or the deadline passed; the request may have arrived.
-            ProtocolError: The answer breaks HTTP or is larger than `MAX_BODY`.
+            ProtocolError: The answer is larger than *max_body*, or, for the poll, no HTTP.
         """
         began = trio.current_time()
         if long:
-            reply = await self._wire.call(method, url, headers, body, deadline=began + deadline)
-            elapsed = trio.current_time() - began
-            return HttpReply(status=reply.status, headers=reply.headers, body=reply.body, elapsed=elapsed)
-        self._busy += 1
-        try:
-            with trio.move_on_after(deadline):
-                try:
-                    return await self._once(method, url, headers, body, began, deadline)
-                except _Stale:
-                    if not idempotent:
-                        raise
-                    return await self._once(method, url, headers, body, began, deadline)
-        finally:
-            self._busy -= 1
-        raise TransientError(f"no answer within {deadline:g} s from {httpx.URL(url).host}")
+            # The one hot call is spared what the others can afford.
+            reply = await self._poll.call(
+                method, url, headers, body, deadline=began + deadline, again=idempotent
+            )
+            status, got, content = reply.status, reply.headers, reply.body
+        else:
+            response = await self._call(method, url, headers, body, began + deadline, idempotent)
+            status, content = response.status_code, response.content
+            got = tuple((k.decode("latin-1"), v.decode("latin-1")) for k, v in response.headers.raw)
+        return HttpReply(status=status, headers=got, body=content, elapsed=trio.current_time() - began)
 
-    async def _once(
+    async def _call(
         self,
         method: str,
         url: str,
         headers: list[tuple[str, str]],
         body: bytes,
-        began: float,
         deadline: float,
-    ) -> HttpReply:
+        idempotent: bool,
+    ) -> httpx.Response:
+        extensions = {"deadline": deadline, "idempotent": idempotent}
         try:
-            # A connection that is not made in time is told apart from an answer that does not come.
-            limits = {"connect": CONNECT_SHARE * deadline, "pool": CONNECT_SHARE * deadline}
-            extensions = {"timeout": limits}
-            sized = [*headers, ("Content-Length", str(len(body)))] if body or method == "POST" else headers
-            request = httpx.Request(method, url, headers=sized, stream=_Body(body), extensions=extensions)
-            response = await self._pool.handle_async_request(request)
-            try:
-                content = await _read(response)
-            finally:
-                with trio.move_on_after(2, shield=True):
-                    await response.aclose()
-        except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as exc:
-            # Includes failed name look-ups: they pass, like everything here.
-            raise NotSent(f"cannot connect to {httpx.URL(url).host}: {_reason(exc)}") from exc
-        except (httpx.RemoteProtocolError, httpx.ReadError, httpx.WriteError, httpx.CloseError) as exc:
-            raise _Stale(f"the connection broke: {_reason(exc)}") from exc
-        except (httpx.TransportError, httpx.InvalidURL, httpx.DecodingError, UnicodeError) as exc:
-            raise TransientError(f"the call failed: {_reason(exc)}") from exc
-        return HttpReply(
-            status=response.status_code,
-            headers=tuple((k.decode("latin-1"), v.decode("latin-1")) for k, v in response.headers.raw),
-            body=content,
-            elapsed=trio.current_time() - began,
-        )
-
-
-class _Body(httpx.AsyncByteStream):
-    """A request's body in one piece.
-
-    httpx's own is an async generator; one that is left half-way by a cancellation is abandoned to the garbage
-    collector, and trio complains about that.
-    """
-
-    def __init__(self, body: bytes) -> None:
-        self._left = [body] if body else []
-
-    def __aiter__(self) -> Self:
-        return self
-
-    async def __anext__(self) -> bytes:
-        if not self._left:
-            raise StopAsyncIteration
-        return self._left.pop()
-
-
-class _Stale(TransientError):
-    """The peer closed the connection instead of answering."""
-
-
-async def _read(response: httpx.Response) -> bytes:
-    body = bytearray()
-    with trio.CancelScope() as scope:
-        # httpx reads through nested async generators. Leaving the loop would abandon the inner ones to the
-        # garbage collector; cancelling the read unwinds them all.
-        async for chunk in response.aiter_bytes():
-            body += chunk
-            if len(body) > MAX_BODY:
-                scope.cancel(reason="the answer is too large")
-    if len(body) > MAX_BODY:
-        raise ProtocolError(f"the answer is larger than {MAX_BODY} bytes", payload=bytes(body[:400]))
-    return bytes(body)
-
-
-def _reason(exc: Exception) -> str:
-    return str(exc) or type(exc).__name__
+            request = httpx.Request(method, url, headers=headers, content=body, extensions=extensions)
+        except (httpx.InvalidURL, UnicodeError) as exc:
+            raise TransientError(f"the call failed: {exc}") from exc
+        if self._calls is None:
+            self._calls = Connections(self._max_body)
+        try:
+            return await self._calls.handle_async_request(request)
+        except TooLarge:
+            raise
+        except ProtocolError as exc:
+            # No answer of the service's: something between us and it has broken the connection.
+            raise TransientError(f"the call failed: {exc}") from exc

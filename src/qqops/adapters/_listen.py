@@ -18,6 +18,8 @@ import trio
 
 #: Largest body that is read, in bytes.
 MAX_BODY = 16 * 1024 * 1024
+#: Bytes up to which a body is no burden.
+SMALL = 64 * 1024
 #: Seconds for a client to send its request once it has begun, and for us to write an answer.
 IO_DEADLINE = 30.0
 #: Seconds a kept-alive connection may idle.
@@ -54,14 +56,32 @@ class HttpAnswer:
     sent: Callable[[bool], None] = attrs.field(default=lambda ok: None, eq=False)
 
 
+@attrs.frozen(kw_only=True)
+class Takeover:
+    """The connection speaks another protocol from here on.
+
+    Attributes:
+        serve: Gets the stream and what was read beyond the request; the connection is closed when it returns.
+    """
+
+    serve: Callable[[trio.abc.Stream, bytes], Awaitable[None]]
+
+
 log = structlog.get_logger("qqops.listen")
 
-HttpHandler: TypeAlias = Callable[[HttpRequest], Awaitable[HttpAnswer]]
+HttpHandler: TypeAlias = Callable[[HttpRequest], Awaitable[HttpAnswer | Takeover]]
 
 
-async def serve_connection(stream: trio.abc.Stream, handler: HttpHandler) -> None:
-    """Serve one connection until it closes; closes *stream*. Peers that break the rules get a 400 at most."""
-    connection = _Connection(stream, handler)
+async def serve_connection(
+    stream: trio.abc.Stream, handler: HttpHandler, large: trio.CapacityLimiter | None = None
+) -> None:
+    """Serve one connection until it closes; closes *stream*. Peers that break the rules get a 400 at most.
+
+    Args:
+        large: Bounds how many bodies over `SMALL` bytes are read at a time by all who share it, so that nobody can fill
+            the memory before a handler has looked at their token.
+    """
+    connection = _Connection(stream, handler, large)
     async with stream:
         try:
             await connection.run()
@@ -70,9 +90,12 @@ async def serve_connection(stream: trio.abc.Stream, handler: HttpHandler) -> Non
 
 
 class _Connection:
-    def __init__(self, stream: trio.abc.Stream, handler: HttpHandler) -> None:
+    def __init__(
+        self, stream: trio.abc.Stream, handler: HttpHandler, large: trio.CapacityLimiter | None
+    ) -> None:
         self._stream = stream
         self._handler = handler
+        self._large = large
         self._h11 = h11.Connection(h11.SERVER, max_incomplete_event_size=64 * 1024)
 
     async def run(self) -> None:
@@ -87,6 +110,9 @@ class _Connection:
                 return
             answer, extra = await self._answer(request)
             if answer is None:
+                return
+            if isinstance(answer, Takeover):
+                await answer.serve(self._stream, self._h11.trailing_data[0] + extra)
                 return
             if answer.close:
                 answer.sent(False)
@@ -114,16 +140,14 @@ class _Connection:
         """Return the whole request, or None when its body is too large."""
         body = bytearray()
         with trio.fail_after(IO_DEADLINE):
-            while True:
-                event = await self._next_event()
-                if isinstance(event, h11.Data):
-                    body += event.data
-                    if len(body) > MAX_BODY:
-                        return None
-                elif isinstance(event, h11.EndOfMessage):
-                    break
-                else:
-                    raise h11.RemoteProtocolError("the request broke off")
+            whole = await self._read_body(body, min(SMALL, MAX_BODY))
+            if not whole and self._large is not None:
+                async with self._large:
+                    whole = await self._read_body(body, MAX_BODY)
+            elif not whole:
+                whole = await self._read_body(body, MAX_BODY)
+        if not whole:
+            return None
         headers = tuple((k.decode("latin-1"), v.decode("latin-1")) for k, v in head.headers)
         return HttpRequest(
             method=head.method.decode("ascii"),
@@ -132,28 +156,46 @@ class _Connection:
             body=bytes(body),
         )
 
-    async def _answer(self, request: HttpRequest) -> tuple[HttpAnswer | None, bytes]:
+    async def _read_body(self, body: bytearray, most: int) -> bool:
+        """Read until the end of the body, or beyond *most* bytes; return whether that was the end."""
+        while len(body) <= most:
+            event = await self._next_event()
+            if isinstance(event, h11.Data):
+                body += event.data
+            elif isinstance(event, h11.EndOfMessage):
+                return True
+            else:
+                raise h11.RemoteProtocolError("the request broke off")
+        return False
+
+    async def _answer(self, request: HttpRequest) -> tuple[HttpAnswer | Takeover | None, bytes]:
         """Run the handler while the connection is watched; no answer when the client has gone."""
-        answer: HttpAnswer | None = None
+        answer: HttpAnswer | Takeover | None = None
         extra = b""
-        async with trio.open_nursery() as nursery:
+        handed_on = False
+        try:
+            async with trio.open_nursery() as nursery:
 
-            async def watch() -> None:
-                nonlocal extra
+                async def watch() -> None:
+                    nonlocal extra
+                    try:
+                        extra = bytes(await self._stream.receive_some(65536))
+                    except trio.BrokenResourceError:
+                        extra = b""
+                    if not extra:
+                        nursery.cancel_scope.cancel(reason="the client went away")
+
+                nursery.start_soon(watch)
                 try:
-                    extra = bytes(await self._stream.receive_some(65536))
-                except trio.BrokenResourceError:
-                    extra = b""
-                if not extra:
-                    nursery.cancel_scope.cancel(reason="the client went away")
-
-            nursery.start_soon(watch)
-            try:
-                answer = await self._handler(request)
-            except Exception:
-                log.exception("request failed", method=request.method, target=request.target[:200])
-                answer = HttpAnswer(status=500, body=b"internal error\n")
-            nursery.cancel_scope.cancel(reason="answered")
+                    answer = await self._handler(request)
+                except Exception:
+                    log.exception("request failed", method=request.method, target=request.target[:200])
+                    answer = HttpAnswer(status=500, body=b"internal error\n")
+                nursery.cancel_scope.cancel(reason="answered")
+            handed_on = True
+        finally:
+            if not handed_on and isinstance(answer, HttpAnswer):
+                answer.sent(False)  # cancelled between the answer and its writing
         return answer, extra
 
     async def _write_reporting(self, answer: HttpAnswer, extra: bytes) -> bool:

@@ -8,8 +8,10 @@ import trio
 
 from qqops.adapters._http import Http
 from qqops.adapters.base import Link, Question, QuestionKind
-from qqops.errors import ProtocolError
-from qqops.model import AccountRef
+from qqops.errors import AdapterError, NotSent, ProtocolError, Refuse
+from qqops.model import AccountRef, Delivery, Outcome
+from qqops.protocol.webqq.address import destination
+from qqops.protocol.webqq.calls import change
 from qqops.protocol.webqq.flow import AskCaptcha, AskRenewal, Call, Flow, Pause, ShowQR, T
 from qqops.protocol.webqq.http import Request, Response
 from qqops.protocol.webqq.session import Session
@@ -38,7 +40,7 @@ class Calls:
         self._last: tuple[Request, int, tuple[str, list[tuple[str, str]], bytes]] | None = None
         self.spread = spread
         self._account = account
-        self._endpoints = endpoints
+        self._endpoints = {key.lower(): base for key, base in endpoints.items()}
         self._http = http
         self._link = link
 
@@ -74,6 +76,27 @@ class Calls:
                 text = "the QR code has expired, scan the new one" if step.refreshed else "scan the QR code"
                 await self._link.show(self._question(QuestionKind.QR, text, step.picture))
 
+    async def ask(self, session: Session, flow: Flow[T]) -> T:
+        """Do what *flow* asks for, which changes nothing, and return its result. Raises `Refuse` when it fails."""
+        try:
+            return await self.drive(session, flow)
+        except (AdapterError, ProtocolError) as exc:
+            raise Refuse(str(exc)) from exc
+
+    async def change(self, session: Session, request: Request) -> Outcome:
+        """Make a call that changes something."""
+        try:
+            refused = await self.drive(session, change(session, request))
+        except NotSent as exc:
+            refused = str(exc)
+        except (AdapterError, ProtocolError) as exc:
+            return Outcome(delivery=Delivery.UNKNOWN, reason=str(exc))
+        return Outcome(delivery=Delivery.REFUSED if refused else Delivery.ACCEPTED, reason=refused)
+
+    async def rest(self) -> None:
+        """Close the connections that nobody needs now: thousands of accounts keep one each, that of the poll."""
+        await self._http.rest()
+
     def _question(self, kind: QuestionKind, text: str, picture: bytes) -> Question:
         return Question(account=self._account, kind=kind, text=text, picture=picture)
 
@@ -93,7 +116,7 @@ class Calls:
             idempotent=request.idempotent,
             long=request.name == "poll2",
         )
-        session.cookies.take(request.host, reply.headers)
+        session.cookies.take(request.hostname, reply.headers)
         return Response(status=reply.status, headers=reply.headers, body=reply.body, elapsed=reply.elapsed)
 
     def _prepared(self, session: Session, request: Request) -> tuple[str, list[tuple[str, str]], bytes]:
@@ -101,14 +124,10 @@ class Calls:
         version = session.cookies.version
         if self._last is not None and self._last[0] is request and self._last[1] == version:
             return self._last[2]
-        endpoints = self._endpoints
-        host = request.host.partition(":")[0]
-        if not (host == "qq.com" or host.endswith(".qq.com") or host in endpoints):
-            raise ProtocolError(f"{request.name}: {host!r} is no host of the service", payload=request.host)
-        base = endpoints.get(request.host) or endpoints.get("*") or f"{request.scheme}://{request.host}"
-        headers = request.headers(session.cookies.header(request.host))
+        base = destination(request.address, self._endpoints, named=request.named)
+        headers = request.headers(session.cookies.header(request.hostname))
         body = request.body if request.method == "POST" else b""
-        prepared = (base.rstrip("/") + request.target, headers, body)
+        prepared = (base + request.target, headers, body)
         if request.name == "poll2":
             self._last = (request, version, prepared)
         return prepared

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import attrs
 import structlog
 
 from qqops.adapters.base import Directory, Link
@@ -16,6 +17,7 @@ from qqops.model import (
     Joined,
     JoinRequest,
     Left,
+    Notice,
     PersonRef,
     Poked,
     Presence,
@@ -26,6 +28,7 @@ from qqops.model import (
     User,
 )
 from qqops.protocol.webqq import items
+from qqops.protocol.webqq.heard import Heard
 from qqops.protocol.webqq.roster import NeedMembers, Roster
 
 log = structlog.get_logger("qqops.webqq")
@@ -50,18 +53,21 @@ class KnownHere:
 class HandOver:
     """Passes items on to the dispatcher. Synchronous, so that nothing is lost between two of them."""
 
-    def __init__(self, account: AccountRef, clock: Clock, link: Link) -> None:
+    def __init__(self, account: AccountRef, clock: Clock, link: Link, heard: Heard) -> None:
         self._account = account
         self._clock = clock
         self._link = link
+        self._heard = heard
         self._reported: set[str] = set()
 
     def item(self, item: items.Item, roster: Roster) -> None:
         """Make an event of *item*, with permanent addresses."""
         if isinstance(item, items.Incoming):
-            if not roster.is_own(item):
-                self._link.event(roster.translate(item, self._clock.now()))
+            if not roster.is_own(item) and self._heard.is_new(item, roster):
+                message = roster.translate(item, self._clock.now())
+                self._link.event(message)
                 self._report_ambiguous(roster)
+                self._report_unverified(message.room)
         elif isinstance(item, items.Malformed):
             self._link.malformed(item.error)
         elif isinstance(item, items.Ignored):
@@ -75,7 +81,7 @@ class HandOver:
         account = self._account
         if isinstance(item, items.Membership):
             _forget_members(roster)
-            by = self._numbered(item.by) if item.by else None
+            by = self._by(item, roster)
             room, sender = self._group(item.group, roster), self._numbered(item.person)
             return (Joined if item.joined else Left)(room=room, sender=sender, by=by)
         if isinstance(item, items.JoinAsk):
@@ -93,6 +99,8 @@ class HandOver:
         if isinstance(item, items.Shaken):
             return Poked(room=self._private(item.uin, roster), sender=roster.user(item.uin))
         if isinstance(item, items.FileAsk):
+            if item.url:
+                roster.offered.append(item.url)
             return FileOffered(
                 room=self._private(item.uin, roster),
                 sender=roster.user(item.uin),
@@ -100,9 +108,41 @@ class HandOver:
                 size=item.size,
                 data={"uin": item.uin, "session": item.session, "url": item.url},
             )
+        if isinstance(item, items.Told):
+            return Notice(account=account, kind=item.kind, data=self._facts(item, roster))
         return None  # a kick: `LiveSession` has seen to it
 
+    def _by(self, item: items.Membership, roster: Roster) -> User | None:
+        """Return whose doing it was; None when it was the person's own. An administrator may be all but unknown."""
+        if item.by:
+            user = self._numbered(item.by)
+            return attrs.evolve(user, name=item.by_name) if item.by_name else user
+        if not item.forced:
+            return None
+        user = roster.user(item.by_uin)
+        if user.verified or not item.by_name:
+            return user
+        return User(ref=PersonRef(self._account, f"name:{item.by_name}"), name=item.by_name, verified=False)
+
+    def _facts(self, item: items.Told, roster: Roster) -> dict[str, object]:
+        """Return the data of a notice, with people and rooms by their permanent ids."""
+        facts = dict(item.data)
+        if item.sender:
+            facts["sender"] = roster.user(item.sender, "group", item.room).id
+        if item.room or item.group:
+            group = self._group(item.group, roster) if item.group else roster.group_room(item.room)
+            facts["room"] = group.id
+        if item.by:
+            facts["by"] = str(item.by)
+        return facts
+
     def _friends(self, item: items.FriendsChanged, roster: Roster) -> None:
+        if item.left_out and "buddylist_change" not in self._reported:
+            self._reported.add("buddylist_change")
+            log.warning(
+                "a list was too long and was cut",
+                account=str(self._account), list="buddylist_change", left_out=item.left_out,
+            )  # fmt: skip
         for uin in item.added:
             self._link.event(FriendAdded(account=self._account, sender=roster.user(uin)))
         for uin in item.removed:
@@ -113,12 +153,12 @@ class HandOver:
         return User(ref=PersonRef(self._account, str(number)), name=str(number))
 
     def _private(self, uin: int, roster: Roster) -> Room:
-        user = roster.user(uin)
-        return Room(ref=RoomRef(self._account, RoomKind.PRIVATE, user.id), name=user.name)
+        return roster.private_room(roster.user(uin))
 
     def _group(self, number: int, roster: Roster) -> Room:
         ref = RoomRef(self._account, RoomKind.GROUP, str(number))
-        return next((room for room in roster.rooms() if room.ref == ref), Room(ref=ref, name=str(number)))
+        named = next((room.name for room in roster.rooms() if room.ref == ref), str(number))
+        return Room(ref=ref, name=named)  # verified: the service itself has said the number
 
     def _report_ambiguous(self, roster: Roster) -> None:
         for name, numbers in roster.ambiguous.items():
@@ -129,6 +169,15 @@ class HandOver:
                     account=str(self._account), name=name, numbers=list(numbers),
                 )  # fmt: skip
         roster.ambiguous.clear()
+
+    def _report_unverified(self, room: Room) -> None:
+        key = f"room {room.id}"
+        if not room.verified and not room.private and key not in self._reported:
+            self._reported.add(key)
+            log.warning(
+                "a group is known by its name only: another one could take that name, so it proves nothing",
+                account=str(self._account), room=room.id, name=room.name,
+            )  # fmt: skip
 
 
 def _forget_members(roster: Roster) -> None:

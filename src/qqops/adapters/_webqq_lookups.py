@@ -6,7 +6,7 @@ import structlog
 import trio
 
 from qqops.adapters._webqq_calls import Calls
-from qqops.errors import NotSent, ProtocolError, TransientError
+from qqops.errors import NotSent, ProtocolError, Refuse, TransientError
 from qqops.model import AccountRef, RoomRef
 from qqops.protocol.webqq import items, lists
 from qqops.protocol.webqq.classify import SessionGone
@@ -30,6 +30,7 @@ class LookUps:
         self._session = session
         self._calls = calls
         self._running: dict[Need, trio.Event] = {}
+        self._cut: set[str] = set()
         self._limit = trio.CapacityLimiter(LOOK_UPS)
 
     async def look_up_for(self, item: items.Incoming) -> None:
@@ -55,6 +56,7 @@ class LookUps:
         try:
             async with self._limit:
                 await self._ask_service(need)
+            self.report_cut()
             self.roster.asked.add(need)
         except (NotSent, SessionGone):
             raise
@@ -68,6 +70,16 @@ class LookUps:
             del self._running[need]
             done.set()
         return True
+
+    def report_cut(self) -> None:
+        """Say once of each list that it was too long to be true, and was cut."""
+        for what, rows in self._session.cut.items():
+            if what not in self._cut:
+                self._cut.add(what)
+                log.warning(
+                    "a list was too long and was cut", account=str(self._account), list=what, left_out=rows
+                )
+        self._session.cut.clear()
 
     def _log_failure(self, need: Need, exc: Exception) -> None:
         log.warning("look-up failed", account=str(self._account), need=type(need).__name__, reason=str(exc))
@@ -107,3 +119,17 @@ class LookUps:
             if target is not None:
                 break
         return target
+
+    async def known(self, room: RoomRef) -> tuple[str, int]:
+        """Return (kind, alias) of *room*. Raises `Refuse` when there is none, and as `target` does."""
+        target = await self.target(room)
+        if target is None:
+            raise Refuse(f"the account knows no room {room.id!r}")
+        return target
+
+    async def code(self, room: RoomRef) -> int:
+        """Return what the service wants to be asked about the group *room* by. Raises as `known` does."""
+        group = self.roster.groups.get((await self.known(room))[1])
+        if group is None:
+            raise Refuse(f"{room.id!r} is no group of this account")
+        return group.code

@@ -16,8 +16,9 @@ class Options:
     Attributes:
         number: Own QQ number; the QR login finds it out by itself.
         password: For profile webqq2013.
-        cipher: How the password is sent: ``md5``; ``tea`` (from March 2015); ``auto`` goes by what the service answers.
-        endpoints: Host → base URL, ``*`` for all others; empty for the service's own addresses.
+        cipher: How the password is sent: ``md5``; ``tea`` (from March 2015); ``auto`` goes by what the service answers,
+            and tries the other one once where that does not tell.
+        endpoints: Host, or host and port → base URL, ``*`` for all others; empty for the service's own addresses.
         poll_hold: Seconds the service holds a poll. Twice that without an answer is a dead session.
         call_deadline: Seconds for any call but the poll; clients used 10–30.
         refresh: Seconds between two fetches of the lists.
@@ -25,7 +26,8 @@ class Options:
         vary_equal: Add an invisible mark to the second of two equal messages in a row to one room; the service swallows
             it otherwise (§12.4).
         max_bytes: UTF-8 bytes of text in one message (§12.4).
-        status: What others see the account as: online, away, busy, callme, silent or hidden.
+        status: What others see the account as: online, away, busy, callme, silent or hidden. One that is set while the
+            bot runs holds until this setting is changed.
         on_kick: ``relogin`` after *kick_pause* seconds, or ``stop``.
         qr_interval: Seconds between two looks at the QR code.
         save_session: Keep the login in a private file, so that a restart takes it up again instead of logging in.

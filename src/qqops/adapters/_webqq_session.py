@@ -3,27 +3,31 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import NoReturn
 
 import structlog
 import trio
 
 from qqops.adapters._http import Http
+from qqops.adapters._webqq_account import WebAccount
 from qqops.adapters._webqq_actions import Actions
 from qqops.adapters._webqq_calls import Calls
 from qqops.adapters._webqq_events import HandOver, KnownHere
+from qqops.adapters._webqq_fetch import Fetch
+from qqops.adapters._webqq_login import log_in
 from qqops.adapters._webqq_lookups import LookUps
 from qqops.adapters._webqq_options import Options
 from qqops.adapters._webqq_saved import SavedSession
-from qqops.adapters._webqq_upkeep import Upkeep, seconds_until
+from qqops.adapters._webqq_sends import Sends
+from qqops.adapters._webqq_upkeep import Upkeep, wait_for_hour
 from qqops.adapters.base import Directory, Link, Outgoing
-from qqops.errors import AdapterError, FatalError, NotSent, ProtocolError, Refuse, TransientError
-from qqops.model import AccountRef, Clock, Delivery, Draft, Outcome, RoomRef, Segment, Text, User
-from qqops.protocol.webqq import items, poll, send
+from qqops.errors import AdapterError, FatalError, NotSent, ProtocolError, TransientError
+from qqops.model import AccountRef, Clock, Outcome, RoomRef, SetStatus, User
+from qqops.protocol.webqq import items, poll
 from qqops.protocol.webqq.classify import SessionGone, Verdict
+from qqops.protocol.webqq.heard import Heard
 from qqops.protocol.webqq.http import Request
-from qqops.protocol.webqq.login import login, quick_login
 from qqops.protocol.webqq.opening import logout, relink
 from qqops.protocol.webqq.roster import NeedMembers, Roster
 from qqops.protocol.webqq.session import Session
@@ -36,8 +40,6 @@ POLL_FAILURES = 8
 POLL_PAUSE = 10.0
 #: Seconds that a session which is over waits for the answer to a send.
 SEND_PATIENCE = 2.0
-#: What makes two equal messages differ: a zero-width space.
-INVISIBLE = "\u200b"
 #: Most seconds for which the next poll waits until it is known who and where the last one was about.
 LOOK_UP_PATIENCE = 15.0
 
@@ -53,6 +55,7 @@ class LiveSession:
         http: Http,
         link: Link,
         saved: SavedSession,
+        heard: Heard,
         directory: Directory | None,
     ) -> None:
         self._account = account
@@ -66,21 +69,20 @@ class LiveSession:
             spread=options.picture_wait,
             deadline=options.call_deadline,
         )
-        self._http = http
         self._link = link
         self._saved = saved
         self._known = KnownHere(directory, account) if directory is not None else None
-        self._hand_over = HandOver(account, clock, link)
+        self._hand_over = HandOver(account, clock, link, heard)
         self._session: Session | None = None
         self._pending: deque[items.Item] = deque()
         self._poll_request: tuple[tuple[str, str], Request] | None = None
-        self._last_sent: dict[tuple[str, int], tuple[Segment, ...]] = {}
         self._kick: AdapterError | None = None
-        self._wire_free = trio.Event()
-        self._wire_free.set()
         self._usable = True
         self._look_ups: LookUps | None = None
         self._actions: Actions | None = None
+        self._fetch: Fetch | None = None
+        self._abilities: WebAccount | None = None
+        self._sends: Sends | None = None
         self._upkeep: Upkeep | None = None
         self.online = False
         #: Whether a poll has shown that the session works.
@@ -104,6 +106,24 @@ class LiveSession:
         """What the session can do besides polling. Only valid after `open`."""
         assert self._actions is not None
         return self._actions
+
+    @property
+    def fetch(self) -> Fetch:
+        """What can be fetched in the session. Only valid after `open`."""
+        assert self._fetch is not None
+        return self._fetch
+
+    @property
+    def abilities(self) -> WebAccount:
+        """What the account can do beyond the model. Only valid after `open`."""
+        assert self._abilities is not None
+        return self._abilities
+
+    @property
+    def sends(self) -> Sends:
+        """What sends in the session. Only valid after `open`."""
+        assert self._sends is not None
+        return self._sends
 
     @property
     def upkeep(self) -> Upkeep:
@@ -138,7 +158,7 @@ class LiveSession:
                     self._session = None
                     return False
             else:
-                await self._log_in(session, within)
+                await log_in(session, self._calls, self._saved, self._options.password, within)
                 self._session = session
             if not relinking:
                 self.roster = Roster(
@@ -147,6 +167,10 @@ class LiveSession:
             self.roster.own, self.roster.nick = session.number, session.nick
             self._look_ups = LookUps(self._account, session, self.roster, self._calls)
             self._actions = Actions(session, self._calls, self._look_ups)
+            self._fetch = Fetch(session, self._calls, self._look_ups)
+            self._abilities = WebAccount(self._account, session, self._calls, self._look_ups)
+            vary = self._options.vary_equal
+            self._sends = Sends(session, self._calls, self._look_ups, vary=vary, give_up=self._give_up)
             await self._saved.save(session)
             self._upkeep = Upkeep(self._account, self._options, session, self._calls, self._look_ups)
             await self._upkeep.fetch_lists(within)
@@ -156,22 +180,11 @@ class LiveSession:
         except ProtocolError as exc:
             self._give_up()
             raise TransientError(f"the login failed: {exc}") from exc
-        await self._http.rest()  # thousands of accounts keep no connections that only the login needed
+        await self._calls.rest()
         self.online = True
         self._link.online([session.nick])
         self._link.alive(self._patience)
         return True
-
-    async def _log_in(self, session: Session, within: float) -> None:
-        quick = self._saved.cookies(session)
-        if quick is not None:
-            try:
-                if await self._calls.drive(quick, quick_login(quick), within):
-                    session.take_login(quick)
-                    return
-            except (SessionGone, ProtocolError) as exc:
-                log.info("no quick login", account=str(self._account), reason=str(exc))
-        await self._calls.drive(session, login(session, self._options.password.reveal()), within)
 
     def _give_up(self) -> None:
         """The service does not know the session any more: neither this run nor the next may take it up."""
@@ -204,10 +217,8 @@ class LiveSession:
         """Poll, hand over, send and refresh until the session is over; raises why."""
         try:
             async with trio.open_nursery() as nursery:
-                nursery.start_soon(outbox.carry, self._send, name="send")
-                nursery.start_soon(self.upkeep.keep_lists, name="refresh")
-                if self.session.profile.heartbeat:
-                    nursery.start_soon(self.upkeep.heartbeat, name="heartbeat")
+                nursery.start_soon(outbox.carry, self.sends.send, name="send")
+                nursery.start_soon(self.upkeep.run, name="upkeep")
                 if self._options.relogin_at:
                     nursery.start_soon(self._relogin, name="planned re-login")
                 end: AdapterError
@@ -217,7 +228,7 @@ class LiveSession:
                     end = exc
                 with trio.move_on_after(SEND_PATIENCE):
                     # An answer to what is on the wire is better than "unknown".
-                    await self._wire_free.wait()
+                    await self.sends.quiet()
                 raise end
         except Exception:
             if self._kick is not None:
@@ -323,53 +334,19 @@ class LiveSession:
 
     async def _relogin(self) -> None:
         """End the session at the planned hour; sessions that end by themselves do so at the worst one."""
-        await trio.sleep(seconds_until(self._options.relogin_at, self._clock.now().astimezone()))
+        await wait_for_hour(self._options.relogin_at, self._clock)
+        with trio.move_on_after(self._options.call_deadline):
+            await self.sends.leave()
         await self.say_goodbye()
         raise TransientError(f"planned re-login at {self._options.relogin_at}")
 
-    # -- sending --------------------------------------------------------------------------------
-
-    async def _send(self, draft: Draft, started: Callable[[], None]) -> Outcome:
-        target = await self.look_ups.target(draft.room)
-        if target is None:
-            return Outcome(delivery=Delivery.REFUSED, reason=f"the account knows no room {draft.room.id!r}")
-        session = self.session
-        try:
-            pictures = await self.actions.upload(draft.segments, *target)
-            more = await self.actions.send_more(*target)
-        except Refuse as exc:
-            return Outcome(delivery=Delivery.REFUSED, reason=exc.text)
-        except ProtocolError as exc:
-            return Outcome(delivery=Delivery.REFUSED, reason=str(exc))
-        except TransientError as exc:
-            raise NotSent(str(exc)) from exc
-        if pictures:
-            more |= self.actions.picture_fields(*target)
-        request = send.request(session, *target, self._varied(target, draft.segments), pictures, more)
-        started()
-        self._wire_free = trio.Event()
-        try:
-            response = await self._calls.call(session, request)
-        except NotSent:
-            raise
-        except (TransientError, ProtocolError) as exc:
-            return Outcome(delivery=Delivery.UNKNOWN, reason=str(exc))
-        finally:
-            self._wire_free.set()
-        outcome, verdict = send.read(session, response)
-        if verdict in (Verdict.RELINK, Verdict.LOGIN):
-            # The session is dead, and so the message went nowhere: it waits for the next one.
-            if verdict is Verdict.LOGIN:
-                self._give_up()
-            raise NotSent(f"a send was refused: {outcome.reason}")
+    async def set_status(self, status: str) -> Outcome:
+        """Be seen as *status*, also after the next login and the next start."""
+        outcome = await self.actions.act(SetStatus(account=self._account, status=status))
+        if outcome.ok:
+            self._saved.status = status
+            await self._saved.save(self.session)
         return outcome
-
-    def _varied(self, target: tuple[str, int], segments: tuple[Segment, ...]) -> tuple[Segment, ...]:
-        """Return *segments*, marked when they are what was sent to *target* last."""
-        if self._options.vary_equal and self._last_sent.get(target) == segments:
-            segments = (*segments, Text(INVISIBLE))
-        self._last_sent[target] = segments
-        return segments
 
     async def members(self, room: RoomRef) -> Sequence[User]:
         """Return who is in *room*."""
@@ -381,6 +358,13 @@ class LiveSession:
             return [self.roster.user(alias)]
         if (kind, alias) not in self.roster.members:
             await self.look_ups.look_up(NeedMembers(kind, alias))
+        return [self.roster.user(uin, kind, alias) for uin in self.roster.members.get((kind, alias), {})]
+
+    def people(self, room: RoomRef) -> Sequence[User]:
+        """Return who is in *room* as far as the lists that are there tell."""
+        kind, alias = self.roster.target(room) or ("", 0)
+        if kind in ("buddy", "sess"):
+            return [self.roster.user(alias)]
         return [self.roster.user(uin, kind, alias) for uin in self.roster.members.get((kind, alias), {})]
 
 

@@ -1,8 +1,8 @@
-"""One kept-alive HTTP/1.1 connection, for the one hot call of an account: its long poll.
+"""One kept-alive HTTP/1.1 connection.
 
-A client with a pool costs several times the memory and time of the poll itself (performance). What is left of it here
-has the same safety: a deadline over everything, caps on header and body, TLS by the shared context, and one retry when
-a connection turns out to be stale.
+A general pool costs several times the memory and time of a long poll itself (performance). What is left of it here has
+the same safety: a deadline over everything, caps on header and body, TLS by the shared context, a look whether an idle
+connection was closed meanwhile, and one retry when it turns out to be stale all the same.
 """
 
 from __future__ import annotations
@@ -43,10 +43,17 @@ class Wire:
     Args:
         tls: Gives the shared TLS context; only called for https.
         max_body: Largest body that is read, in bytes.
+        admit: Raises for an address to which no connection may be held; None to hold any.
     """
 
-    def __init__(self, tls: Callable[[], ssl.SSLContext], max_body: int) -> None:
+    def __init__(
+        self,
+        tls: Callable[[], ssl.SSLContext],
+        max_body: int,
+        admit: Callable[[str], None] | None = None,
+    ) -> None:
         self._tls = tls
+        self._admit = admit
         self._max_body = max_body
         self._stream: trio.abc.Stream | None = None
         self._peer = ("", "", 0)
@@ -60,13 +67,26 @@ class Wire:
         if stream is not None:
             await trio.aclose_forcefully(stream)
 
+    @property
+    def open(self) -> bool:
+        """Whether there is a connection, as far as this side knows."""
+        return self._stream is not None
+
     async def call(
-        self, method: str, url: str, headers: list[tuple[str, str]], body: bytes, *, deadline: float
+        self,
+        method: str,
+        url: str,
+        headers: list[tuple[str, str]],
+        body: bytes,
+        *,
+        deadline: float,
+        again: bool,
     ) -> WireReply:
         """Make a request and return the whole answer.
 
         Args:
             deadline: Moment on trio's clock at which it must be there.
+            again: Whether it may go out a second time when the connection was stale.
 
         Raises:
             NotSent: No connection could be made.
@@ -74,17 +94,16 @@ class Wire:
             ProtocolError: The answer breaks HTTP or is too large.
         """
         peer, request = self._written(method, url, headers, body)
-        fresh = self._stream is None or self._peer != peer
         try:
-            if fresh:
+            if self._stream is None or self._peer != peer or _heard(self._stream):
                 await self.aclose()
                 await self._connect(peer, deadline)
             try:
                 return await self._exchange(request, deadline)
             except StaleError:
-                if fresh:
+                if not again:
                     raise
-            # It was closed while nobody looked; once more on a new one.
+            # It was closed at this very moment; once more on a new one.
             await self.aclose()
             await self._connect(peer, deadline)
             return await self._exchange(request, deadline)
@@ -111,9 +130,13 @@ class Wire:
         scheme, host, port = peer
         try:
             with trio.fail_at(deadline):
-                stream: trio.abc.Stream = await trio.open_tcp_stream(host, port)
+                bare = await trio.open_tcp_stream(host, port)
+                self._stream = bare  # so that whatever is wrong with it, it is closed
+                if self._admit is not None:
+                    self._admit(str(bare.socket.getpeername()[0]))
+                stream: trio.abc.Stream = bare
                 if scheme == "https":
-                    stream = trio.SSLStream(stream, self._tls(), server_hostname=host, https_compatible=True)
+                    stream = trio.SSLStream(bare, self._tls(), server_hostname=host, https_compatible=True)
                     await stream.do_handshake()
         except (OSError, trio.TooSlowError, trio.BrokenResourceError, ssl.SSLError, UnicodeError) as exc:
             # Includes failed name look-ups: they pass, like everything here.
@@ -142,6 +165,12 @@ class Wire:
         if not answer.keep:
             await self.aclose()
         return WireReply(status=answer.status, headers=tuple(answer.headers), body=bytes(answer.body))
+
+
+def _heard(stream: trio.abc.Stream) -> bool:
+    """Whether something has come, unasked, on an idle connection: its end, or what is not to be trusted."""
+    bare = stream.transport_stream if isinstance(stream, trio.SSLStream) else stream
+    return isinstance(bare, trio.SocketStream) and bare.socket.is_readable()
 
 
 async def _receive(stream: trio.abc.Stream, deadline: float, answer: Answer) -> bytes:

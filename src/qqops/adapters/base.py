@@ -15,12 +15,18 @@ from typing import Any, Protocol, TypeAlias
 
 import attrs
 
+from qqops.adapters._ports import Ports
 from qqops.errors import ProtocolError
 from qqops.model import AccountRef, Clock, Draft, Event, Limits, Outcome, Room, RoomRef, User
 
 #: Sends one part; calls *started* right before it goes on the wire; returns how it went. Raises only when the session is over: `NotSent` when the part certainly
 #: has not left (it stays queued), any other `AdapterError` when nobody knows.
 Sender: TypeAlias = Callable[[Draft, Callable[[], None]], Awaitable[Outcome]]
+
+
+#: Puts one part on the wire without waiting; *settle* is called once when it is known how it went, unless the session
+#: ends before. Returns what tells whether the part has left us. Raises `NotSent` when it cannot go.
+Poster: TypeAlias = Callable[[Draft, Callable[[Outcome], None]], Callable[[], bool]]
 
 
 class QuestionKind(enum.Enum):
@@ -30,8 +36,8 @@ class QuestionKind(enum.Enum):
     CAPTCHA = "captcha"
     #: Scan a QR picture with the phone; no typed answer.
     QR = "qr"
-    #: The picture has gone stale; any answer asks for a fresh one. Who can be shown pictures at any time
-    #: (a terminal) answers at once.
+    #: The picture has gone stale; answered when a fresh one is of use to somebody. No `Human` gets this: they can be
+    #: shown a fresh picture at any time.
     RENEWAL = "renewal"
 
 
@@ -51,24 +57,28 @@ class Question:
 
 
 class Human(Protocol):
-    """Somebody who can be asked: a terminal, a test, later a chat room."""
+    """Somebody who can be asked, and shown a newer picture at any time: a terminal, a folder, a test."""
 
     async def ask(self, question: Question) -> str:
         """Put *question* and return the typed answer.
 
         Raises:
-            NeedsHuman: Nobody is there to answer.
+            TransientError: It cannot be put now (a full disk); it is tried again.
+            NeedsHuman: Nobody is there who could ever answer.
         """
 
     async def show(self, question: Question) -> None:
-        """Show the picture of *question*; the answer comes another way."""
+        """Show the picture of *question*; the answer comes another way. Raises as `ask` does."""
 
 
 class Outgoing(Protocol):
     """The queue of what this account has to send."""
 
     async def carry(self, send: Sender) -> None:
-        """Hand each waiting part to *send*, in order and at the account's pace, until cancelled."""
+        """Hand each waiting part to *send*, one after the other and at the account's pace, until cancelled."""
+
+    async def stream(self, post: Poster, *, most: int) -> None:
+        """Hand waiting parts to *post*, at most *most* under way at once and one of each room, until cancelled."""
 
 
 class Link(Protocol):
@@ -76,6 +86,9 @@ class Link(Protocol):
 
     def event(self, event: Event) -> None:
         """Something happened. Synchronous: chatter is decided on the spot."""
+
+    def chatter(self, text: str) -> bool:
+        """Whether nobody wants a group message that is all *text*; then there is no need to make an event of it."""
 
     async def ready(self) -> None:
         """Wait while the bot has more work than it may hold. Call it once per read, before the next one."""
@@ -89,6 +102,19 @@ class Link(Protocol):
     def online(self, names: Sequence[str]) -> None:
         """The session can receive and send now; *names* are what people call this bot there."""
 
+    def waiting(self, cause: str) -> None:
+        """There is nothing to do before the other side comes to us; no deadline holds until `alive`."""
+
+    def note(self, cause: str) -> None:
+        """The session works and something is wrong all the same (*cause*), or is well again ("")."""
+
+    @property
+    def full(self) -> bool:
+        """Whether the bot has more work than it may hold. Who cannot stop reading keeps what comes until `ready`."""
+
+    def overflow(self, dropped: int) -> None:
+        """An event had to be dropped; *dropped* of this account were, since the start."""
+
     def malformed(self, error: ProtocolError) -> None:
         """Something unreadable came in and was skipped."""
 
@@ -97,10 +123,14 @@ class Link(Protocol):
         """Whether the session is being ended because the service was not heard of any more."""
 
     async def ask(self, question: Question) -> str:
-        """Ask a person; the state of the account says so meanwhile. Raises `NeedsHuman`."""
+        """Ask a person; the state of the account says so meanwhile.
+
+        Raises:
+            NeedsHuman: Nobody is there who could ever answer.
+        """
 
     async def show(self, question: Question) -> None:
-        """Show a person a picture; the account's state says so until the session is online."""
+        """Show a person a picture; the account's state says so until the session is online. Raises as `ask` does."""
 
 
 class Directory(Protocol):
@@ -144,6 +174,10 @@ class Adapter(Protocol):
     async def members(self, room: RoomRef) -> Sequence[User]:
         """Return who is in *room*, as far as the network tells."""
 
+    # An adapter whose ids of messages depend on what it could look up may also have the method
+    # ``heard_before(seen: Sequence[tuple[str, str]])``: it is told, before anything is read, the (room id, message id) of
+    # what an earlier run has accepted.
+
 
 @attrs.frozen(kw_only=True)
 class Opening:
@@ -152,6 +186,7 @@ class Opening:
     Attributes:
         folder: Where the adapter may keep files.
         directory: What is known of people and rooms; None when nothing is remembered.
+        ports: Where adapters that are called from outside ask for a port.
     """
 
     account: AccountRef
@@ -159,6 +194,7 @@ class Opening:
     rng: random.Random
     folder: pathlib.Path
     directory: Directory | None = None
+    ports: Ports = attrs.field(factory=Ports)
 
 
 @attrs.frozen(kw_only=True, eq=False)
@@ -169,8 +205,10 @@ class Network:
         name: What stands as ``network = "…"`` in the settings.
         options: attrs class of the account's further settings; unknown keys are refused.
         open: Makes the adapter of one account. Does no I/O.
+        remembers: Whether it makes use of `Opening.directory`; else that is None.
     """
 
     name: str
     options: type[Any]
     open: Callable[[Opening, Any], Adapter]
+    remembers: bool = False

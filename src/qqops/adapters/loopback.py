@@ -53,9 +53,13 @@ class Options:
 
 
 class MemoryNetwork:
-    """The world of one in-memory account: who there is, and what was said."""
+    """The world of one in-memory account: who there is, and what was said.
 
-    def __init__(self, account: AccountRef, clock: Clock, nick: str = "qqops-bot") -> None:
+    Args:
+        first: Number of the first message; one that a bot with a journal has seen is no news to it.
+    """
+
+    def __init__(self, account: AccountRef, clock: Clock, nick: str = "qqops-bot", first: int = 1) -> None:
         self.account = account
         self.nick = nick
         self.rooms: dict[str, Room] = {}
@@ -64,7 +68,7 @@ class MemoryNetwork:
         self.sent: list[Draft] = []
         self.heard: Callable[[Draft], None] = lambda draft: None
         self._clock = clock
-        self._ids = itertools.count(1)
+        self._ids = itertools.count(first)
         self._waiting: deque[Message] = deque()
         self._arrived = trio.Event()
         self._break: tuple[trio.CancelScope, list[AdapterError]] | None = None
@@ -74,6 +78,10 @@ class MemoryNetwork:
         if name not in self.users:
             self.users[name] = User(ref=PersonRef(self.account, f"u-{name}"), name=name)
         return self.users[name]
+
+    def become(self, name: str, role: str) -> None:
+        """Let *name* be ``owner``, ``admin`` or ``member`` of the groups from now on."""
+        self.users[name] = attrs.evolve(self.user(name), role=role)
 
     def group(self, name: str, *members: str) -> Room:
         """Return the group *name*, with these members from now on."""
@@ -137,10 +145,12 @@ class MemoryNetwork:
 
     async def _deliver(self, link: Link) -> None:
         while True:
+            self._arrived = (
+                trio.Event()
+            )  # before looking: what comes while we are not ready must wake us, too
             while self._waiting:
                 link.event(self._waiting.popleft())
             await link.ready()
-            self._arrived = trio.Event()
             await self._arrived.wait()
 
     async def _take(self, draft: Draft, started: Callable[[], None]) -> Outcome:
@@ -179,6 +189,10 @@ class MemoryAdapter:
     async def members(self, room: RoomRef) -> Sequence[User]:
         """Return the members of a group, or the other side of a private chat."""
         await trio.lowlevel.checkpoint()
+        return self.people(room)
+
+    def people(self, room: RoomRef) -> Sequence[User]:
+        """Return the same without waiting."""
         if room.kind is RoomKind.PRIVATE:
             return [user for user in self.network.users.values() if user.id == room.id]
         name = next((r.name for r in self.network.rooms.values() if r.ref == room), "")

@@ -2,7 +2,7 @@
 
 One call of `WebQQ.serve` is one session: log in (or take the last session up again), fetch the lists, then
 poll, deliver, send and refresh until something ends it. What must survive a session, and nothing else, is
-kept in the adapter: the values for a re-link.
+kept in the adapter: the values for a re-link, and which messages came last.
 """
 
 from __future__ import annotations
@@ -17,10 +17,12 @@ from collections.abc import Callable, Sequence
 import trio
 
 from qqops.adapters._http import Http, HttpClient
+from qqops.adapters._webqq_account import WebAccount
 from qqops.adapters._webqq_options import Options
 from qqops.adapters._webqq_saved import SavedSession
-from qqops.adapters._webqq_session import INVISIBLE, LiveSession, is_cancelled
-from qqops.adapters.base import Directory, Link, Network, Opening, Outgoing
+from qqops.adapters._webqq_sends import INVISIBLE
+from qqops.adapters._webqq_session import LiveSession, is_cancelled
+from qqops.adapters.base import Directory, Link, Opening, Outgoing
 from qqops.errors import AdapterError, ConfigError, Refuse
 from qqops.model import (
     AccountRef,
@@ -35,8 +37,10 @@ from qqops.model import (
     Profile,
     Room,
     RoomRef,
+    SetStatus,
     User,
 )
+from qqops.protocol.webqq.heard import Heard
 from qqops.protocol.webqq.profile import STATUSES, Login, profile
 from qqops.protocol.webqq.session import Session
 
@@ -65,7 +69,8 @@ class WebQQ:
         self._clock = clock
         self._rng = rng
         self._directory = directory
-        self._saved = SavedSession(account, folder if options.save_session else None)
+        self._saved = SavedSession(account, folder if options.save_session else None, options.status)
+        self._heard = Heard()
         self._before: LiveSession | None = None
         self._relinks = 0
         self._loaded = False
@@ -108,19 +113,26 @@ class WebQQ:
         """Do *action*; see `qqops.runtime.accounts.Accounts`."""
         if self._live is None:
             return Outcome(delivery=Delivery.REFUSED, reason=f"{self._account} is offline")
+        if isinstance(action, SetStatus):
+            return await self._live.set_status(action.status)
         return await self._live.actions.act(action)
 
     async def fetch(self, thing: Image | FileOffered, room: RoomRef) -> bytes:
         """Return a picture or file that came in this session. Raises `Refuse`."""
-        return await self._online.actions.fetch(thing)
+        return await self._online.fetch.fetch(thing)
 
     async def avatar(self, who: PersonRef | RoomRef) -> bytes:
         """Return the picture of a person or group. Raises `Refuse`."""
-        return await self._online.actions.avatar(who)
+        return await self._online.fetch.avatar(who)
 
     async def profile(self, person: PersonRef) -> Profile:
         """Return what the service tells about *person*. Raises `Refuse`."""
-        return await self._online.actions.profile(person)
+        return await self._online.fetch.profile(person)
+
+    @property
+    def native(self) -> WebAccount:
+        """What the account can do beyond the model; see `qqops.runtime.accounts.Accounts.native`."""
+        return self._online.abilities
 
     @property
     def _online(self) -> LiveSession:
@@ -134,12 +146,27 @@ class WebQQ:
             return []
         return await self._live.members(room)
 
+    def people(self, room: RoomRef) -> Sequence[User]:
+        """Return who is in *room* as far as it is known; nobody while offline."""
+        return self._live.people(room) if self._live is not None else []
+
+    def heard_before(self, seen: Sequence[tuple[str, str]]) -> None:
+        """Take over what an earlier run has accepted, so that a copy is one, whatever can be looked up now."""
+        self._heard.before(seen)
+
     async def serve(self, link: Link, outbox: Outgoing) -> None:
         """Hold one session; see `qqops.adapters.base.Adapter.serve`."""
         before, self._before = self._before, None
         async with self._http() as http:
             live = LiveSession(
-                self._account, self._options, self._clock, http, link, self._saved, self._directory
+                self._account,
+                self._options,
+                self._clock,
+                http,
+                link,
+                self._saved,
+                self._heard,
+                self._directory,
             )
             try:
                 await self._open(live, before)
@@ -179,7 +206,6 @@ class WebQQ:
         session = self._saved.load(self._profile, self._options.number, self._rng)
         if session is not None:
             session.qr_interval, session.hold = self._options.qr_interval, self._options.poll_hold
-            session.status = self._options.status
         return session
 
     def _remember(self, live: LiveSession, exc: BaseException) -> None:
@@ -203,8 +229,10 @@ class WebQQ:
             number=self._options.number,
             qr_interval=self._options.qr_interval,
             hold=self._options.poll_hold,
-            status=self._options.status,
+            status=self._saved.status,
             cipher=self._options.cipher,
+            cipher_found=self._saved.cipher,
+            cipher_spent=self._saved.cipher_spent,
         )
 
 
@@ -235,6 +263,4 @@ def open_webqq(opening: Opening, options: Options) -> WebQQ:
     )
 
 
-__all__ = ["Options", "WebQQ", "network", "open_webqq"]
-
-network = Network(name="webqq", options=Options, open=open_webqq)
+__all__ = ["Options", "WebQQ", "open_webqq"]

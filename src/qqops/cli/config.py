@@ -47,6 +47,14 @@ endpoints = { "*" = "http://127.0.0.1:8013" }
 # retry_cap = 60
 # send_gap = 0.5           # seconds between two sends / 两次发送的间隔
 # on_kick = "relogin"      # or "stop" / 被踢下线后：重新登录或停止
+
+# An account on QQ, through NapCat, LLBot, SnowLuma, go-cqhttp …: pip install 'qqops[onebot]'
+# 真正的 QQ 账号，经由 NapCat、LLBot、SnowLuma、go-cqhttp 等：pip install 'qqops[onebot]'
+# [accounts.main]
+# network = "onebot11"
+# listen = "127.0.0.1:8080"      # the implementation calls us / 由实现端连接我们
+# url = "ws://127.0.0.1:3001/"   # … or we call it / 或由我们连接它
+# token = { env = "QQ_TOKEN" }
 """
 
 
@@ -89,6 +97,6 @@ def load_for_check(path: pathlib.Path) -> tuple[App, bool]:
     if not path.exists():
         return make_app(Settings(), human, os.environ), False
     settings, file = load_settings(path, os.environ)
-    app = make_app(settings, human, os.environ)
+    app = make_app(settings, human, os.environ, file=file)
     add_accounts(app, settings, file, os.environ)
     return app, True

@@ -76,6 +76,32 @@ def run_demo(profile_name: str, script: str | None) -> int:
     return trio.run(main)
 
 
+def run_onebot_demo(script: str | None) -> int:
+    """Run a simulated OneBot v11 implementation and a bot that dials it, and play; return the exit code."""
+    from qqops.adapters._onebot_options import Options as OneBotOptions
+    from qqops.adapters.onebot11 import OneBot11
+    from qqops.cli.stage_onebot import OneBotStage
+    from qqops.simulator.onebot.implementation import Implementation
+    from qqops.simulator.onebot.server import OneBotServer
+
+    lines = read_script(script)
+    server = OneBotServer(Implementation(WallClock()))
+
+    async def main() -> int:
+        async with trio.open_nursery() as nursery:
+            url = await nursery.start(server.run)
+            app = _app(_nobody())
+            account = AccountRef("onebot11", "demo")
+            options = OneBotOptions(url=url, room_gap=0.0)
+            adapter = OneBot11(account, options, app.clock.now, None)
+            app.add_account(adapter, LinkPolicy(), OutboxPolicy())
+            code = await perform(app, lambda heard: OneBotStage(server, heard), lines)
+            nursery.cancel_scope.cancel(reason="the demo is over")
+        return code
+
+    return trio.run(main)
+
+
 def run_console(script: str | None) -> int:
     """Run a bot on an in-memory network, and play; return the exit code."""
     lines = read_script(script)

@@ -60,14 +60,15 @@ def _encoding() -> Iterator[Finding]:
 
 
 def _extras() -> Iterator[Finding]:
-    for module, what in (
-        ("PIL", "QR codes are drawn in the terminal"),
-        ("segno", "the simulator makes real QR codes"),
+    for module, what, extra in (
+        ("PIL", "QR codes are drawn in the terminal", "qr"),
+        ("segno", "the simulator makes real QR codes", "qr"),
+        ("websockets", "accounts on OneBot v11 can be had", "onebot"),
     ):
         if importlib.util.find_spec(module) is not None:
             yield Finding(FINE, what)
         else:
-            yield Finding(WARN, f"not so: {what}", "pip install 'qqops[qr]'")
+            yield Finding(WARN, f"not so: {what}", f"pip install 'qqops[{extra}]'")
 
 
 def _time() -> Iterator[Finding]:

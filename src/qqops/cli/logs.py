@@ -8,6 +8,8 @@ from typing import Literal
 
 import structlog
 
+from qqops.runtime.dispatch import add_run
+
 LogFormat = Literal["text", "json"]
 LogLevel = Literal["debug", "info", "warning", "error"]
 
@@ -16,6 +18,7 @@ def configure(log_format: LogFormat, level: LogLevel) -> None:
     """Send structured log lines of *level* and above to standard error."""
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
+        add_run,
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=log_format == "json"),
     ]

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import pathlib
 import sys
+from collections.abc import Iterator
 from typing import Annotated, Literal
 
 import cyclopts
@@ -30,17 +32,29 @@ DEFAULT = pathlib.Path("qqops.toml")
 
 
 @app.command
-def demo(*, profile: Profile = "webqq2013", script: Script = None, verbose: bool = False) -> int:
-    """Talk to a bot on the WebQQ simulator; break its connection. / 与模拟器上的机器人对话，断开它的连接。
+def demo(
+    *,
+    network: Literal["webqq", "onebot11"] = "webqq",
+    profile: Profile = "webqq2013",
+    script: Script = None,
+    verbose: bool = False,
+) -> int:
+    """Talk to a bot on a simulator; break its connection. / 与模拟器上的机器人对话，断开它的连接。
 
     Args:
+        network: WebQQ, or an implementation of OneBot v11. / 模拟的网络。
         profile: Generation of WebQQ. / WebQQ 的年代。
         script: Read the lines from a file (- for standard input) and print a transcript. / 从文件读取。
         verbose: Show the log. / 显示日志。
     """
+    logs.configure("text", "debug" if verbose else "error")
+    if network == "onebot11":
+        with needs_onebot():
+            from qqops.cli.demo import run_onebot_demo
+
+            return run_onebot_demo(script)
     from qqops.cli.demo import run_demo
 
-    logs.configure("text", "debug" if verbose else "error")
     return run_demo(profile, script)
 
 
@@ -115,6 +129,55 @@ def doctor(*, config: SettingsPath = DEFAULT) -> int:
     return examine(config)
 
 
+@app.command
+def backup(file: pathlib.Path, *, config: SettingsPath = DEFAULT) -> int:
+    """Copy what the bot has stored, also while it runs, and check the copy. / 备份机器人的数据并校验，运行中也可以。
+
+    Args:
+        file: Where the copy goes. / 备份到的文件。
+        config: The settings file. / 设置文件。
+    """
+    from qqops.cli.backup import backup as save
+
+    return save(config, file)
+
+
+@app.command
+def restore(file: pathlib.Path, *, config: SettingsPath = DEFAULT) -> int:
+    """Put a backup in the place of what is stored; the bot must not run. / 用备份恢复数据；机器人须已停止。
+
+    Args:
+        file: The backup. / 备份文件。
+        config: The settings file. / 设置文件。
+    """
+    from qqops.cli.backup import restore as put_back
+
+    return put_back(config, file)
+
+
+@app.command
+def audit(
+    *,
+    config: SettingsPath = DEFAULT,
+    last: int = 20,
+    follow: bool = False,
+    json: bool = False,
+    verify: bool = False,
+) -> int:
+    """Show what was done, by whom and who approved it. / 查看操作审计记录。
+
+    Args:
+        config: The settings file. / 设置文件。
+        last: How many entries; 0 for all. / 显示多少条；0 为全部。
+        follow: Go on with new ones. / 持续显示新记录。
+        json: One JSON object a line. / 每行一个 JSON 对象。
+        verify: Check that no line is missing or changed. / 检查记录是否缺失或被改动。
+    """
+    from qqops.cli.audit import check_audit, show_audit
+
+    return check_audit(config) if verify else show_audit(config, last=last, follow=follow, as_json=json)
+
+
 @plugin.command(name="list")
 def plugin_list(*, config: SettingsPath = DEFAULT) -> int:
     """List the plugins: version, state, load time, reason when skipped. / 列出插件。
@@ -137,6 +200,7 @@ def webqq(
     hold: float = 60.0,
     world: pathlib.Path | None = None,
     scenario: pathlib.Path | None = None,
+    accounts: int = 0,
     lenient: bool = False,
     captcha: bool = False,
     qr: Literal["auto", "manual"] = "auto",
@@ -152,13 +216,14 @@ def webqq(
         hold: Seconds a poll is held. / 轮询保持的秒数。
         world: TOML file with people and groups. / 人与群的 TOML 文件。
         scenario: TOML file with what shall happen when. / 剧本的 TOML 文件。
+        accounts: Add this many bot accounts to the world. / 另加这么多机器人账号。
         lenient: Leave out the checks. / 不做检查。
         captcha: Ask for a captcha at each login. / 每次登录要求验证码。
         qr: Scan QR codes automatically, or through the control API. / 自动扫码或经由控制接口。
         reshuffle: New uin and gid at each login. / 每次登录更换 uin 与 gid。
         seed: Seed of everything random. / 随机种子。
     """
-    from qqops.cli.run import run_simulator
+    from qqops.cli.simulate import run_simulator
     from qqops.simulator.service import ServiceOptions
 
     if not hold > 0:
@@ -170,7 +235,66 @@ def webqq(
         profile=profile, hold=hold, lenient=lenient, captcha=captcha, qr_auto=qr == "auto", reshuffle=reshuffle,
         seed=seed,
     )  # fmt: skip
-    return run_simulator(host, port, options, world, scenario)
+    return run_simulator(host, port, options, world, scenario, accounts)
+
+
+@simulate.command
+def onebot11(
+    *,
+    flavor: str = "napcat",
+    host: str = "127.0.0.1",
+    port: int = 0,
+    token: str = "",
+    reverse: list[str] | None = None,
+    post: str = "",
+    account: int = 0,
+    world: pathlib.Path | None = None,
+    scenario: pathlib.Path | None = None,
+) -> int:
+    """Run a simulated implementation of OneBot v11; prints `ready URL`. / 模拟一个 OneBot v11 实现端。
+
+    Args:
+        flavor: napcat, llbot, lagrange, gocq, snowluma or euler. / 模拟哪一种实现。
+        host: Address to listen on. / 监听地址。
+        port: Port, 0 for a free one. / 端口。
+        token: Access token. / 访问令牌。
+        reverse: Dial this URL, too; api+event:URL for a pair. May be repeated. / 反向连接的地址，可重复。
+        post: Post events to this URL. / 以 HTTP POST 上报事件的地址。
+        account: QQ number of the account; the first bot of the world if 0. / 账号。
+        world: TOML file with people and groups. / 人与群的 TOML 文件。
+        scenario: TOML file with what shall happen when. / 剧本的 TOML 文件。
+    """
+    with needs_onebot():
+        from qqops.cli.simulate import run_onebot
+
+    if not 0 <= port < 65536:
+        raise ConfigError(f"--port must be 0 to 65535, got {port}")
+    logs.configure("text", "warning")
+    return run_onebot(flavor, host, port, token, reverse or [], post, account, world, scenario)
+
+
+@simulate.default
+def other(name: str, *arguments: Annotated[str, Parameter(allow_leading_hyphen=True)]) -> int:
+    """Run a simulator that a plugin brings. / 运行插件自带的模拟器。
+
+    Args:
+        name: Its name, as qqofficial. / 名称。
+        arguments: Its own options; `-- --help` lists them. / 它自己的选项。
+    """
+    from qqops.cli.simulate import run_other
+
+    return run_other(name, list(arguments))
+
+
+@contextlib.contextmanager
+def needs_onebot() -> Iterator[None]:
+    """Say what to install when the extra is missing. Raises `ConfigError`."""
+    try:
+        yield
+    except ModuleNotFoundError as exc:
+        if exc.name not in ("websockets", "msgspec"):
+            raise
+        raise ConfigError("OneBot needs more packages", hint="pip install 'qqops[onebot]'") from exc
 
 
 def main(argv: list[str] | None = None) -> int:

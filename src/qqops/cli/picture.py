@@ -2,25 +2,49 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 import pathlib
+import re
+import tempfile
 
 from qqops.adapters.base import Question
 
 #: Light modules around a QR code; scanners want some.
 _MARGIN = 2
+#: Most pixels of a picture that is drawn; the service's have about 165 × 165.
+_LARGEST = 4_000_000
+#: For each brightness, 1 when it is dark.
+_DARK = [1] * 128 + [0] * 128
 
 
 def save(question: Question, folder: pathlib.Path) -> pathlib.Path:
-    """Write the picture into *folder*, readable for its owner only, and return its path."""
+    """Write the picture into *folder*, readable for its owner only, and return its path.
+
+    It takes the place of the one before as a whole: whoever looks never finds half a picture.
+
+    Raises:
+        OSError: It cannot be written.
+    """
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     suffix = ".jpg" if question.picture.startswith(b"\xff\xd8") else ".png"
-    path = folder / f"{question.kind.value}-{question.account.id}{suffix}"
-    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(handle, "wb") as out:
-        out.write(question.picture)
+    path = folder / f"{question.kind.value}-{file_name(question)}{suffix}"
+    handle, name = tempfile.mkstemp(dir=folder, prefix=f".{path.name}-")  # mode 0600, whatever the umask
+    try:
+        with os.fdopen(handle, "wb") as out:
+            out.write(question.picture)
+        os.replace(name, path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(name)
+        raise
     return path
+
+
+def file_name(question: Question) -> str:
+    """Return the name of the account as a part of a file's name."""
+    return re.sub(r"[^\w.-]", "_", question.account.id)
 
 
 def draw_qr(picture: bytes) -> str:
@@ -33,26 +57,25 @@ def draw_qr(picture: bytes) -> str:
     except ImportError:
         return ""
     try:
-        image = Image.open(io.BytesIO(picture)).convert("L")
-    except (OSError, ValueError, Image.DecompressionBombError):
+        with Image.open(io.BytesIO(picture)) as opened:
+            if opened.width * opened.height > _LARGEST:
+                return ""
+            image = opened.convert("L").point(_DARK)
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
         return ""
-    width, height = image.size
-    dark = [[image.getpixel((x, y)) < 128 for x in range(width)] for y in range(height)]  # type: ignore[operator] # mode L: one number
-    rows = [y for y in range(height) if any(dark[y])]
-    columns = [x for x in range(width) if any(row[x] for row in dark)]
-    if not rows or not columns:
+    box = image.getbbox()  # of what is dark
+    if box is None:
         return ""
-    top, left = rows[0], columns[0]
+    left, top, right, _ = box
+    width, dark = image.width, image.tobytes() + b"\0"  # rounding may look one beyond
     # The finder pattern in the corner is seven modules of dark in a row: that gives the size of one.
-    run = next((x for x in range(left, width) if not dark[top][x]), width) - left
-    size = run / 7
-    count = round((columns[-1] + 1 - left) / size) if size >= 1 else 0
-    if not 21 <= count <= 177:
+    row = dark[top * width + left : top * width + right]
+    size = (len(row) - len(row.lstrip(b"\x01"))) / 7
+    count = round(len(row) / size) if size >= 1 else 0
+    if not 21 <= count <= 177 or top + count * size >= image.height + size / 2:
         return ""
-    modules = [
-        [dark[int(top + (y + 0.5) * size)][int(left + (x + 0.5) * size)] for x in range(count)]
-        for y in range(count)
-    ]
+    at = [int((n + 0.5) * size) for n in range(count)]
+    modules = [[bool(dark[(top + y) * width + left + x]) for x in at] for y in at]
     return _half_blocks(modules)
 
 

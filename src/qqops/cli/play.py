@@ -20,6 +20,7 @@ A line is said in the current room as the current person. / 一行即以当前�
 :as NAME in ROOM          speak as somebody else / 换一个人、一个房间
 :as NAME                  … to the bot alone / 与机器人私聊
 :drop :kick :expire       break the connection / 断线、被踢、登录过期
+:online                   bring a kicked account back (OneBot) / 让被踢的账号重新上线（OneBot）
 :faults close on=poll2 count=2   break requests; kinds: http close stall html duplicate reorder 1202 port; :faults clear
 :state                    what is going on / 查看状态
 :expect REGEX [within SECONDS]   wait for an answer / 等待回答
@@ -106,6 +107,8 @@ class Play:
                 self._become(arguments)
             case "drop" | "kick" | "expire" | "faults":
                 self._show(self._stage.upset(name, arguments))
+            case "online":
+                self._show(self._stage.online())
             case "state":
                 self._show(
                     "\n".join(

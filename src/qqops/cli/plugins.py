@@ -21,4 +21,6 @@ def list_plugins(path: pathlib.Path) -> int:
     for report in app.host.reports.values():
         if report.reason:
             print(f"\n{report.name}: {report.reason}\n  at {report.where or '?'}")
+        for note in report.notes:
+            print(f"\n{report.name}: {note}")
     return exits.OK

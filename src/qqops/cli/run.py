@@ -1,4 +1,4 @@
-"""``qqops run`` and ``qqops simulate``: things that run until they are told to stop."""
+"""``qqops run``: a bot that runs until it is told to stop."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import gc
 import os
 import pathlib
 import signal
-import sys
 
 import structlog
 import trio
@@ -17,12 +16,7 @@ from qqops.assemble import add_accounts, make_app
 from qqops.cli import exits
 from qqops.cli.human import Folder, Terminal
 from qqops.errors import ConfigError
-from qqops.runtime.clock import WallClock
 from qqops.settings import load_settings
-from qqops.simulator.scenario import load_scenario
-from qqops.simulator.server import Server
-from qqops.simulator.service import Service, ServiceOptions
-from qqops.simulator.world import load_world
 
 log = structlog.get_logger("qqops.run")
 
@@ -37,7 +31,7 @@ def run_bot(path: pathlib.Path) -> int:
         folder = path.parent / settings.bot.data
         kinds: dict[str, type[Terminal | Folder]] = {"terminal": Terminal, "file": Folder}
         humans: list[Human] = [kinds[one](folder) for one in settings.bot.ask if one in kinds]
-        app = make_app(settings, humans, os.environ, folder)
+        app = make_app(settings, humans, os.environ, folder, file)
         add_accounts(app, settings, file, os.environ)
         if not app.supervisors:
             raise ConfigError("there is no [accounts.NAME] to run", where=str(path))
@@ -74,27 +68,3 @@ async def run_until_signal(app: App) -> int:
     if cut:
         return exits.INTERRUPTED
     return _CODES[ends[0]]
-
-
-def run_simulator(
-    host: str, port: int, options: ServiceOptions, world: pathlib.Path | None, scenario: pathlib.Path | None
-) -> int:
-    """Serve the WebQQ simulator until a signal; return the exit code."""
-    service = Service(WallClock(), load_world(world) if world is not None else None, options)
-    server = Server(service, host, port)
-    play = load_scenario(scenario) if scenario is not None else None
-
-    async def main() -> int:
-        async with trio.open_nursery() as nursery:
-            with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
-                url = await nursery.start(server.run)
-                sys.stdout.write(f"ready {url}\n")
-                sys.stdout.flush()
-                if play is not None:
-                    nursery.start_soon(play.run, server.control, name="scenario")
-                async for _ in signals:
-                    nursery.cancel_scope.cancel(reason="signal")
-                    break
-        return exits.OK
-
-    return trio.run(main)

@@ -36,6 +36,9 @@ class Stage(Protocol):
     def upset(self, what: str, arguments: str) -> str:
         """Do ``drop``, ``kick``, ``expire`` or ``faults`` and return what was done. Raises `ConfigError`."""
 
+    def online(self) -> str:
+        """Bring an account back that was kicked, where it does not come back by itself. Raises `ConfigError`."""
+
     def state(self) -> list[str]:
         """Return what is going on, a line each."""
 
@@ -89,7 +92,7 @@ class SimulatedStage:
         """See `Stage`."""
         control = self._server.control
         if what == "faults":
-            done = control.faults(_fault(arguments))
+            done = control.faults(fault_call(arguments))
             return f"faults that are on: {done['faults']}"
         call = {"drop": control.drop, "kick": control.kick, "expire": control.expire}[what]
         call({})
@@ -98,6 +101,10 @@ class SimulatedStage:
             "kick": "another login takes the session over",
             "expire": "the login has expired",
         }[what]
+
+    def online(self) -> str:
+        """See `Stage`."""
+        raise ConfigError("a kicked account comes back by itself here")
 
     def state(self) -> list[str]:
         """See `Stage`."""
@@ -119,7 +126,7 @@ class SimulatedStage:
         return polling and not any(state.queues.values()) and handled >= state.injected
 
 
-def _fault(arguments: str) -> dict[str, Any]:
+def fault_call(arguments: str) -> dict[str, Any]:
     """Return a control call from ``close on=poll2 count=2``, ``clear``, or JSON."""
     text = arguments.strip()
     if text.startswith("{"):
@@ -197,6 +204,10 @@ class MemoryStage:
         if not self._network.drop(error):
             raise ConfigError("the bot is not online")
         return str(error)
+
+    def online(self) -> str:
+        """See `Stage`."""
+        raise ConfigError("a kicked account comes back by itself here")
 
     def state(self) -> list[str]:
         """See `Stage`."""

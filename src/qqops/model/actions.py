@@ -62,10 +62,14 @@ class Limits:
 
     Attributes:
         gap: Seconds between two sends of the account.
+        room_gap: Seconds between two sends to one room.
+        jitter: By how much a gap between sends to one room may be longer, as a part of it.
         max_bytes: UTF-8 bytes of text in one message; longer ones are split. 0 means no limit.
     """
 
     gap: float = 0.0
+    room_gap: float = 0.0
+    jitter: float = 0.0
     max_bytes: int = 0
 
 
@@ -179,9 +183,105 @@ class ShowTyping:
 
 @attrs.frozen(kw_only=True)
 class Poke:
-    """Shake the window of the other side of a private chat."""
+    """Shake the window of *person* in a room, or of the other side of a private chat."""
 
     room: RoomRef
+    person: PersonRef | None = None
+
+
+@attrs.frozen(kw_only=True)
+class AnswerInvite:
+    """Come into a room that the account was invited to (`Invited`), or not."""
+
+    room: RoomRef
+    person: PersonRef
+    accept: bool
+    text: str = ""
+
+
+@attrs.frozen(kw_only=True)
+class Recall:
+    """Take a message back: the account's own, or another's where it may."""
+
+    message: MessageRef
+
+
+@attrs.frozen(kw_only=True)
+class Mute:
+    """Let *person* not speak for *seconds*; 0 lifts it. Without a person, everybody: any seconds but 0 mean until lifted."""
+
+    room: RoomRef
+    person: PersonRef | None = None
+    seconds: int = 600
+
+
+@attrs.frozen(kw_only=True)
+class Kick:
+    """Put somebody out of a room; *ban* keeps them from asking to come in again."""
+
+    room: RoomRef
+    person: PersonRef
+    ban: bool = False
+
+
+@attrs.frozen(kw_only=True)
+class SetAdmin:
+    """Make somebody an administrator of a room, or no longer one."""
+
+    room: RoomRef
+    person: PersonRef
+    on: bool = True
+
+
+@attrs.frozen(kw_only=True)
+class SetMemberCard:
+    """Call *person* *text* in a room."""
+
+    room: RoomRef
+    person: PersonRef
+    text: str
+
+
+@attrs.frozen(kw_only=True)
+class SetTitle:
+    """Give *person* the title *text* in a room; "" takes it away."""
+
+    room: RoomRef
+    person: PersonRef
+    text: str
+
+
+@attrs.frozen(kw_only=True)
+class SetRoomName:
+    """Call a room *text*, for everybody."""
+
+    room: RoomRef
+    text: str
+
+
+@attrs.frozen(kw_only=True)
+class React:
+    """Put the sign *code* to a message, or take it away; codes are the network's own."""
+
+    message: MessageRef
+    code: str
+    on: bool = True
+
+
+@attrs.frozen(kw_only=True)
+class Highlight:
+    """Keep a message in view for the room, or no longer."""
+
+    message: MessageRef
+    on: bool = True
+
+
+@attrs.frozen(kw_only=True)
+class Announce:
+    """Put *text* on the notice board of a room."""
+
+    room: RoomRef
+    text: str
 
 
 Action: TypeAlias = (
@@ -199,6 +299,17 @@ Action: TypeAlias = (
     | SetSignature
     | ShowTyping
     | Poke
+    | AnswerInvite
+    | Recall
+    | Mute
+    | Kick
+    | SetAdmin
+    | SetMemberCard
+    | SetTitle
+    | SetRoomName
+    | React
+    | Highlight
+    | Announce
 )
 
 
@@ -210,4 +321,6 @@ def account_of(action: Action) -> AccountRef:
         return action.person.account
     if isinstance(action, RefuseFile):
         return action.offer.room.ref.account
+    if isinstance(action, Recall | React | Highlight):
+        return action.message.room.account
     return action.room.account

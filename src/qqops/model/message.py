@@ -46,11 +46,49 @@ class Image:
         id: The network's own name or path of the picture.
         data: Further facts by which the adapter can fetch it, as the network named them.
         content: The picture itself, on its way out; empty for received ones, which are fetched when wanted.
+        url: Where it lies, on its way in or out; received ones expire within hours.
     """
 
-    id: str
+    id: str = ""
     data: Mapping[str, object] = attrs.field(factory=dict, hash=False)
     content: bytes = attrs.field(default=b"", repr=False)
+    url: str = ""
+
+
+@attrs.frozen
+class Voice:
+    """A voice message; see `Image` for the attributes."""
+
+    id: str = ""
+    data: Mapping[str, object] = attrs.field(factory=dict, hash=False)
+    content: bytes = attrs.field(default=b"", repr=False)
+    url: str = ""
+
+
+@attrs.frozen
+class Video:
+    """A video; see `Image` for the attributes."""
+
+    id: str = ""
+    data: Mapping[str, object] = attrs.field(factory=dict, hash=False)
+    content: bytes = attrs.field(default=b"", repr=False)
+    url: str = ""
+
+
+@attrs.frozen
+class File:
+    """A file that is shown as a message; see `Image` for the other attributes.
+
+    Attributes:
+        size: Bytes, or 0 where the network does not tell.
+    """
+
+    id: str = ""
+    name: str = ""
+    data: Mapping[str, object] = attrs.field(factory=dict, hash=False)
+    content: bytes = attrs.field(default=b"", repr=False)
+    url: str = ""
+    size: int = 0
 
 
 @attrs.frozen
@@ -62,6 +100,32 @@ class At:
 
 
 @attrs.frozen
+class AtAll:
+    """A mention of everybody in the room."""
+
+
+@attrs.frozen
+class Node:
+    """One message within a `Forward`: who said it, and what.
+
+    Attributes:
+        sender: The person's permanent id.
+    """
+
+    sender: str
+    name: str
+    segments: tuple[Segment, ...]
+
+
+@attrs.frozen
+class Forward:
+    """Several messages that are shown as one; received ones are known by *id*, sent ones by their *nodes*."""
+
+    id: str = ""
+    nodes: tuple[Node, ...] = ()
+
+
+@attrs.frozen
 class Other:
     """A piece that qqops has no segment for; *data* is the network's own."""
 
@@ -69,11 +133,15 @@ class Other:
     data: object = attrs.field(default=None, hash=False)
 
 
-Segment: TypeAlias = Text | Face | Image | At | Other
+Segment: TypeAlias = Text | Face | Image | At | AtAll | Voice | Video | File | Forward | Other
+
+_WORDS = {Image: "[image]", Voice: "[voice]", Video: "[video]", Forward: "[forward]", AtAll: "@all"}
 
 
 def plain(segments: tuple[Segment, ...]) -> str:
     """Return what a reader without pictures would see; the text that commands and patterns look at."""
+    if len(segments) == 1 and type(segments[0]) is Text:
+        return segments[0].text
     parts: list[str] = []
     for segment in segments:
         if isinstance(segment, Text):
@@ -82,10 +150,12 @@ def plain(segments: tuple[Segment, ...]) -> str:
             parts.append(f"@{segment.name or segment.person.id}")
         elif isinstance(segment, Face):
             parts.append(f"[face:{segment.id}]")
-        elif isinstance(segment, Image):
-            parts.append("[image]")
-        else:
+        elif isinstance(segment, File):
+            parts.append(f"[file:{segment.name}]")
+        elif isinstance(segment, Other):
             parts.append(f"[{segment.kind}]")
+        else:
+            parts.append(_WORDS[type(segment)])
     return "".join(parts)
 
 
@@ -97,6 +167,7 @@ class Message:
         time: When the network says it was sent, aware.
         reply_to: The message it quotes, where the network tells.
         at_me: Whether it addresses this bot: a private chat, or a mention.
+        job: Id of the job that says it in its sender's name; "" for what a person has just said.
     """
 
     ref: MessageRef
@@ -106,6 +177,7 @@ class Message:
     time: datetime.datetime
     reply_to: MessageRef | None = None
     at_me: bool = False
+    job: str = ""
     text: str = attrs.field(init=False, eq=False)
 
     @text.default

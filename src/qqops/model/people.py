@@ -20,7 +20,7 @@ class RoomKind(enum.Enum):
     DISCUSSION = "discussion"
 
 
-@attrs.frozen
+@attrs.frozen(cache_hash=True)
 class AccountRef:
     """One of our own accounts on one network.
 
@@ -36,7 +36,7 @@ class AccountRef:
         return f"{self.network}:{self.id}"
 
 
-@attrs.frozen
+@attrs.frozen(cache_hash=True)
 class RoomRef:
     """A room as one of our accounts sees it; for a private chat, *id* is the person's."""
 
@@ -48,7 +48,7 @@ class RoomRef:
         return f"{self.account}/{self.kind.value}:{self.id}"
 
 
-@attrs.frozen
+@attrs.frozen(cache_hash=True)
 class PersonRef:
     """A person as one of our accounts sees them; *id* is the permanent number where there is one."""
 
@@ -59,7 +59,7 @@ class PersonRef:
         return f"{self.account}/{self.id}"
 
 
-@attrs.frozen
+@attrs.frozen(cache_hash=True)
 class MessageRef:
     """A message in a room. *id* is opaque: compare it, store it, do not read it."""
 
@@ -72,10 +72,16 @@ class MessageRef:
 
 @attrs.frozen(kw_only=True)
 class Room:
-    """What is known about a room at this moment."""
+    """What is known about a room at this moment.
+
+    Attributes:
+        verified: Whether *ref.id* is the network's own permanent number. When it is False, the room was recognised by
+            its name, which any other room can take on: fine for talking, not for permissions.
+    """
 
     ref: RoomRef
     name: str
+    verified: bool = True
 
     @property
     def id(self) -> str:
@@ -117,11 +123,14 @@ class User:
         name: What people in that room see: card, else remark, else nick.
         verified: Whether *ref.id* is the network's own permanent number. When it is False, the id was
             made from a name because the service gave no number: fine for talking, not for permissions.
+        role: What the network says this person is in the group: ``owner``, ``admin``, ``member``; "" where it does
+            not tell.
     """
 
     ref: PersonRef
     name: str
     verified: bool = True
+    role: str = ""
 
     @property
     def id(self) -> str:

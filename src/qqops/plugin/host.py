@@ -2,30 +2,40 @@
 
 from __future__ import annotations
 
+import difflib
 import enum
 import importlib.metadata
 import inspect
+import random
+import re
 import time
 import traceback
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from types import ModuleType
-from typing import Any
+from typing import Any, TypeAlias
 
 import attrs
 import pluggy
 import structlog
-from packaging.requirements import InvalidRequirement, Requirement
 
 from qqops.adapters.base import Network
-from qqops.errors import PluginError
-from qqops.plugin.hooks import ENTRY_POINTS, PROJECT, Build, Hooks
+from qqops.errors import ConfigError, PluginError
+from qqops.plugin._converter import Conversion, Converter
+from qqops.plugin.convert import is_builtin
+from qqops.plugin.hooks import AT_DECISIONS, ENTRY_POINTS, PROJECT, Build, Hooks
 from qqops.plugin.plugin import Plugin
+from qqops.plugin.signature import Unfilled, location
 from qqops.runtime.registry import Registry
+from qqops.runtime.services import Services
+from qqops.runtime.tasks import Tasks
+from qqops.runtime.upgrade import Migration
 
 log = structlog.get_logger("qqops.host")
 
 #: Plugins that belong to the core distribution; they cannot be left out.
 CORE = "core"
+
+_UNKNOWN_HOOK = re.compile(r"unknown hook '(\w+)'")
 
 
 class PluginState(enum.Enum):
@@ -45,6 +55,7 @@ class PluginReport:
         load_ms: Milliseconds from the import to the last hook.
         reason: Why it was skipped.
         where: ``file:line`` of the reason.
+        notes: What its owner should know though it was loaded.
     """
 
     name: str
@@ -54,6 +65,7 @@ class PluginReport:
     load_ms: float = 0.0
     reason: str = ""
     where: str = ""
+    notes: tuple[str, ...] = ()
 
 
 @attrs.frozen(kw_only=True)
@@ -90,13 +102,50 @@ def discover(entry_points: Iterable[importlib.metadata.EntryPoint] | None = None
     return sorted(candidates, key=lambda c: (c.name != CORE, c.name))
 
 
-class Host:
-    """Holds the loaded plugins. One per bot; there is no global registry."""
+#: Returns an object of a plugin's configuration class, from its name and the class. Raises `ConfigError`.
+Configure: TypeAlias = Callable[[str, type[Any]], object]
 
-    def __init__(self, registry: Registry, services: Mapping[type[Any], object], *, version: str) -> None:
+
+def defaults(plugin: str, cls: type[Any]) -> object:
+    """Return a configuration of defaults, where there are no settings. Raises `ConfigError`."""
+    missing = [a.name for a in attrs.fields(cls) if a.default is attrs.NOTHING]
+    if missing:
+        raise ConfigError(f"{missing[0]} is missing", where=f"plugins.{plugin}")
+    return cls()
+
+
+class Host:
+    """Holds the loaded plugins. One per bot; there is no global registry.
+
+    Args:
+        services: What is injected into every plugin, by type.
+        own: Returns what is made for one plugin (its store, its logger), by its name.
+        configure: Fills configurations.
+
+    Attributes:
+        migrations: Steps for the stored data of each plugin.
+    """
+
+    def __init__(
+        self,
+        registry: Registry,
+        services: Mapping[type[Any], object],
+        *,
+        version: str,
+        own: Callable[[str], Mapping[type[Any], object]] = lambda plugin: {},
+        configure: Configure = defaults,
+        provided: Services | None = None,
+        tasks: Tasks | None = None,
+    ) -> None:
         self.registry = registry
+        self.configure = configure
+        self.migrations: dict[str, Sequence[Migration]] = {}
+        self._own = own
+        self._provided = provided or Services(random.Random(0))
+        self._tasks = tasks or Tasks(random.Random(0))
         self.networks: dict[str, Network] = {}
         self.reports: dict[str, PluginReport] = {}
+        self._converters: dict[str, dict[type[Any], Converter]] = {}
         self._services = services
         self._version = version
         self._manager = pluggy.PluginManager(PROJECT)
@@ -115,17 +164,32 @@ class Host:
             only: Load just these (and the core's own); None for all.
             off: Leave these out.
         """
+        later: list[Candidate] = []
         for candidate in candidates:
             wanted = candidate.name == CORE or (
                 (only is None or candidate.name in only) and candidate.name not in off
             )
             if wanted:
-                self.load(candidate)
+                self.load(candidate, later)
             else:
                 self._report(candidate, PluginState.OFF)
+        # What nothing could fill may be a service of a plugin that came after.
+        while later:
+            again: list[Candidate] = []
+            for candidate in later:
+                self.load(candidate, again)
+            if len(again) == len(later):
+                for candidate in again:
+                    self.load(candidate)
+                return
+            later = again
 
-    def load(self, candidate: Candidate) -> PluginReport:
-        """Load one plugin, completely or not at all; return what became of it."""
+    def load(self, candidate: Candidate, later: list[Candidate] | None = None) -> PluginReport:
+        """Load one plugin, completely or not at all; return what became of it.
+
+        Args:
+            later: Gets it when it needs what no plugin provides so far; nothing is logged then.
+        """
         began = time.perf_counter()
         name = candidate.name
         if name in self.reports and self.reports[name].state is PluginState.LOADED:
@@ -134,22 +198,38 @@ class Host:
         try:
             self._check_version(candidate)
             loaded = candidate.load()
-            self._register(name, _unwrap(loaded))
+            notes = self._register(name, _unwrap(loaded))
         except (Exception, SystemExit) as exc:  # noqa: BLE001 - border to plugins: loading
             self._undo(name)
             reason, where = _explain(exc)
             report = self._report(
                 candidate, PluginState.SKIPPED, reason=reason, where=where, load_ms=_ms_since(began)
             )
+            if later is not None and isinstance(exc, Unfilled):
+                later.append(candidate)
+                return report
             log.error(  # noqa: TRY400 - the reason and the place are enough; a traceback of ours helps nobody
                 "plugin skipped", plugin=name, package=candidate.package, where=where, reason=reason
             )
             return report
-        return self._report(candidate, PluginState.LOADED, load_ms=_ms_since(began))
+        return self._report(candidate, PluginState.LOADED, load_ms=_ms_since(began), notes=notes)
+
+    def callers(self, hook: str) -> list[tuple[str, Callable[..., Any]]]:
+        """Return who implements *hook*, by the name of the plugin; each is called with the hook's own arguments."""
+        return [(one.plugin_name, _caller(one)) for one in getattr(self._manager.hook, hook).get_hookimpls()]
+
+    def converters_of(self, plugin: str) -> Mapping[type[Any], Converter]:
+        """Return what *plugin* can convert words to besides the core's types; its own win over those of others."""
+        known = {kind: one for of in reversed(self._converters.values()) for kind, one in of.items()}
+        return {**known, **self._converters.get(plugin, {})}
 
     def _check_version(self, candidate: Candidate) -> None:
         """Refuse a plugin that was made for another qqops before a line of it runs."""
         for text in candidate.requires:
+            if not text.lower().startswith(PROJECT):
+                continue
+            from packaging.requirements import InvalidRequirement, Requirement
+
             try:
                 requirement = Requirement(text)
             except InvalidRequirement:
@@ -161,35 +241,58 @@ class Host:
             if not requirement.specifier.contains(self._version, prereleases=True):
                 raise PluginError(f"it needs qqops {requirement.specifier}, this is {self._version}")
 
-    def _register(self, name: str, plugin: object) -> None:
-        """Register with pluggy, collect what it declares, and add that to the registry."""
+    def _register(self, name: str, plugin: object) -> tuple[str, ...]:
+        """Register with pluggy, collect what it declares, and add that to the registry; return what is to be noted."""
         manager = self._manager
         if manager.register(plugin, name) is None:
             raise PluginError("it is blocked")
         manager.check_pending()
+        for hook in AT_DECISIONS:
+            for one in getattr(manager.hook, hook).get_hookimpls():
+                if inspect.iscoroutinefunction(one.function):
+                    raise PluginError(f"{hook} must be a plain function", where=location(one.function))
         others = [p for p in manager.get_plugins() if p is not plugin]
-        build = Build(plugin=name, services=self._services)
 
         def collect(hook: str, **arguments: object) -> list[Any]:
             results = manager.subset_hook_caller(hook, others)(**arguments)
             return [item for result in results for item in result]
 
+        self._converters[name] = _by_type(collect("qqops_converters"))
+        converters = self.converters_of(name)
+        known = {**self._services, **self._own(name), **self._provided.provided}
+        known.update((cls, self.configure(name, cls)) for cls in collect("qqops_config"))
+        services = collect("qqops_services", build=Build(plugin=name, services=known, converters=converters))
+        self._provided.add(services)
+        injected = {**known, **{one.kind: one.provided for one in services}}
+        build = Build(plugin=name, services=injected, converters=converters)
         networks: list[Network] = collect("qqops_networks")
         for network in networks:
             if network.name in self.networks:
                 raise PluginError(f"the network {network.name!r} is offered by another plugin already")
-        self.registry.add(
+        tasks, migrations = collect("qqops_tasks", build=build), collect("qqops_migrations")
+        disputes = self.registry.add(
             commands=collect("qqops_commands", build=build),
             listeners=collect("qqops_listeners", build=build),
             filters=collect("qqops_filters", build=build),
             jobs=collect("qqops_jobs", build=build),
+            outgoing=collect("qqops_outgoing", build=build),
         )
+        self._tasks.add(tasks)
+        if migrations:
+            self.migrations[name] = migrations
         self.networks.update((n.name, n) for n in networks)
+        for dispute in disputes:
+            log.warning("two plugins have one command", note=str(dispute))
+        return tuple(map(str, disputes))
 
     def _undo(self, name: str) -> None:
         if self._manager.has_plugin(name):
             self._manager.unregister(name=name)
         self.registry.drop(name)
+        self._provided.drop(name)
+        self._tasks.drop(name)
+        self.migrations.pop(name, None)
+        self._converters.pop(name, None)
 
     def _report(self, candidate: Candidate, state: PluginState, **more: Any) -> PluginReport:
         report = PluginReport(
@@ -197,6 +300,23 @@ class Host:
         )
         self.reports[candidate.name] = report
         return report
+
+
+def _caller(one: pluggy.HookImpl) -> Callable[..., Any]:
+    """Return a function that gives an implementation those of the hook's arguments that it wants."""
+    return lambda **arguments: one.function(*(arguments[name] for name in one.argnames))
+
+
+def _by_type(conversions: Iterable[Conversion]) -> dict[type[Any], Converter]:
+    """Return the converters of one plugin. Raises `PluginError` for a type that is taken."""
+    found: dict[type[Any], Converter] = {}
+    for one in conversions:
+        if is_builtin(one.kind):
+            raise PluginError(f"words are converted to {one.kind.__name__} already", where=one.where)
+        if one.kind in found:
+            raise PluginError(f"there are two converters for {one.kind.__name__}", where=one.where)
+        found[one.kind] = one.converter()
+    return found
 
 
 def _unwrap(loaded: object) -> object:
@@ -216,8 +336,16 @@ def _explain(exc: BaseException) -> tuple[str, str]:
     """Return the reason and ``file:line`` of a plugin's failure."""
     if isinstance(exc, PluginError):
         return exc.reason, exc.where or _last_foreign_line(exc)
+    if isinstance(exc, ConfigError):
+        return f"{exc.message}{f' ({exc.hint})' if exc.hint else ''}", exc.where
     if isinstance(exc, SyntaxError) and exc.filename:
         return f"SyntaxError: {exc.msg}", f"{exc.filename}:{exc.lineno}"
+    if isinstance(exc, pluggy.PluginValidationError) and (wrong := _UNKNOWN_HOOK.match(str(exc))):
+        hooks = [name for name in vars(Hooks) if name.startswith("qqops_")]
+        near = difflib.get_close_matches(wrong[1], hooks, 1) or hooks
+        hint = f"did you mean {near[0]}?" if len(near) == 1 else f"known are: {', '.join(near)}"
+        where = location(getattr(exc.plugin, wrong[1], None)) or _module_file(exc.plugin)
+        return f"there is no hook {wrong[1]!r}; {hint}", where
     if isinstance(exc, pluggy.PluginValidationError):
         return str(exc).replace("\n", " "), _module_file(exc.plugin)
     if isinstance(exc, SystemExit):

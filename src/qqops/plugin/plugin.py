@@ -6,41 +6,27 @@ plugin is loaded, so that classes defined later in the module can be used in ann
 
 from __future__ import annotations
 
-import datetime
 import inspect
 import re
-import sys
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, TypeVar, get_args
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
 
-import attrs
-
-from qqops.errors import ConfigError, PluginError
-from qqops.model import Event, Message
+from qqops.errors import PluginError
+from qqops.plugin._clockwork import Clockwork
+from qqops.plugin._converter import Conversion
+from qqops.plugin._making import make_command, make_listener, make_outgoing
+from qqops.plugin._note import Declared, note
+from qqops.plugin._providing import Providing
 from qqops.plugin.hooks import Build, hookimpl
-from qqops.plugin.signature import Signature, location, read
-from qqops.runtime.agenda import Schedule, cron, every, once
-from qqops.runtime.registry import Command, Filter, FilterCall, Handler, Job, Listener, Mode, Prepare, Trigger
+from qqops.plugin.signature import Signature, location
+from qqops.runtime.declared import Approval, Converse, Guards, Limit, guards_of
+from qqops.runtime.outgoing import Outgoing
+from qqops.runtime.registry import Command, Filter, FilterCall, Listener
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-#: Every class that can be listened to.
-_EVENTS: tuple[type[Any], ...] = get_args(Event)
 
-
-@attrs.frozen(kw_only=True, eq=False)
-class _Declared:
-    """A decorated function and where it stood."""
-
-    function: Callable[..., Any]
-    name: str
-    timeout: float | None
-    inline: bool
-    enclosing: Mapping[str, Any]
-    more: Mapping[str, Any]
-
-
-class Plugin:
+class Plugin(Providing, Clockwork):
     """A plugin: a name, and what its decorators have collected.
 
     Example::
@@ -58,10 +44,13 @@ class Plugin:
         if not re.fullmatch(r"[a-z][a-z0-9_-]*", name):
             raise PluginError(f"{name!r} is no plugin name: lower-case letters, digits, - and _ only")
         self.name = name
-        self._commands: list[_Declared] = []
-        self._listeners: list[_Declared] = []
-        self._filters: list[_Declared] = []
-        self._jobs: list[_Declared] = []
+        self._commands: list[Declared] = []
+        self._listeners: list[Declared] = []
+        self._filters: list[Declared] = []
+        self._conversions: list[Conversion] = []
+        self._outgoing: list[Declared] = []
+        Providing.__init__(self)
+        Clockwork.__init__(self)
 
     def __repr__(self) -> str:
         return f"<Plugin {self.name}>"
@@ -76,6 +65,15 @@ class Plugin:
         timeout: float | None = None,
         inline: bool = False,
         at_least_once: bool = False,
+        permission: str = "",
+        limit: Limit | Sequence[Limit] = (),
+        approval: Approval | None = None,
+        lock: str = "",
+        effects: bool = False,
+        dry: bool = False,
+        redact: Sequence[str] = (),
+        converse: Converse = "refuse",
+        no_space: bool = False,
     ) -> Callable[[F], F]:
         """Declare a command. Its words, options and help come from the signature and the docstring.
 
@@ -85,8 +83,20 @@ class Plugin:
             timeout: Seconds it may take; None for the setting's value.
             inline: Call a plain ``def`` in place instead of in a thread; for quick, pure functions.
             at_least_once: Start it again when the bot was killed while it ran; else that is only reported.
+            permission: What the caller must be allowed.
+            limit: How often it may be used.
+            approval: Who else must agree.
+            lock: Name of a lock that keeps it out while somebody holds it.
+            effects: It changes something outside: its runs are audited.
+            dry: It can be tried out: ``--dry`` fills its parameter ``dry: bool`` and needs no approval and no lock.
+            redact: Parameters whose values are shown to nobody, as those of the type `Secret`.
+            converse: What another command of the same person does to an open question of this one.
+            no_space: Its Chinese names need no space after them: ``/天气北京`` is ``/天气 北京``.
         """
-        return self._command((name,), aliases, timeout, inline, at_least_once)
+        guards = guards_of(permission, limit, approval, lock, effects, dry, tuple(redact))
+        return self._command(
+            (name,), aliases, timeout, inline, at_least_once, guards, converse, no_space=no_space
+        )
 
     def group(self, name: str) -> Group:
         """Return a group: its commands are called ``/name sub …``."""
@@ -102,6 +112,10 @@ class Plugin:
         timeout: float | None = None,
         inline: bool = False,
         at_least_once: bool = False,
+        permission: str = "",
+        limit: Limit | Sequence[Limit] = (),
+        priority: int = 0,
+        stop: bool = False,
     ) -> Callable[[F], F]:
         """Declare a listener for an event class.
 
@@ -111,13 +125,18 @@ class Plugin:
             keyword: Only messages that contain it (one of them), in any case.
             at_me: Only messages that address the bot.
             at_least_once: Start it again when the bot was killed while it ran; messages only.
+            permission: What the person must be allowed; else nothing happens.
+            limit: How often it may be set off; beyond that nothing happens.
+            priority: Listeners of a higher one come first; equal ones in the order of loading.
+            stop: When this one matches, those after it are left out. Commands are not listeners.
         """
         keywords = (keyword,) if isinstance(keyword, str) else tuple(keyword or ())
-        more = {"event": event, "regex": regex, "keywords": keywords, "at_me": at_me}
-        more["at_least_once"] = at_least_once
+        more: dict[str, Any] = {"event": event, "regex": regex, "keywords": keywords, "at_me": at_me}
+        more.update(at_least_once=at_least_once, priority=priority, stop=stop)
+        more["guards"] = guards_of(permission, limit)
 
         def declare(function: F) -> F:
-            self._listeners.append(_note(function, function.__name__, timeout, inline, more))
+            self._listeners.append(note(function, function.__name__, timeout, inline, more))
             return function
 
         return declare
@@ -130,29 +149,33 @@ class Plugin:
         """
 
         def declare(function: F) -> F:
-            self._filters.append(_note(function, function.__name__, None, False, {"order": order}))
+            self._filters.append(note(function, function.__name__, None, False, {"order": order}))
             return function
 
         return declare
 
-    def job(
-        self,
-        *,
-        cron: str | None = None,  # noqa: A002, RUF100 - the author's word
-        tz: str = "UTC",
-        every: float | datetime.timedelta | None = None,
-        once: datetime.datetime | None = None,
-        timeout: float | None = None,
-        inline: bool = False,
-    ) -> Callable[[F], F]:
-        """Declare a job: by *cron* (five fields, in time zone *tz*), *every* so many seconds, or *once*.
+    def outgoing(self, *, order: int = 0) -> Callable[[F], F]:
+        """Declare what is done to every message on its way out: ``def mask(draft: Draft) -> Draft | None``.
 
-        A run that is due while the last one has not ended is skipped.
+        The lowest order comes first. None holds the message back, and so does an error; its sender learns that it was
+        refused. It is called for each message in the middle of other work: it must be quick and may not wait.
         """
-        more = {"cron": cron, "tz": tz, "every": every, "once": once}
 
         def declare(function: F) -> F:
-            self._jobs.append(_note(function, function.__name__, timeout, inline, more))
+            self._outgoing.append(note(function, function.__name__, None, False, {"order": order}))
+            return function
+
+        return declare
+
+    def converter(self, kind: type[Any]) -> Callable[[F], F]:
+        """Declare how a word becomes a *kind*: a plain function of the word, or of the word and the context.
+
+        It says no with ``raise Refuse("why")``. The type can be used in the signatures of this plugin and of those
+        that are loaded after it.
+        """
+
+        def declare(function: F) -> F:
+            self._conversions.append(Conversion(kind, function, location(function)))
             return function
 
         return declare
@@ -164,13 +187,18 @@ class Plugin:
         timeout: float | None,
         inline: bool,
         at_least_once: bool,
+        guards: Guards,
+        converse: Converse = "refuse",
+        *,
+        no_space: bool = False,
     ) -> Callable[[F], F]:
         words = tuple(" ".join(path).split())
 
         def declare(function: F) -> F:
             names = (aliases,) if isinstance(aliases, str) else tuple(aliases)
-            more = {"path": words, "aliases": names, "at_least_once": at_least_once}
-            self._commands.append(_note(function, " ".join(words), timeout, inline, more))
+            more = {"path": words, "aliases": names, "at_least_once": at_least_once, "guards": guards,
+                    "converse": converse, "no_space": no_space}  # fmt: skip
+            self._commands.append(note(function, " ".join(words), timeout, inline, more))
             return function
 
         return declare
@@ -180,12 +208,12 @@ class Plugin:
     @hookimpl
     def qqops_commands(self, build: Build) -> list[Command]:
         """Return the declared commands."""
-        return [self._make_command(d, build) for d in self._commands]
+        return [make_command(d, build) for d in self._commands]
 
     @hookimpl
     def qqops_listeners(self, build: Build) -> list[Listener]:
         """Return the declared listeners."""
-        return [self._make_listener(d, build) for d in self._listeners]
+        return [make_listener(d, build) for d in self._listeners]
 
     @hookimpl
     def qqops_filters(self, build: Build) -> list[Filter]:
@@ -193,64 +221,16 @@ class Plugin:
         return [self._make_filter(d, build) for d in self._filters]
 
     @hookimpl
-    def qqops_jobs(self, build: Build) -> list[Job]:
-        """Return the declared jobs."""
-        return [self._make_job(d, build) for d in self._jobs]
+    def qqops_outgoing(self, build: Build) -> list[Outgoing]:
+        """Return what is done to messages on their way out."""
+        return [make_outgoing(d, build) for d in self._outgoing]
 
-    def _make_command(self, d: _Declared, build: Build) -> Command:
-        path: tuple[str, ...] = d.more["path"]
-        if not path or any(a != a.strip() or len(a.split()) != 1 for a in d.more["aliases"]):
-            raise PluginError(
-                "a command needs a name, and an alias must be one word", where=location(d.function)
-            )
-        signature = read(d.function, services=build.services, enclosing=d.enclosing, words=True)
-        usage = signature.usage(path)
-        summary, _, rest = inspect.cleandoc(d.function.__doc__ or "").partition("\n")
-        return Command(
-            path=path,
-            aliases=d.more["aliases"],
-            handler=_handler(d, build, signature.for_command("/" + usage)),
-            summary=summary.strip(),
-            usage=usage,
-            help="\n".join(part for part in (rest.strip(), signature.details()) if part),
-        )
+    @hookimpl
+    def qqops_converters(self) -> list[Conversion]:
+        """Return the declared converters."""
+        return list(self._conversions)
 
-    def _make_listener(self, d: _Declared, build: Build) -> Listener:
-        event, where = d.more["event"], location(d.function)
-        if event not in _EVENTS:
-            raise PluginError(f"{event!r} is no event class; use one of {_names(_EVENTS)}", where=where)
-        narrowed = [n for n in ("regex", "keywords", "at_me") if d.more[n]]
-        if len(narrowed) > 1 or (narrowed and event is not Message):
-            raise PluginError(
-                "a listener takes one of regex, keyword and at_me, and only for Message", where=where
-            )
-        pattern = None
-        if d.more["regex"]:
-            try:
-                pattern = re.compile(d.more["regex"])
-            except re.error as exc:
-                raise PluginError(f"the pattern {d.more['regex']!r} is wrong: {exc}", where=where) from exc
-        groups = frozenset(pattern.groupindex) if pattern is not None else None
-        signature = read(
-            d.function, services=build.services, enclosing=d.enclosing, words=False, groups=groups
-        )
-        trigger = (
-            Trigger.REGEX if pattern is not None
-            else Trigger.KEYWORD if d.more["keywords"]
-            else Trigger.AT_ME if d.more["at_me"]
-            else Trigger.ANY
-        )  # fmt: skip
-        return Listener(
-            event=event,
-            handler=_handler(
-                d, build, signature.for_match() if pattern is not None else signature.for_event()
-            ),
-            trigger=trigger,
-            pattern=pattern,
-            keywords=tuple(k.casefold() for k in d.more["keywords"]),
-        )
-
-    def _make_filter(self, d: _Declared, build: Build) -> Filter:
+    def _make_filter(self, d: Declared, build: Build) -> Filter:
         where = location(d.function)
         if not inspect.iscoroutinefunction(d.function):
             raise PluginError(f"the filter {d.name}() must be `async def`", where=where)
@@ -258,14 +238,6 @@ class Plugin:
             raise PluginError(f"the filter {d.name}() takes two parameters: ctx and call", where=where)
         call: FilterCall = d.function
         return Filter(plugin=build.plugin, name=d.name, where=where, order=d.more["order"], call=call)
-
-    def _make_job(self, d: _Declared, build: Build) -> Job:
-        signature = read(d.function, services=build.services, enclosing=d.enclosing, words=False)
-        try:
-            schedule = _schedule(d.more)
-        except ConfigError as exc:
-            raise PluginError(f"the job {d.name}(): {exc}", where=location(d.function)) from exc
-        return Job(name=d.name, schedule=schedule, handler=_handler(d, build, signature.for_event()))
 
 
 class Group:
@@ -283,62 +255,24 @@ class Group:
         timeout: float | None = None,
         inline: bool = False,
         at_least_once: bool = False,
+        permission: str = "",
+        limit: Limit | Sequence[Limit] = (),
+        approval: Approval | None = None,
+        lock: str = "",
+        effects: bool = False,
+        dry: bool = False,
+        redact: Sequence[str] = (),
+        converse: Converse = "refuse",
     ) -> Callable[[F], F]:
         """Declare a command of this group; arguments as in `Plugin.command`."""
-        return self._plugin._command((*self._path, name), aliases, timeout, inline, at_least_once)
+        guards = guards_of(permission, limit, approval, lock, effects, dry, tuple(redact))
+        return self._plugin._command(
+            (*self._path, name), aliases, timeout, inline, at_least_once, guards, converse
+        )
 
     def group(self, name: str) -> Group:
         """Return a group within this one."""
         return Group(self._plugin, (*self._path, *name.split()))
-
-
-def _note(
-    function: Callable[..., Any], name: str, timeout: float | None, inline: bool, more: Mapping[str, Any]
-) -> _Declared:
-    frame = sys._getframe(2)
-    # Classes defined inside a function are found only through its locals, and only while it runs.
-    enclosing = dict(frame.f_locals) if frame.f_code.co_name != "<module>" else {}
-    return _Declared(
-        function=function, name=name, timeout=timeout, inline=inline, enclosing=enclosing, more=more
-    )
-
-
-def _handler(d: _Declared, build: Build, prepare: Prepare) -> Handler:
-    where = location(d.function)
-    if inspect.isasyncgenfunction(d.function) or inspect.isgeneratorfunction(d.function):
-        raise PluginError(f"{d.name}() is a generator; return the answer, or use ctx.reply()", where=where)
-    mode = Mode.ASYNC if inspect.iscoroutinefunction(d.function) else Mode.INLINE if d.inline else Mode.THREAD
-    if d.inline and mode is Mode.ASYNC:
-        raise PluginError(f"{d.name}() is async; inline is for plain `def` functions", where=where)
-    if d.timeout is not None and not d.timeout > 0:
-        raise PluginError(f"{d.name}(): timeout must be > 0 seconds, got {d.timeout:g}", where=where)
-    return Handler(
-        plugin=build.plugin,
-        name=d.name,
-        where=where,
-        mode=mode,
-        prepare=prepare,
-        timeout=d.timeout,
-        at_least_once=d.more.get("at_least_once", False),
-    )
-
-
-def _schedule(more: Mapping[str, Any]) -> Schedule:
-    given = [name for name in ("cron", "every", "once") if more[name] is not None]
-    if len(given) != 1:
-        raise ConfigError(
-            "give one of cron, every and once" + (f", not {' and '.join(given)}" if given else "")
-        )
-    if given == ["cron"]:
-        return cron(more["cron"], more["tz"])
-    if given == ["every"]:
-        interval = more["every"]
-        return every(interval.total_seconds() if isinstance(interval, datetime.timedelta) else interval)
-    return once(more["once"])
-
-
-def _names(classes: Sequence[type[Any]]) -> str:
-    return ", ".join(c.__name__ for c in classes)
 
 
 __all__ = ["Group", "Plugin", "Signature"]

@@ -7,9 +7,11 @@ fill is an error with file and line, not a surprise in the chat.
 
 from __future__ import annotations
 
+import datetime
 import functools
 import inspect
 import re
+import types
 import typing
 from collections.abc import Callable, Mapping
 from typing import Annotated, Any
@@ -17,14 +19,26 @@ from typing import Annotated, Any
 import attrs
 
 from qqops.errors import PluginError, Refuse
-from qqops.model import Event
-from qqops.plugin._line import REQUIRED, BadLine, Parameter, Slot, explain, parse
-from qqops.plugin.convert import BadWord, Rest, converter_for, takes_none, without_none
-from qqops.protocol.words import split
+from qqops.model import Event, Message
+from qqops.plugin._asking import ask_missing
+from qqops.plugin._converter import BadWord, Converter
+from qqops.plugin._line import REQUIRED, BadLine, Layout, Parameter, Slot, explain, parse
+from qqops.plugin._values import Quote
+from qqops.plugin.convert import Rest, converter_for, takes_none, without_none
+from qqops.protocol.words import Word, split
 from qqops.runtime.context import Context
 from qqops.runtime.registry import Line, Prepare, Source
+from qqops.runtime.services import Provided
+from qqops.texts import Say
+
+#: How ``X | Y`` looks when it is read.
+_UNIONS = (typing.Union, types.UnionType)
 
 _EVENTS: tuple[type[Any], ...] = typing.get_args(Event)
+
+
+class Unfilled(PluginError):
+    """Nothing can fill a parameter; a plugin that is loaded later may bring what can."""
 
 
 @attrs.frozen
@@ -91,14 +105,16 @@ class Signature:
 
     def for_command(self, usage: str) -> Prepare:
         """Return the preparation that fills words and options from a command line."""
+        layout = Layout.of(self.parameters)
 
         def prepare(ctx: Context, source: Source) -> Callable[[], Any]:
             assert isinstance(source, Line)
             try:
-                values, extra = parse(self.parameters, source.text, split(source.text, source.start))
+                words = split(source.text, source.start, source.pieces)
+                values, extra = parse(layout, source.text, words, ctx)
             except BadLine as exc:
-                raise Refuse(explain(ctx, source, exc, usage)) from None
-            return self._call(ctx, values, extra)
+                raise Refuse(ask_missing(ctx, source, exc, explain(ctx, source, exc, usage))) from None
+            return self._filled(ctx, values, extra)
 
         return prepare
 
@@ -112,16 +128,26 @@ class Signature:
                 text = groups.get(p.name)
                 try:
                     missing = None if p.default is REQUIRED else p.default
-                    values[p.name] = missing if text is None else p.converter.convert(text)
+                    values[p.name] = (
+                        missing if text is None else p.converter.read(Word(text, 0, len(text)), ctx)
+                    )
                 except BadWord as exc:
                     raise Refuse(ctx.render(exc.say)) from None
-            return self._call(ctx, values, ())
+            return self._filled(ctx, values, ())
 
         return prepare
 
     def for_event(self) -> Prepare:
         """Return the preparation for a handler that takes no words."""
         return lambda ctx, source: self._call(ctx, {}, ())
+
+    def _filled(self, ctx: Context, values: Mapping[str, Any], extra: tuple[Any, ...]) -> Callable[[], Any]:
+        """Return the call, and let *ctx* know the values that somebody typed."""
+        call = self._call(ctx, values, extra)
+        if extra:
+            values = {**values, next(p.name for p in self.parameters if p.variadic): extra}
+        ctx.fill(values)
+        return call
 
     def _call(self, ctx: Context, values: Mapping[str, Any], extra: tuple[Any, ...]) -> Callable[[], Any]:
         args: list[Any] = []
@@ -135,7 +161,9 @@ class Signature:
             elif p.slot is Slot.EVENT:
                 value = ctx.event
             elif p.slot is Slot.SERVICE:
-                value = p.service
+                value = p.service.value(ctx) if type(p.service) is Provided else p.service
+            elif p.slot is Slot.QUOTE:
+                value = _quote(p, ctx)
             else:
                 value = values[p.name]
             if p.keyword:
@@ -145,12 +173,19 @@ class Signature:
         return functools.partial(self.function, *args, **kwargs)
 
 
+def _quote(p: Parameter, ctx: Context) -> Quote | None:
+    ref = ctx.event.reply_to if isinstance(ctx.event, Message) else None
+    if ref is None and p.default is REQUIRED:
+        raise Refuse(ctx.render(Say("refuse.no_quote")))
+    return Quote(ref) if ref is not None else None
+
+
 # -- reading a function ------------------------------------------------------------------------------
 
 
-def location(function: Callable[..., Any]) -> str:
-    """Return ``file:line`` of *function*."""
-    code = getattr(inspect.unwrap(function), "__code__", None)
+def location(function: Callable[..., Any] | None) -> str:
+    """Return ``file:line`` of *function*, or "" where there is none."""
+    code = getattr(inspect.unwrap(function), "__code__", None) if function is not None else None
     return f"{code.co_filename}:{code.co_firstlineno}" if code is not None else ""
 
 
@@ -161,6 +196,7 @@ def read(
     enclosing: Mapping[str, Any],
     words: bool,
     groups: frozenset[str] | None = None,
+    own: Mapping[type[Any], Converter] | None = None,
 ) -> Signature:
     """Return the signature of *function*.
 
@@ -170,19 +206,26 @@ def read(
         words: Whether positional parameters are words of a command line.
         groups: Names that a regular expression offers to positional parameters instead; None when there
             is none.
+        own: Converters of plugins, by type.
 
     Raises:
         PluginError: A parameter that nothing can fill; the message names it, with file and line.
     """
     where = location(function)
-    hints = _hints(function, enclosing, where)
+    hints = hints_of(function, enclosing, where)
+    if unsayable := _unsayable(hints.get("return")):
+        raise PluginError(
+            f"{function.__name__}() returns {unsayable}, which cannot be said; return str, a segment, a tuple of"
+            " segments, or None",
+            where=where,
+        )
     parameters: list[Parameter] = []
     for raw in inspect.signature(function).parameters.values():
         if raw.name not in hints:
             raise PluginError(
                 f"{function.__name__}(): the parameter {raw.name!r} needs a type annotation", where=where
             )
-        parameters.append(_parameter(function, raw, hints[raw.name], services, words, groups, where))
+        parameters.append(_parameter(function, raw, hints[raw.name], services, words, groups, own, where))
     options = [name for p in parameters for name in p.options]
     if twice := next((name for name in options if options.count(name) > 1), None):
         raise PluginError(f"{function.__name__}(): two parameters have the option {twice}", where=where)
@@ -193,7 +236,21 @@ def read(
     return Signature(function, tuple(parameters))
 
 
-def _hints(function: Callable[..., Any], enclosing: Mapping[str, Any], where: str) -> dict[str, Any]:
+#: What handlers return by mistake. Other annotations may still turn out to be fine and are looked at when they run.
+_UNSAYABLE = (int, float, bool, bytes, list, dict, set, datetime.datetime)
+
+
+def _unsayable(hint: Any) -> str:
+    """Return the type among those of the annotation that can never be an answer, or ""."""
+    for one in (hint, *(typing.get_args(hint) if typing.get_origin(hint) in _UNIONS else ())):
+        kind = typing.get_origin(one) or one
+        if kind in _UNSAYABLE:
+            return _show(one)
+    return ""
+
+
+def hints_of(function: Callable[..., Any], enclosing: Mapping[str, Any], where: str) -> dict[str, Any]:
+    """Return the annotations of *function*, resolved. Raises `PluginError` where that cannot be done."""
     try:
         return typing.get_type_hints(inspect.unwrap(function), localns=dict(enclosing), include_extras=True)
     except NameError as exc:
@@ -213,6 +270,7 @@ def _parameter(
     services: Mapping[type[Any], object],
     words: bool,
     groups: frozenset[str] | None,
+    own: Mapping[type[Any], Converter] | None,
     where: str,
 ) -> Parameter:
     """Decide what fills one parameter."""
@@ -230,7 +288,10 @@ def _parameter(
         return Parameter(slot=Slot.EVENT, **common)
     if isinstance(hint, type) and hint in services:
         return Parameter(slot=Slot.SERVICE, service=services[hint], **common)
-    converter = converter_for(hint)
+    if without_none(hint) is Quote:
+        default = None if takes_none(hint) else REQUIRED
+        return Parameter(slot=Slot.QUOTE, default=default, **common)
+    converter = converter_for(hint, own)
     if groups is not None and not keyword:
         if raw.name not in groups:
             offered = ", ".join(sorted(groups)) or "none"
@@ -241,7 +302,7 @@ def _parameter(
     elif not words:
         converter = None
     if converter is None:
-        raise PluginError(
+        raise Unfilled(
             f"{function.__name__}(): nothing can fill the parameter {raw.name!r} of type {_show(hint)};"
             f" injected are: {', '.join(sorted(t.__name__ for t in services))}",
             where=where,

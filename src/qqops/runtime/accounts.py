@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Protocol, runtime_checkable
+from typing import Protocol, TypeVar, runtime_checkable
 
 from qqops.adapters.base import Adapter
 from qqops.errors import Refuse
@@ -18,6 +18,8 @@ from qqops.model import (
     RoomRef,
     account_of,
 )
+
+N = TypeVar("N")
 
 
 @runtime_checkable
@@ -76,6 +78,17 @@ class Accounts:
     async def profile(self, person: PersonRef) -> Profile:
         """Return what the network tells about *person*. Raises `Refuse`."""
         return await self._fetcher(person.account).profile(person)
+
+    def native(self, account: AccountRef, kind: type[N]) -> N:
+        """Return what *account* can do beyond the model, as an object of its network's own class *kind*.
+
+        Raises:
+            Refuse: It is offline, or of another network.
+        """
+        found = getattr(self._adapters.get(account), "native", None)
+        if not isinstance(found, kind):
+            raise Refuse(f"{account} is no account of {kind.__name__}")
+        return found
 
     def _fetcher(self, account: AccountRef) -> CanFetch:
         adapter = self._adapters.get(account)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import datetime
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, overload
 
 import attrs
 
@@ -11,30 +12,56 @@ from qqops.errors import Refuse
 from qqops.model import (
     AccountRef,
     At,
+    AtAll,
     Draft,
     Event,
     Face,
+    File,
+    Forward,
     Image,
     Message,
     Other,
     Outcome,
     Room,
+    RoomRef,
     Segment,
     Text,
     User,
+    Video,
+    Voice,
 )
+from qqops.runtime.declared import Approval
 from qqops.texts import Catalogue, Say
 
 if TYPE_CHECKING:
+    from qqops.runtime.conversations import Reader
+    from qqops.runtime.desk import Desk
+    from qqops.runtime.gate import Gate
     from qqops.runtime.outbox import Outbox
+    from qqops.runtime.registry import Handler
 
-_SEGMENTS = (Text, Face, Image, At, Other)
+T = TypeVar("T")
+
+#: Seconds that a person has to answer, unless the author says otherwise.
+WITHIN = 60.0
+
+_SEGMENTS = (Text, Face, Image, At, AtAll, Voice, Video, File, Forward, Other)
 
 #: What a handler may answer with.
 Answer = str | Say | Segment | tuple[Segment, ...]
 
 
-@attrs.frozen(kw_only=True, eq=False)
+class Known(Protocol):
+    """Who and what is known at this moment, without asking a network."""
+
+    def known(self) -> Sequence[Room]:
+        """Return every room that any account knows."""
+
+    def people(self, room: RoomRef) -> Sequence[User]:
+        """Return who is in *room*, as far as it is known."""
+
+
+@attrs.define(kw_only=True, eq=False, on_setattr=attrs.setters.frozen)  # frozen, and made in half the time
 class Context:
     """One run of one handler.
 
@@ -43,6 +70,11 @@ class Context:
         event: What set it off; None for a job.
         language: Language of the room.
         now: When the run began.
+        zone: Time zone of the room.
+        prefix: What a command begins with in the room.
+        arguments: Values of the command's parameters by name, once they have been converted; what is injected is not
+            among them.
+        approvals: Who has approved this run.
     """
 
     id: str
@@ -51,7 +83,24 @@ class Context:
     language: str
     catalogue: Catalogue
     now: datetime.datetime
+    zone: datetime.tzinfo = datetime.UTC
+    prefix: str = "/"
     _outbox: Outbox | None = None
+    _known: Known | None = None
+    _desk: Desk | None = None
+    _run: Any = None
+    _gate: Gate | None = None
+    _handler: Handler | None = None
+    arguments: Mapping[str, Any] | None = attrs.field(default=None, init=False)
+    approvals: tuple[str, ...] = attrs.field(default=(), init=False)
+
+    def fill(self, values: Mapping[str, Any]) -> None:
+        """Note the converted values of the parameters; for who prepares the call."""
+        object.__setattr__(self, "arguments", values)
+
+    def approved(self, by: tuple[str, ...]) -> None:
+        """Note who has approved this run; for who has checked it."""
+        object.__setattr__(self, "approvals", by)
 
     @property
     def message(self) -> Message:
@@ -89,6 +138,32 @@ class Context:
         """Plain text of the message."""
         return self.message.text
 
+    @property
+    def roles(self) -> frozenset[str]:
+        """The roles of who set this off, as far as they are proven."""
+        return self._gate.roles_of(self) if self._gate is not None else frozenset()
+
+    def may(self, permission: str) -> bool:
+        """Whether who set this off has *permission* here; what nobody was granted, nobody has."""
+        name = self._handler.name if self._handler is not None else ""
+        return self._gate is not None and self._gate.may(self, permission, name)
+
+    @property
+    def local(self) -> datetime.datetime:
+        """When the run began, in the room's time zone."""
+        return self.now.astimezone(self.zone)
+
+    def rooms(self) -> Sequence[Room]:
+        """Return the rooms that are known at this moment."""
+        return self._known.known() if self._known is not None else ()
+
+    def people(self) -> Sequence[User]:
+        """Return who is in this room, as far as it is known at this moment; the sender at least."""
+        sender: User | None = getattr(self.event, "sender", None)
+        room: Room | None = getattr(self.event, "room", None)
+        known = self._known.people(room.ref) if self._known is not None and room is not None else ()
+        return known if sender is None or any(p.ref == sender.ref for p in known) else (*known, sender)
+
     def render(self, say: Say | str) -> str:
         """Return *say* in the language of the room."""
         return self.catalogue.render(say, self.language)
@@ -96,8 +171,10 @@ class Context:
     def draft(self, answer: Answer) -> Draft:
         """Return *answer* as a draft to this room."""
         content = self.render(answer) if isinstance(answer, Say) else answer
-        reply_to = self.event.ref if isinstance(self.event, Message) else None
-        return Draft.of(self.room.ref, content, reply_to=reply_to)
+        event = self.event
+        if type(content) is str and isinstance(event, Message):  # by far the most frequent
+            return Draft(room=event.room.ref, segments=(Text(content),), reply_to=event.ref)
+        return Draft.of(self.room.ref, content, reply_to=event.ref if isinstance(event, Message) else None)
 
     async def reply(self, answer: Answer) -> Outcome:
         """Send *answer* to this room and return how it went.
@@ -115,6 +192,79 @@ class Context:
             raise Refuse("there is no room to answer in")
         message = self.event.id if isinstance(self.event, Message) else ""
         self._outbox.put(self.draft(answer), plugin=self.plugin, message=message)
+
+    # -- talking with a person ------------------------------------------------------------------
+
+    @overload
+    async def ask(self, text: Answer, *, within: float = WITHIN, retries: int = 1) -> str: ...
+    @overload
+    async def ask(self, text: Answer, kind: type[T], *, within: float = WITHIN, retries: int = 1) -> T: ...
+    @overload
+    async def ask(self, text: Answer, kind: Any, *, within: float = WITHIN, retries: int = 1) -> Any: ...
+    async def ask(self, text: Answer, kind: Any = str, *, within: float = WITHIN, retries: int = 1) -> Any:
+        """Ask the person *text* and return what they say next in this room, as a *kind*.
+
+        The run holds no slot meanwhile, and its own deadline stands still.
+
+        Args:
+            kind: A type that a parameter of a command may have, or `Message` for the message as it is.
+            within: Seconds for all tries.
+            retries: Answers that do not fit and are forgiven; the person is told what was wrong.
+
+        Raises:
+            NoAnswer: It ended without one (`AnswerExpired`, `AnswerCancelled`). Not caught, the handler ends as
+                refused and the person is told.
+        """
+        desk = self._at_desk()
+        return await desk.ask(self, self._run, text, desk.talks.reader(kind, self), within, retries)
+
+    async def choose(
+        self, text: str | Say, items: Sequence[T], *, within: float = WITHIN, retries: int = 1
+    ) -> T:
+        """Let the person choose one of *items*, by its number or its name. Raises as `ask`."""
+        return await self._at_desk().choose(self, self._run, text, items, within, retries)
+
+    async def confirm(self, text: str | Say, *, within: float = WITHIN, retries: int = 1) -> bool:
+        """Ask for yes or no. Raises as `ask`."""
+        return await self.ask(self._at_desk().yes_or_no(self, text), bool, within=within, retries=retries)
+
+    def complete(self, text: str, read: Reader, full: Callable[[Message], Message]) -> str:
+        """Ask for what a command line lacks, where that may be asked; for who reads the line.
+
+        This run ends all the same. The answer completes the line, and the command then runs as if it had been typed
+        so, by its own way through the gate.
+
+        Args:
+            text: What is wrong with the line.
+            full: The answer → a message with the whole line.
+
+        Returns:
+            What to say: *text*, and more when an answer is waited for.
+        """
+        return text if self._desk is None else self._desk.complete(self, self._run, text, read, full)
+
+    async def approve(
+        self, text: str | Say, *, by: str, count: int = 1, within: float = 600.0
+    ) -> tuple[str, ...]:
+        """Wait until *count* other people have approved *text*; return their names.
+
+        The run holds no slot meanwhile, and its own deadline stands still. A restart ends it; an `Approval` on the
+        command survives one.
+
+        Args:
+            by: Who may: ``role:NAME`` or ``user:NETWORK:ACCOUNT/ID``.
+
+        Raises:
+            NoAnswer: Nobody did in time (`AnswerExpired`), or somebody rejected it (`AnswerCancelled`).
+        """
+        desk = self._at_desk()
+        need = Approval(by=by, count=count, within=within)
+        return await desk.approvals.wait(self, self._run.hit.handler, text, need, desk.aside(self._run))
+
+    def _at_desk(self) -> Desk:
+        if self._desk is None:
+            raise Refuse("nobody can be asked here")
+        return self._desk
 
 
 def is_answer(value: Any) -> bool:

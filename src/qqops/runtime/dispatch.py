@@ -7,67 +7,46 @@ and is run by a reused worker: in order for one person in one room, concurrently
 
 from __future__ import annotations
 
+import functools
 import itertools
-from collections import deque
 from collections.abc import Hashable, Mapping, Sequence
 
-import attrs
 import structlog
 import trio
 
-from qqops.model import AccountRef, Clock, Event, Message
-from qqops.runtime.context import Context
-from qqops.runtime.journal import Journal, Left, Step, Unfinished
-from qqops.runtime.observe import Handled, Interrupted, Observers, Result
+from qqops.model import AccountRef, Clock, Draft, Event, Message
+from qqops.runtime._request import Request
+from qqops.runtime.alarms import Alarms
+from qqops.runtime.approvals import Approvals
+from qqops.runtime.audit import Audit
+from qqops.runtime.compiling import compile_routes
+from qqops.runtime.context import Context, Known
+from qqops.runtime.conversations import Conversations, plain
+from qqops.runtime.crew import Crew
+from qqops.runtime.declared import OPEN
+from qqops.runtime.desk import Desk
+from qqops.runtime.dispatch_policy import DispatchPolicy as DispatchPolicy
+from qqops.runtime.drawers import InMemory
+from qqops.runtime.gate import Gate
+from qqops.runtime.hints import HINT, Hints
+from qqops.runtime.journal import Journal, Left, Step
+from qqops.runtime.leftovers import expired, interrupted
+from qqops.runtime.observe import Handled, Observers, Result
 from qqops.runtime.outbox import Outbox
-from qqops.runtime.registry import Handler, Hit, Registry
+from qqops.runtime.registry import Handler, Hit, Line, Mode, Registry
 from qqops.runtime.rooms import RoomSettings
 from qqops.runtime.run import InThread, Runner, in_thread
-from qqops.texts import Catalogue
+from qqops.runtime.seen import Seen
+from qqops.runtime.ticket import Ticket as Ticket
+from qqops.runtime.ticket import add_run as add_run
+from qqops.runtime.ticket import names, running
+from qqops.runtime.why import SHOWN
+from qqops.texts import Catalogue, Say
 
 log = structlog.get_logger("qqops.dispatch")
 
-
-#: Workers that stay when there is nothing to do, and seconds between two looks for idle ones beyond that.
-KEPT_WORKERS, WORKER_REST = 2, 10.0
-
-
-@attrs.frozen(kw_only=True)
-class DispatchPolicy:
-    """Bounds of the dispatcher.
-
-    Attributes:
-        slots: Handlers that run at the same time.
-        per_plugin: How many of them one plugin may hold.
-        backlog: Matched messages that may wait; beyond that the connections are read later.
-        timeout: Seconds a handler may take unless it declares its own.
-        threads: Plain ``def`` handlers of one plugin that run at the same time.
-        window: Messages of an account that are remembered to recognise duplicates.
-    """
-
-    slots: int = 64
-    per_plugin: int = 32
-    backlog: int = 10_000
-    timeout: float = 60.0
-    threads: int = 4
-    window: int = 4096
-
-
-@attrs.frozen(eq=False)
-class Ticket:
-    """One handler that shall run for one event.
-
-    Attributes:
-        row: Where the journal keeps it; 0 for nowhere.
-    """
-
-    id: str
-    hit: Hit
-    event: Event | None
-    account: AccountRef | None
-    arrived: float
-    done: trio.Event | None = None
-    row: int = 0
+#: Seconds for which messages are remembered, as long as there are not ten times as many as the window says.
+REMEMBERED = 300.0
 
 
 class Dispatcher:
@@ -84,33 +63,42 @@ class Dispatcher:
         policy: DispatchPolicy,
         threads: InThread = in_thread,
         journal: Journal | None = None,
+        gate: Gate | None = None,
+        talks: Conversations | None = None,
+        approvals: Approvals | None = None,
+        known: Known | None = None,
     ) -> None:
         self._journal = journal
+        self._known = known
         self._registry = registry
-        self._routes = registry.compile()
+        self._hints = Hints(trio.current_time)
+        self._routes = compile_routes(registry, rooms.prefixes, self._hints)
+        registry.aliases.leads_somewhere = lambda room, line: (
+            self._routes.command(line, 0, (), room) is not None
+        )
         self._observers = observers
         self._catalogue = catalogue
         self._rooms = rooms
         self._clock = clock
         self._policy = policy
-        self._runner = Runner(threads=policy.threads, timeout=policy.timeout, in_thread=threads)
+        self._gate = gate or Gate(clock=clock)
+        self._runner = Runner(threads=policy.threads, in_thread=threads, gate=self._gate)
         self._outboxes: dict[AccountRef, Outbox] = {}
         self._names: dict[AccountRef, tuple[str, ...]] = {}
-        self._seen: dict[AccountRef, dict[tuple[Hashable, str], None]] = {}
-        self._queues: dict[Hashable, deque[Ticket]] = {}
-        self._ready: deque[Hashable] = deque()
-        self._parked: dict[str, deque[Hashable]] = {}
-        self._running: dict[str, int] = {}
-        self._idle_workers = trio.lowlevel.ParkingLot()
-        self._workers = 0
-        self._waiting = 0
-        self._active = 0
-        self._space = trio.Event()
+        self._seen: dict[AccountRef, Seen] = {}
+        self._crew: Crew[Ticket] = Crew(self._run, slots=policy.slots, per_plugin=policy.per_plugin)
         self._numbers = itertools.count(1)
-        self._nursery: trio.Nursery | None = None
-        self._closed = trio.Event()
-        self._grown = trio.Event()
-        self._dismissed = 0
+        self.talks = talks or Conversations(Alarms())
+        self.approvals = approvals or Approvals(InMemory(), Audit(clock), clock, self.talks.alarms)
+        self.approvals.rerun = functools.partial(self.rerun, journal=False)
+        self.approvals.tell = self._tell_room
+        self.desk = Desk(
+            talks=self.talks,
+            approvals=self.approvals,
+            aside=self._crew.aside,
+            rerun=self.rerun,
+            prefixed=self._calls,
+        )
         self.dropped = 0
         self.messages = 0
 
@@ -123,133 +111,197 @@ class Dispatcher:
 
     def refresh(self) -> None:
         """Take over what the registry holds now. Running handlers are not touched."""
-        self._routes = self._registry.compile()
+        self._routes = compile_routes(self._registry, self._rooms.prefixes, self._hints)
 
     @property
     def closed(self) -> bool:
         """Whether new work is refused."""
-        return self._closed.is_set()
+        return self._crew.closed
 
     @property
     def busy(self) -> int:
-        """Handlers that run or wait."""
-        return self._waiting + self._active
+        """Handlers that run or wait; not those that wait for a person."""
+        return self._crew.waiting + self._crew.active
 
     # -- the synchronous part -------------------------------------------------------------------
 
+    def chatter(self, account: AccountRef, text: str) -> bool:
+        """Whether a group message of plain *text* sets nothing off, so that nobody need make an event of it.
+
+        A cheap no is right; "maybe" is always allowed.
+        """
+        if self._routes.may_concern(text, self._names.get(account, ())):
+            return False
+        if self.talks.open and self.talks.concerns(account):
+            return False
+        self.messages += 1
+        return True
+
     def route(self, event: Event) -> list[Ticket]:
         """Decide about *event* and queue what it sets off; nothing matched gives an empty list."""
-        if self._nursery is None or self._closed.is_set():
+        if not self._crew.open:
             self.dropped += 1
             return []
         if isinstance(event, Message):
             account = event.ref.room.account
-            if not self._is_new(account, event):
-                return []
+            if event.ref.id and not self._is_new(account, event.room.ref.id, event.ref.id):
+                return []  # what has no id cannot be told from others without one
             self.messages += 1
-            hits = self._routes.match(event, self._names.get(account, ()))
-            if not hits:
+            if self.talks.open and self.talks.take(event, self._calls):
                 return []
-            return self._queue_all(account, event, hits)
+            hits = self._routes.match(event, self._names.get(account, ()))
+            if hits and hits[0].handler.name != HINT:
+                return self._queue_all(account, event, hits)
+            if (text := event.text) and text[0] in self._routes.first:
+                self._note_unmatched(event)
+            return self._queue_all(account, event, hits) if hits else []
         hits = self._routes.match_event(event)
         if not hits:
             return []
         room = getattr(event, "room", None)
         account = room.ref.account if room is not None else event.account  # type: ignore[union-attr]
         key = (room.ref if room is not None else account, type(event))
-        return [
-            self._queue(key, Ticket(self._next_id(), hit, event, account, trio.current_time()))
-            for hit in hits
-        ]
+        return [self._queue(key, self._ticket(hit, event, account)) for hit in hits]
+
+    def _calls(self, message: Message) -> bool:
+        """Whether *message* calls a command by a prefix."""
+        return self._routes.prefixed(plain(message), message.room) is not None
+
+    def rerun(self, message: Message, handler: str, *, journal: bool) -> bool:
+        """Run the command that *message* calls, as its sender and through the same gate, if it is *handler* still.
+
+        Args:
+            handler: ``plugin:name``.
+            journal: Whether the journal takes care of it.
+        """
+        account = message.ref.room.account
+        hits = self._routes.match(message, self._names.get(account, ()))
+        hit = next((hit for hit in hits if hit.handler.key == handler and hit.source is not None), None)
+        if hit is None or account not in self._outboxes or not self._crew.open:
+            return False
+        if journal:
+            self._queue_all(account, message, [hit])
+        else:
+            self._queue((message.room.ref, message.sender.ref), self._ticket(hit, message, account))
+        return True
+
+    def unload(self, plugin: str) -> None:
+        """End what waits for people on behalf of *plugin*."""
+        self.talks.end_plugin(plugin)
+        self.approvals.end_plugin(plugin)
+
+    def _tell_room(self, request: Request, say: Say) -> None:
+        room = request.message.room
+        outbox = self._outboxes.get(room.ref.account)
+        if outbox is not None and self._crew.open:
+            text = self._catalogue.render(say, self._rooms.language(room))
+            outbox.put(Draft.of(room.ref, text), plugin=request.plugin)
+
+    def _note_unmatched(self, message: Message) -> None:
+        """Remember for `/why` what looked like a command and was none."""
+        if word := self._routes.called(message.text, message.room):
+            reason = Say("why.unmatched", {"word": word[:SHOWN]})
+            self._gate.why.unmatched(message, self._clock.now(), reason)
 
     def _queue_all(self, account: AccountRef, message: Message, hits: list[Hit]) -> list[Ticket]:
         key = (message.room.ref, message.sender.ref)
-        rows = [0] * len(hits)
-        if self._journal is not None:
-            rows = self._journal.accepted(message, [hit.handler.key for hit in hits])
-        now = trio.current_time()
+        if self._journal is None:
+            return [self._begin(key, self._ticket(hit, message, account)) for hit in hits]
+        rows = self._journal.accepted(message, [hit.handler.key for hit in hits])
         return [
-            self._queue(key, Ticket(self._next_id(), hit, message, account, now, None, row))
+            self._queue(key, self._ticket(hit, message, account, row))
             for hit, row in zip(hits, rows, strict=True)
         ]
+
+    def _ticket(self, hit: Hit, event: Event | None, account: AccountRef | None, row: int = 0) -> Ticket:
+        seconds = hit.handler.timeout if hit.handler.timeout is not None else self._policy.timeout
+        number = format(next(self._numbers), "04x")
+        return Ticket(number, hit, event, account, trio.current_time(), seconds, None, row)
+
+    def _begin(self, key: Hashable, ticket: Ticket) -> Ticket:
+        """Run an inline handler on the spot where nothing has to go before it; queue all others."""
+        handler = ticket.hit.handler
+        at_once = handler.mode is Mode.INLINE and handler.guards is OPEN and not ticket.row
+        if not at_once or self._routes.filters or self._crew.busy(key):
+            return self._queue(key, ticket)
+        token = running.set(ticket)
+        ctx = self._context(ticket)
+        try:
+            result = self._runner.run_inline(ctx, ticket.hit, ticket.arrived)
+        finally:
+            running.reset(token)
+        self._gate.why.note(ctx, handler, result)
+        self._tell(ticket, result, ticket.arrived)
+        return ticket
 
     def resume(self, left: Left) -> None:
         """Go on where an earlier run was killed; what had started is reported, not repeated."""
         for where, room, seen in left.seen:
-            self._remember(where, (room, seen))
+            self._is_new(where, room, seen)
+        for one in left.expired:
+            expired(self._observers, one)
         for one in left.unfinished:
             message = one.message
             account = message.ref.room.account
             hits = self._routes.match(message, self._names.get(account, ()))
             hit = next((hit for hit in hits if hit.handler.key == one.handler), None)
-            again = hit is not None and (not one.started or hit.handler.at_least_once)
+            wanted = hit is not None and (not one.started or hit.handler.at_least_once)
+            again = wanted and not one.given_up
             if one.started:
-                self._report(one, again)
+                interrupted(self._observers, one, again, one.given_up if wanted else "")
             if again and hit is not None and account in self._outboxes:
                 key = (message.room.ref, message.sender.ref)
-                self._queue(
-                    key, Ticket(self._next_id(), hit, message, account, trio.current_time(), None, one.row)
-                )
+                self._queue(key, self._ticket(hit, message, account, one.row))
             elif self._journal is not None:
                 if not one.started:
                     log.warning("its handler is gone", message=str(message.ref), handler=one.handler)
                 self._journal.settle(one.row, Step.INTERRUPTED if one.started else Step.DROPPED)
 
-    def _report(self, one: Unfinished, again: bool) -> None:
-        log.warning(
-            "started before the last end of the bot, and not known to have ended",
-            message=str(one.message.ref), handler=one.handler, again=again,
-        )  # fmt: skip
-        self._observers.tell(Interrupted(message=one.message, handler=one.handler, again=again))
+    def submit(self, handler: Handler, *, beside: bool = False) -> Ticket:
+        """Queue *handler* without an event, as the scheduler does. ``ticket.done`` is set at its end.
 
-    def submit(self, handler: Handler) -> Ticket:
-        """Queue *handler* without an event, as the scheduler does. ``ticket.done`` is set at its end."""
-        done = trio.Event()
-        ticket = Ticket(self._next_id(), Hit(handler), None, None, trio.current_time(), done)
-        if self._nursery is None or self._closed.is_set():
+        Args:
+            beside: Let it run beside other runs of it, instead of after them.
+        """
+        ticket = self._ticket(Hit(handler), None, None)
+        done = ticket.done = trio.Event()
+        if not self._crew.open:
             done.set()
             self.dropped += 1
             return ticket
-        return self._queue(("job", handler.plugin, handler.name), ticket)
+        return self._queue(("job", handler.plugin, handler.name, ticket.id if beside else ""), ticket)
 
-    def _next_id(self) -> str:
-        return format(next(self._numbers), "04x")
+    def speak(self, message: Message) -> Ticket | None:
+        """Queue the command in *message*, which nobody has just said; None when there is none in it.
 
-    def _is_new(self, account: AccountRef, message: Message) -> bool:
-        """Whether *message* was not seen before; the window outlives sessions."""
-        return self._remember(account, (message.ref.room.id, message.ref.id))
+        It goes the way of every message from here on: its sender's turn, the gate, filters.
+        """
+        account = message.ref.room.account
+        hits = self._routes.match(message, self._names.get(account, ()))
+        hit = next((hit for hit in hits if isinstance(hit.source, Line)), None)
+        if hit is None or not self._crew.open or account not in self._outboxes:
+            return None
+        ticket = self._ticket(hit, message, account)
+        ticket.done = trio.Event()
+        return self._queue((message.room.ref, message.sender.ref), ticket)
 
-    def _remember(self, account: AccountRef, key: tuple[str, str]) -> bool:
-        """Return whether *key* is new."""
-        seen = self._seen.setdefault(account, {})
-        if key in seen:
-            return False
-        seen[key] = None
-        if len(seen) > self._policy.window:
-            del seen[next(iter(seen))]
-        return True
+    def _is_new(self, account: AccountRef, room: str, message: str) -> bool:
+        """Whether a message was not seen before; the memory outlives sessions."""
+        seen = self._seen.get(account)
+        if seen is None:
+            seen = self._seen[account] = Seen(self._policy.window, REMEMBERED, 10 * self._policy.window)
+        return seen.add((room, message), trio.current_time())
 
     def _queue(self, key: Hashable, ticket: Ticket) -> Ticket:
-        queue = self._queues.get(key)
-        if queue is None:
-            self._queues[key] = deque((ticket,))
-            self._make_ready(key)
-        else:
-            queue.append(ticket)
-        self._waiting += 1
+        self._crew.add(key, ticket)
         return ticket
 
-    def _make_ready(self, key: Hashable) -> None:
-        self._ready.append(key)
-        if self._idle_workers:
-            self._idle_workers.unpark()
-        elif self._workers < self._policy.slots and self._nursery is not None:
-            self._workers += 1
-            if self._workers > KEPT_WORKERS:
-                self._grown.set()
-            self._nursery.start_soon(self._work, name=f"handler slot {self._workers}")
-
     # -- back-pressure --------------------------------------------------------------------------
+
+    @property
+    def full(self) -> bool:
+        """Whether `ready` would wait for handlers to end."""
+        return self._crew.waiting >= self._policy.backlog
 
     async def ready(self) -> None:
         """Wait while the backlog is full, and until what was accepted is on the disk.
@@ -258,135 +310,91 @@ class Dispatcher:
         """
         if self._journal is not None:
             await self._journal.safe()
-        if self._closed.is_set():
+        if self._crew.closed:
             # What comes now would be refused, and the next read would tell the service that it has arrived.
             await trio.sleep_forever()
-        while self._waiting >= self._policy.backlog:
-            if self._space.is_set():
-                self._space = trio.Event()
-            await self._space.wait()
+        while self.full:
+            if self._crew.space.is_set():
+                self._crew.space = trio.Event()
+            await self._crew.space.wait()
 
     # -- the tasks ------------------------------------------------------------------------------
 
-    async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+    async def run(  # noqa: ASYNC128 - the crew says when it has started
+        self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
+    ) -> None:
         """Run handlers until `close`; returns when the last one has ended."""
-        async with trio.open_nursery() as self._nursery:
-            task_status.started()
-            while not self._closed.is_set():
-                self._grown = trio.Event()
-                if self._workers <= KEPT_WORKERS:
-                    await self._grown.wait()
-                with trio.move_on_after(WORKER_REST):
-                    await self._closed.wait()
-                self._dismiss()
-            self._idle_workers.unpark_all()
-
-    def _dismiss(self) -> None:
-        """Send workers home that a rush has left; those that are busy by then stay."""
-        surplus = min(self._workers - KEPT_WORKERS, len(self._idle_workers))
-        self._dismissed = max(surplus, 0)
-        self._idle_workers.unpark(count=self._dismissed)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self.talks.alarms.run, name="alarms")
+            await self._crew.run(task_status)
+            nursery.cancel_scope.cancel(reason="nothing runs any more")
 
     def close(self) -> None:
-        """Refuse new work; what has been queued is still done."""
-        self._closed.set()
-        self._grown.set()
+        """Refuse new work; what has been queued is still done, what waits for people ends."""
+        self._crew.close()
+        self.talks.close()
+        self.approvals.close()
 
-    async def _work(self) -> None:
-        while True:
-            if not self._ready:
-                if self._dismissed:
-                    self._dismissed -= 1
-                    self._workers -= 1
-                    return
-                if self._closed.is_set() and not self._waiting:
-                    self._workers -= 1
-                    self._idle_workers.unpark_all()
-                    return
-                await self._idle_workers.park()
-                continue
-            key = self._ready.popleft()
-            queue = self._queues[key]
-            plugin = queue[0].hit.handler.plugin
-            if self._running.get(plugin, 0) >= self._policy.per_plugin:
-                # One slow plugin must not hold the slots of the others: its work waits aside.
-                self._parked.setdefault(plugin, deque()).append(key)
-                continue
-            ticket = queue.popleft()
-            self._waiting -= 1
-            self._space.set()
-            self._active += 1
-            self._running[plugin] = self._running.get(plugin, 0) + 1
-            try:
-                await self._run(ticket)
-            finally:
-                self._active -= 1
-                self._release(plugin)
-                if ticket.done is not None:
-                    ticket.done.set()
-                if queue:
-                    self._make_ready(key)
-                else:
-                    del self._queues[key]
-
-    def _release(self, plugin: str) -> None:
-        self._running[plugin] -= 1
-        if not self._running[plugin]:
-            del self._running[plugin]
-        parked = self._parked.get(plugin)
-        if parked:
-            self._make_ready(parked.popleft())
-            if not parked:
-                del self._parked[plugin]
-
-    async def _run(self, ticket: Ticket) -> None:
-        handler, event = ticket.hit.handler, ticket.event
+    def _context(self, ticket: Ticket) -> Context:
+        event = ticket.event
         room = getattr(event, "room", None)
         outbox = self._outboxes.get(ticket.account) if ticket.account is not None else None
-        ctx = Context(
+        return Context(
             id=ticket.id,
-            plugin=handler.plugin,
+            plugin=ticket.hit.handler.plugin,
             event=event,
             language=self._rooms.language(room),
             catalogue=self._catalogue,
             now=self._clock.now(),
+            zone=self._rooms.zone(room),
+            prefix=(self._rooms.prefix(room) or self._registry.prefixes)[0],
             outbox=outbox if room is not None else None,
+            known=self._known,
+            desk=self.desk,
+            run=ticket,
+            gate=self._gate,
+            handler=ticket.hit.handler,
         )
-        if ticket.row and self._journal is not None:
-            await self._journal.starting(ticket.row)
-        began = trio.current_time()
-        names = {
-            "account": str(ticket.account or ""),
-            "room": room.ref.id if room is not None else "",
-            "message": event.id if isinstance(event, Message) else "",
-            "plugin": handler.plugin,
-        }
+
+    async def _run(self, ticket: Ticket) -> None:
+        ctx = self._context(ticket)
         result = Result.CANCELLED
+        began = trio.current_time()
+        running.set(ticket)
         try:
-            with structlog.contextvars.bound_contextvars(**names, handler=handler.name, run=ticket.id):
-                result = await self._runner.run(ctx, ticket.hit, self._routes.filters)
+            if ticket.row and self._journal is not None:
+                await self._journal.starting(ticket.row)
+                began = trio.current_time()
+            result = await self._runner.run(ctx, ticket.hit, self._routes.filters)
         finally:
-            record = Handled(
-                id=ticket.id,
-                plugin=handler.plugin,
-                handler=handler.name,
-                account=names["account"],
-                room=names["room"],
-                message=names["message"],
-                result=result,
-                wait=began - ticket.arrived,
-                run=trio.current_time() - began,
-            )
-            self._observers.tell(record)
+            if ticket.overdue and result is Result.CANCELLED:
+                result = Result.TIMEOUT
+                self._runner.too_long(ctx, ticket.hit, ticket.seconds)
+            running.set(None)
+            self._gate.why.note(ctx, ticket.hit.handler, result)
+            self._tell(ticket, result, began)
+            if ticket.done is not None:
+                ticket.done.set()
             if ticket.row and self._journal is not None and result is not Result.CANCELLED:
                 # What was cut off by a shutdown has no end: the next start says so.
                 self._journal.ended(ticket.row)
 
+    def _tell(self, ticket: Ticket, result: Result, began: float) -> None:
+        if self._observers:
+            now = trio.current_time()
+            self._observers.tell(
+                Handled(
+                    id=ticket.id, handler=ticket.hit.handler.name, result=result, wait=began - ticket.arrived,
+                    run=now - began, **names(ticket),
+                )
+            )  # fmt: skip
+
     def statistics(self) -> Mapping[str, int]:
         """Return how many handlers run, wait, and how many events came after the end."""
         return {
-            "running": self._active,
-            "waiting": self._waiting,
-            "workers": self._workers,
+            "running": self._crew.active,
+            "waiting": self._crew.waiting,
+            "workers": self._crew.workers,
+            "asking": self._crew.away,
             "late": self.dropped,
         }

@@ -4,7 +4,8 @@ The guarantee: a message is *started* at most once, whatever kills the process. 
 service is asked for more, and says "started" before the handler runs; what a restart finds
 
 * accepted, is handled then, unless it has become too old;
-* started without an end, is reported, and started again only for handlers that are declared `at_least_once`.
+* started without an end, is reported, and started again only for handlers that are declared `at_least_once`, unless it
+  has become too old or was started often enough: a handler that kills the process must not do so for ever.
 
 The same for sends: a row says "on the wire" before anything leaves. What a restart finds waiting is sent; what it
 finds on the wire is reported as unknown and never sent again.
@@ -22,7 +23,6 @@ import trio
 
 from qqops.errors import StoreError
 from qqops.model import AccountRef, Clock, Draft, Message
-from qqops.runtime import stored
 from qqops.runtime.store import Store, Write
 
 if TYPE_CHECKING:
@@ -56,12 +56,14 @@ class JournalPolicy:
 
     Attributes:
         on: Whether messages survive a restart.
-        max_age: Seconds after which a message that was not started is dropped by a restart.
+        max_age: Seconds after which a message that has no end is given up by a restart.
+        max_starts: How often a message is started at most, where its handler is declared `at_least_once`.
         remember: Seconds for which handled messages are remembered, to recognise them when they come again.
     """
 
     on: bool = True
     max_age: float = 300.0
+    max_starts: int = 3
     remember: float = 86_400.0
 
 
@@ -72,6 +74,7 @@ class Unfinished:
     Attributes:
         handler: ``plugin:name``.
         started: Whether its handler had begun.
+        given_up: Why it is not to be started again, whatever its handler declares; "" when it may be.
         age: Seconds since it was accepted.
     """
 
@@ -80,6 +83,7 @@ class Unfinished:
     message: Message
     handler: str
     started: bool
+    given_up: str = ""
 
 
 @attrs.frozen(kw_only=True)
@@ -106,12 +110,16 @@ class Left:
     """What a restart finds.
 
     Attributes:
+        expired: Those that had not been begun and are too old by now.
         seen: (account, room id, message id) of messages that were accepted before, oldest first.
+        unreadable: Rows of received messages that cannot be read and are too old to be kept for a version that can.
     """
 
     unfinished: list[Unfinished] = attrs.field(factory=list)
     unsent: list[Unsent] = attrs.field(factory=list)
+    expired: list[Unfinished] = attrs.field(factory=list)
     seen: list[tuple[AccountRef, str, str]] = attrs.field(factory=list)
+    unreadable: list[int] = attrs.field(factory=list)
 
 
 class Journal:
@@ -122,6 +130,9 @@ class Journal:
     """
 
     def __init__(self, store: Store, clock: Clock, policy: JournalPolicy) -> None:
+        from qqops.runtime import stored  # here: only who keeps a journal pays for the converters
+
+        self._stored = stored
         self.loaded = trio.Event()
         self._store = store
         self._clock = clock
@@ -149,9 +160,14 @@ class Journal:
     # -- received -------------------------------------------------------------------------------
 
     def accepted(self, message: Message, handlers: Sequence[str]) -> list[int]:
-        """Note that *message* will set off *handlers* (``plugin:name``); return a row for each."""
-        event, now = stored.dump(message), self._now()
-        ref = message.ref
+        """Note that *message* will set off *handlers* (``plugin:name``); return a row for each, 0 for none."""
+        ref, now = message.ref, self._now()
+        try:
+            event = self._stored.dump(message)
+        except StoreError as exc:
+            # It comes from outside: it must not end the session that brings it.
+            log.warning("a restart would not know of a message", message=str(ref), reason=str(exc))
+            return [0] * len(handlers)
         rows = [self._row() for _ in handlers]
         for row, handler in zip(rows, handlers, strict=True):
             self._last = self._store.write(
@@ -171,7 +187,7 @@ class Journal:
 
     async def starting(self, row: int) -> None:
         """Note that a handler is about to start; returns when that is on the disk, or cannot be written."""
-        await self._store.write(self._sql.step, b_id=row, b_state=Step.STARTED).wait()
+        await self._store.write(self._sql.start, b_id=row).wait()
 
     def ended(self, row: int) -> None:
         """Note that a handler has come to its end, well or not."""
@@ -184,17 +200,24 @@ class Journal:
     # -- to be sent -----------------------------------------------------------------------------
 
     def queued(self, account: AccountRef, draft: Draft, plugin: str, message: str) -> int:
-        """Note that *draft* waits to be sent; return its row."""
+        """Note that *draft* waits to be sent; return its row, 0 for none."""
+        try:
+            text = self._stored.dump(draft)
+        except StoreError as exc:
+            log.warning("a restart would not know of a draft", room=str(draft.room), reason=str(exc))
+            return 0
         row = self._row()
         self._store.write(
             self._sql.queue, id=row, account=str(account), plugin=plugin, message=message, at=self._now(),
-            done=0, flying=0, draft=stored.dump(draft),
+            done=0, flying=0, draft=text,
         )  # fmt: skip
         return row
 
-    async def flying(self, row: int) -> None:
-        """Note that a part is about to leave; returns when that is on the disk, or cannot be written."""
-        await self._store.write(self._sql.fly, b_id=row, b_flying=1).wait()
+    async def flying(self, rows: Sequence[int]) -> None:
+        """Note that a part of each is about to leave; returns when that is on the disk, or cannot be written."""
+        notes = [self._store.write(self._sql.fly, b_id=row, b_flying=1) for row in rows]
+        if notes:
+            await notes[-1].wait()
 
     def landed(self, row: int, done: int) -> None:
         """Note that *done* parts have been sent and none is on the wire."""
@@ -225,8 +248,10 @@ class Journal:
         for one in list(left.unfinished):
             if not one.started and one.age > self._policy.max_age:
                 left.unfinished.remove(one)
+                left.expired.append(one)
                 self.settle(one.row, Step.DROPPED)
-                log.warning("too old to be handled after the restart", message=str(one.message.ref))
+        for row in left.unreadable:
+            self.settle(row, Step.DROPPED)
         self._purge()
         self.loaded.set()
         return left
@@ -245,18 +270,22 @@ class Journal:
         query = select(inbound).where(inbound.c.state <= Step.STARTED, before).order_by(inbound.c.id)
         for row in connection.execute(query).mappings():
             try:
-                message = stored.load_message(row["event"])
+                message = self._stored.load_message(row["event"])
             except StoreError as exc:
                 log.warning("a row of the journal is skipped", row=row["id"], reason=str(exc))
+                if now - row["at"] > self._policy.max_age:
+                    left.unreadable.append(row["id"])
                 continue
-            started = row["state"] == Step.STARTED
-            age = now - row["at"]
+            started, age = row["state"] == Step.STARTED, now - row["at"]
             left.unfinished.append(
-                Unfinished(row=row["id"], age=age, message=message, handler=row["handler"], started=started)
-            )
+                Unfinished(
+                    row=row["id"], age=age, message=message, handler=row["handler"], started=started,
+                    given_up=self._given_up(age, row["starts"]) if started else "",
+                )
+            )  # fmt: skip
         for row in connection.execute(select(outbound).where(waiting).order_by(outbound.c.id)).mappings():
             try:
-                draft = stored.load_draft(row["draft"])
+                draft = self._stored.load_draft(row["draft"])
             except StoreError as exc:
                 log.warning("a row of the outbox is skipped", row=row["id"], reason=str(exc))
                 continue
@@ -274,6 +303,14 @@ class Journal:
         self._next = max(self._next, *(number + 1 for number in highest))
         return left
 
+    def _given_up(self, age: float, starts: int) -> str:
+        """Return why a message that was started is not started again, or ""."""
+        if age > self._policy.max_age:
+            return f"it is {age:.0f} s old, and journal.max_age is {self._policy.max_age:g}"
+        if starts >= self._policy.max_starts:
+            return f"it was started {starts} times, and journal.max_starts is {self._policy.max_starts}"
+        return ""
+
     def _purge(self) -> None:
         self._since_purge = 0
         self._store.write(self._sql.purge, b_at=self._now() - self._policy.remember)
@@ -289,7 +326,7 @@ class _Statements:
 
         row, queue = inbound.c.id == bindparam("b_id"), outbound.c.id == bindparam("b_id")
         self.accept = insert(inbound)
-        self.step = update(inbound).where(row).values(state=bindparam("b_state"))
+        self.start = update(inbound).where(row).values(state=Step.STARTED, starts=inbound.c.starts + 1)
         self.end = update(inbound).where(row).values(state=bindparam("b_state"), event=None)
         self.purge = delete(inbound).where(inbound.c.state > Step.STARTED, inbound.c.at < bindparam("b_at"))
         self.queue = insert(outbound)

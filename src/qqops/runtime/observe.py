@@ -123,20 +123,48 @@ class BadData:
 
 
 @attrs.frozen(kw_only=True)
+class Overflow:
+    """An event was dropped, because more came in than the bot can hold.
+
+    Attributes:
+        dropped: How many events of the account were dropped since the start, this one included.
+    """
+
+    account: AccountRef
+    dropped: int
+
+
+@attrs.frozen(kw_only=True)
 class Interrupted:
     """A handler had started when an earlier run of the bot was killed, and nobody knows how far it came.
 
     Attributes:
         handler: ``plugin:name``.
         again: Whether it is started again, because it is declared `at_least_once`.
+        given_up: Why it is not, although it is declared so: too old, or started often enough; else "".
     """
 
     message: Message
     handler: str
     again: bool
+    given_up: str = ""
 
 
-Record: TypeAlias = LinkState | Handled | Sent | Skipped | BadData | Interrupted
+@attrs.frozen(kw_only=True)
+class Expired:
+    """A message that an earlier run had accepted and not begun is too old to be handled now.
+
+    Attributes:
+        handler: ``plugin:name``.
+        age: Seconds since it was accepted, by the wall clock.
+    """
+
+    message: Message
+    handler: str
+    age: float
+
+
+Record: TypeAlias = LinkState | Handled | Sent | Skipped | BadData | Overflow | Interrupted | Expired
 Observer: TypeAlias = Callable[[Record], None]
 
 
@@ -145,6 +173,9 @@ class Observers:
 
     def __init__(self) -> None:
         self._observers: tuple[Observer, ...] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self._observers)
 
     def add(self, observer: Observer) -> None:
         """Let *observer* see every record from now on."""

@@ -83,7 +83,8 @@ def split_draft(draft: Draft, limits: Limits) -> list[Draft]:
 
     Pictures and faces stay with the text before them. They weigh nothing: the services count text.
     """
-    if limits.max_bytes <= 0 or len(draft.text.encode()) <= limits.max_bytes:
+    text, most = draft.text, limits.max_bytes
+    if most <= 0 or 4 * len(text) <= most or len(text.encode()) <= most:
         return [draft]
     groups: list[list[Segment]] = [[]]
     used = 0

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import datetime
+import zoneinfo
 from collections.abc import Mapping, Sequence
+from typing import Protocol, TypeVar, runtime_checkable
 
 import attrs
 
@@ -12,6 +15,19 @@ from qqops.runtime.context import Answer
 from qqops.runtime.outbox import Outbox
 from qqops.texts import DEFAULT_LANGUAGE, Catalogue, Say
 
+T = TypeVar("T")
+
+#: Rooms whose members are remembered after somebody has asked for them; the oldest are forgotten.
+_REMEMBERED = 256
+
+
+@runtime_checkable
+class KnowsPeople(Protocol):
+    """An adapter that has lists of members at hand."""
+
+    def people(self, room: RoomRef) -> Sequence[User]:
+        """Return who is in *room*, as far as it is known at this moment."""
+
 
 @attrs.frozen
 class RoomSettings:
@@ -20,16 +36,34 @@ class RoomSettings:
     Attributes:
         default: Language where nothing else is set.
         languages: Language by room name or id.
+        timezone: Time zone where nothing else is set.
+        timezones: Time zone by room name or id.
+        prefixes: What a command begins with, by room name or id.
     """
 
     default: str = DEFAULT_LANGUAGE
     languages: Mapping[str, str] = attrs.field(factory=dict)
+    timezone: str = "Asia/Shanghai"
+    timezones: Mapping[str, str] = attrs.field(factory=dict)
+    prefixes: Mapping[str, tuple[str, ...]] = attrs.field(factory=dict)
 
     def language(self, room: Room | None) -> str:
         """Return the language of *room*."""
-        if room is None or not self.languages:
-            return self.default
-        return self.languages.get(room.id) or self.languages.get(room.name) or self.default
+        return self._of(self.languages, room) or self.default
+
+    def zone(self, room: Room | None) -> datetime.tzinfo:
+        """Return the time zone of *room*; objects of one zone are the same."""
+        return zoneinfo.ZoneInfo(self._of(self.timezones, room) or self.timezone)
+
+    def prefix(self, room: Room | None) -> tuple[str, ...]:
+        """Return what a command begins with in *room*, or () for the bot's own."""
+        return self._of(self.prefixes, room) or ()
+
+    @staticmethod
+    def _of(table: Mapping[str, T], room: Room | None) -> T | None:
+        if room is None or not table:
+            return None
+        return table.get(room.id) or table.get(room.name)
 
 
 class Rooms:
@@ -39,6 +73,7 @@ class Rooms:
         self._settings = settings
         self._catalogue = catalogue
         self._adapters: dict[AccountRef, tuple[Adapter, Outbox]] = {}
+        self._members: dict[RoomRef, Sequence[User]] = {}
 
     def account(self, adapter: Adapter, outbox: Outbox) -> None:
         """Make the rooms of *adapter* reachable."""
@@ -71,6 +106,23 @@ class Rooms:
             answer = self._catalogue.render(answer, self._settings.language(known))
         return await self._adapters[ref.account][1].send(Draft.of(ref, answer))
 
+    def say(self, room: RoomRef, text: str) -> bool:
+        """Queue *text* to *room* without waiting; False when none of our accounts is there."""
+        if room.account not in self._adapters:
+            return False
+        self._adapters[room.account][1].put(Draft.of(room, text), plugin="", message="")
+        return True
+
     async def members(self, room: RoomRef) -> Sequence[User]:
         """Return who is in *room*, as far as the network tells."""
-        return await self._adapters[room.account][0].members(room)
+        found = await self._adapters[room.account][0].members(room)
+        self._members.pop(room, None)
+        self._members[room] = found
+        if len(self._members) > _REMEMBERED:
+            del self._members[next(iter(self._members))]
+        return found
+
+    def people(self, room: RoomRef) -> Sequence[User]:
+        """Return who is in *room* as far as it is known without asking: else who was there when somebody asked."""
+        adapter: object = self._adapters[room.account][0] if room.account in self._adapters else None
+        return adapter.people(room) if isinstance(adapter, KnowsPeople) else self._members.get(room, ())

@@ -3,57 +3,166 @@
 from __future__ import annotations
 
 import datetime
+import random
+from collections.abc import Callable
 
 import structlog
 import trio
 
-from qqops.model import Clock
+from qqops.errors import StoreError
+from qqops.model import Clock, RoomRef
+from qqops.runtime.agenda import Every, Overlap, due
 from qqops.runtime.dispatch import Dispatcher, Ticket
+from qqops.runtime.jobs import Entry, Jobs, Skip, message_of, room_of
 from qqops.runtime.observe import Observers, Skipped
-from qqops.runtime.registry import Job
 
 log = structlog.get_logger("qqops.scheduler")
 
 #: Longest sleep in seconds. The wall clock may be set forward or the machine suspended; looking up from
 #: time to time bounds how late a job can be because of that.
 LONGEST_SLEEP = 60.0
+#: Seconds by which a run may be late and still counts as being on time.
+PATIENCE = 60.0
+#: Seconds by which the wall clock may be set back without a job being run again for moments that it has seen; further
+#: back, what was seen was seen by a wrong clock.
+SET_BACK = 26 * 3600.0
+#: Runs of one job that may wait for each other.
+MOST_QUEUED = 10
 
 
 class Scheduler:
-    """One task per job: sleep until it is due, submit it, again.
+    """One task for each job: sleep until it is due, note that, run it, again.
 
-    A job whose last run has not ended is skipped, and observers are told. A moment that has passed while
-    the bot could not run is run once, late.
+    That a moment is settled is on the disk before its run begins: a restart neither repeats nor forgets it.
     """
 
-    def __init__(self, dispatcher: Dispatcher, clock: Clock, observers: Observers) -> None:
+    def __init__(
+        self,
+        jobs: Jobs,
+        dispatcher: Dispatcher,
+        clock: Clock,
+        observers: Observers,
+        rng: random.Random,
+        say: Callable[[RoomRef, str], object],
+    ) -> None:
+        self._jobs = jobs
         self._dispatcher = dispatcher
         self._clock = clock
         self._observers = observers
+        self._rng = rng
+        self._say = say
 
-    async def run(self, jobs: list[Job]) -> None:
-        """Run *jobs* until cancelled."""
+    async def run(self) -> None:
+        """Run all jobs until cancelled."""
         async with trio.open_nursery() as nursery:
-            for job in jobs:
-                nursery.start_soon(self._keep, job, name=f"job {job.handler.plugin}:{job.name}")
 
-    async def _keep(self, job: Job) -> None:
-        last: Ticket | None = None
-        moment = self._clock.now()
-        while True:
-            due = job.schedule.after(moment)
-            if due is None:
+            def start(entry: Entry) -> None:
+                nursery.start_soon(self._keep, entry, nursery, name=f"job {entry.id}")
+
+            self._jobs.start = start
+            self._jobs.begin = lambda entry: self._begin(entry, nursery, queue=True)
+            for entry in list(self._jobs.entries.values()):
+                start(entry)
+            await trio.sleep_forever()  # the nursery must outlive the last job: people make new ones
+
+    async def _keep(self, entry: Entry, nursery: trio.Nursery) -> None:
+        while not entry.gone():
+            since = self._settled(entry)
+            entry.next = entry.schedule.after(since)
+            if entry.next is None:
+                if entry.made is not None:
+                    self._jobs.remove(entry.id)
                 return
-            await self._sleep_until(due)
-            # Moments that passed meanwhile (a suspended machine) are covered by this one run.
-            moment = max(due, self._clock.now())
-            if last is not None and last.done is not None and not last.done.is_set():
-                log.warning("job skipped", plugin=job.handler.plugin, job=job.name, reason="still running")
-                self._observers.tell(Skipped(plugin=job.handler.plugin, job=job.name, reason="still running"))
+            if entry.state.paused:
+                await self._sleep(entry, entry.next)
+                if not entry.wanted() and not entry.gone() and self._clock.now() >= entry.next:
+                    entry.state.settled = entry.next.timestamp()
+                    self._skip(entry, Skip.PAUSED)
                 continue
-            last = self._dispatcher.submit(job.handler)
+            await self._sleep(entry, entry.next)
+            now = self._clock.now()
+            todo = due(entry.schedule, since, now, entry.misfire, PATIENCE)
+            if todo is None or not entry.wanted():
+                continue  # it was changed, or the clock was set
+            if entry.job is not None and entry.job.jitter:
+                await trio.sleep(self._rng.uniform(0, entry.job.jitter))
+                if not entry.wanted():
+                    continue
+            entry.state.settled = todo.last.timestamp()
+            if todo.missed:
+                self._skip(entry, Skip.MISSED)
+            for number, _ in enumerate(todo.runs):
+                entry.state.ran = self._clock.now().timestamp()
+                self._jobs.save(entry)
+                # What cannot be written is reported by the store; that is no reason to do nothing.
+                await self._jobs.states.safe()
+                self._begin(entry, nursery, queue=number > 0)
+            self._jobs.save(entry)
 
-    async def _sleep_until(self, due: datetime.datetime) -> None:
-        # Not one long sleep: see LONGEST_SLEEP.
-        while (left := (due - self._clock.now()).total_seconds()) > 0:  # noqa: ASYNC110
-            await trio.sleep(min(left, LONGEST_SLEEP))
+    def _settled(self, entry: Entry) -> datetime.datetime:
+        """Return the moment up to which everything is settled, by a clock that may have been set back."""
+        now = self._clock.now()
+        since = datetime.datetime.fromtimestamp(entry.state.settled, datetime.UTC)
+        back = (since - now).total_seconds()
+        most = entry.schedule.seconds if isinstance(entry.schedule, Every) else SET_BACK
+        if back > most:
+            log.warning("the clock was set back: the job goes by the new time", job=entry.id, seconds=back)
+            entry.state.settled = now.timestamp()
+            return now
+        return since
+
+    async def _sleep(self, entry: Entry, moment: datetime.datetime) -> None:
+        """Sleep until *moment*, until the job was changed, or until it is time to look at the clock again."""
+        left = (moment - self._clock.now()).total_seconds()
+        if left > 0:
+            with trio.move_on_after(min(left, LONGEST_SLEEP)):
+                await entry.changed.wait()
+
+    # -- one run --------------------------------------------------------------------------------
+
+    def _begin(self, entry: Entry, nursery: trio.Nursery, *, queue: bool) -> None:
+        """Start a run, or skip it while another one runs."""
+        waits = queue or entry.overlap is Overlap.QUEUE
+        if entry.active and entry.overlap is not Overlap.ALLOW and not (waits and entry.active < MOST_QUEUED):
+            self._skip(entry, Skip.RUNNING)
+            return
+        ticket = self._submit(entry)
+        if ticket is None or ticket.done is None:
+            return
+        entry.active += 1
+        entry.state.running = True
+        entry.state.ran = self._clock.now().timestamp()
+        nursery.start_soon(self._await, entry, ticket.done, name=f"run of {entry.id}")
+
+    def _submit(self, entry: Entry) -> Ticket | None:
+        if entry.job is not None:
+            return self._dispatcher.submit(entry.job.handler, beside=entry.overlap is Overlap.ALLOW)
+        assert entry.made is not None
+        try:
+            if entry.made.reminder:
+                room, name = room_of(entry.made)
+                self._say(room, f"{name}: {entry.made.line}" if name else entry.made.line)
+                return None
+            ticket = self._dispatcher.speak(message_of(entry.made, entry.id, self._clock.now()))
+        except StoreError as exc:
+            log.error("a job that somebody has made cannot be read", job=entry.id, reason=str(exc))  # noqa: TRY400
+            return None
+        if ticket is None:
+            self._skip(entry, Skip.UNKNOWN)
+        return ticket
+
+    async def _await(self, entry: Entry, done: trio.Event) -> None:
+        await done.wait()
+        entry.active -= 1
+        if not entry.active:
+            entry.state.running = False
+            if not entry.removed:
+                self._jobs.save(entry)
+
+    def _skip(self, entry: Entry, why: Skip) -> None:
+        entry.state.skipped, entry.state.skipped_at = why.value, self._clock.now().timestamp()
+        self._jobs.save(entry)
+        plugin, _, name = entry.id.partition(":")
+        if why is not Skip.PAUSED:
+            log.warning("job skipped", job=entry.id, reason=why.value)
+        self._observers.tell(Skipped(plugin=plugin if name else "", job=name or plugin, reason=why.value))

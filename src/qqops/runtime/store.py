@@ -10,40 +10,46 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-import os
 import pathlib
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, cast
 
 import attrs
 import structlog
 import trio
 
 from qqops.errors import StoreError
+from qqops.runtime.datafile import DataFile, Reached, StorePolicy, reason_of
 
 if TYPE_CHECKING:
-    from sqlalchemy import Connection, Engine, Executable
+    from sqlalchemy import Connection, Executable
+
+    from qqops.runtime.run import InThread
 
 T = TypeVar("T")
 
 log = structlog.get_logger("qqops.store")
 
-#: Milliseconds to wait for another process that holds the file.
-BUSY_MS = 5000
 #: Seconds between two tries while the store fails, and most writes that are kept meanwhile.
 RETRY, MOST_KEPT = 0.5, 100_000
 
 
+#: A statement and its values.
+Part: TypeAlias = "tuple[Executable, Mapping[str, Any]]"
+
+
 @attrs.define(eq=False)
 class Write:
-    """A statement that is queued or done.
+    """Statements that are queued or done: all of them, or none.
 
     Attributes:
+        kept: Whether it is tried again when it fails. Who is told that nothing was stored must be able to rely on it;
+            who has nobody to tell wants it stored later.
         error: Why it is not on the disk, once it is *done*; "" when it is.
     """
 
-    statement: Executable
-    values: Mapping[str, Any]
+    parts: Sequence[Part]
+    kept: bool = True
     error: str = ""
     done: trio.Event = attrs.field(factory=trio.Event)
 
@@ -56,28 +62,46 @@ class Write:
 class Store:
     """One file. `run` must be running; what is queued before that waits for it.
 
+    Args:
+        threads: Runs what blocks; a test that holds its clock meanwhile puts its own in its place.
+        reached: Is told each point that the work on the file passes; a test kills the process there.
+
     Attributes:
+        eager: Whether the file is opened at the start; else when somebody needs it, and its libraries are loaded then.
         failing: Why the last transaction failed, or "".
         opened: Set once the file could be opened or could not.
     """
 
-    def __init__(self, path: pathlib.Path) -> None:
+    def __init__(
+        self,
+        path: pathlib.Path,
+        policy: StorePolicy | None = None,
+        *,
+        threads: InThread | None = None,
+        reached: Reached | None = None,
+    ) -> None:
         self.path = path
+        self.file = DataFile(path, policy or StorePolicy(), reached)
+        self.eager = True
         self.failing = ""
         self.opened = trio.Event()
+        self._run_in_thread = threads
         self._queue: list[Write] = []
         self._work = trio.Event()
         # One thread at a time: SQLite has one writer, and a connection is not to be shared.
         self._thread = trio.CapacityLimiter(1)
-        self._engine: Engine | None = None
-        self._connection: Connection | None = None
 
     # -- for those who write and read -----------------------------------------------------------
 
     def write(self, statement: Executable, **values: Any) -> Write:
         """Queue *statement*; it is written after everything queued before it. Wait on what is returned."""
-        one = Write(statement, values)
-        self._queue.append(one)
+        return self.write_all(((statement, values),))
+
+    def write_all(self, parts: Sequence[Part], *, kept: bool = True) -> Write:
+        """Queue *parts*, which are written together or not at all; see `write`."""
+        one = Write(parts, kept)
+        if kept or not self.failing:
+            self._queue.append(one)
         if self.failing:
             # Nobody shall wait for a disk that is full; the task tries again by its own clock.
             one.error = self.failing
@@ -94,9 +118,21 @@ class Store:
         Raises:
             StoreError: The file cannot be read.
         """
-        await self.opened.wait()
+        await self._needed()
         await self._write_all()
         return await self._in_thread(lambda: self._query(query))
+
+    async def _needed(self) -> None:
+        """Wait until the file is open, or could not be opened; one that nobody has needed so far is opened now."""
+        if not self.opened.is_set():
+            self._work.set()
+            await self.opened.wait()
+
+    async def snapshot(self, name: str) -> pathlib.Path:
+        """Copy the file, with everything that was queued before, to one beside it; return where. Raises `StoreError`."""
+        await self._needed()
+        await self._write_all()
+        return await self._in_thread(lambda: self.file.snapshot(name))
 
     # -- the task -------------------------------------------------------------------------------
 
@@ -104,8 +140,10 @@ class Store:
         """Open the file and write what is queued, until cancelled; what is queued by then is still written."""
         task_status.started()
         try:
+            if not self.eager:
+                await self._work.wait()
             try:
-                await self._in_thread(self._open)
+                await self._in_thread(self.file.open)
             except StoreError as exc:
                 self._note(str(exc))
             self.opened.set()
@@ -122,7 +160,7 @@ class Store:
                 await self._write_all()
                 if self._queue:
                     log.error("lost with this end", file=str(self.path), writes=len(self._queue))
-                await self._in_thread(self._close)
+                await self._in_thread(self.file.close)
 
     async def _write_all(self) -> None:
         """Write what is queued; what cannot be written goes back to its head, and its waiters are told."""
@@ -134,13 +172,15 @@ class Store:
             failing = await self._in_thread(lambda: self._transaction(batch))
         self._note(failing)
         if failing:
-            self._queue = batch + self._queue
-        for one in self._queue if failing else batch:
+            self._queue = [one for one in batch if one.kept] + self._queue
+        for one in [*batch, *self._queue] if failing else batch:
             if not one.done.is_set():
                 one.error = failing or one.error
                 one.done.set()
 
     async def _in_thread(self, call: Callable[[], T]) -> T:
+        if self._run_in_thread is not None:
+            return cast("T", await self._run_in_thread(call, limiter=self._thread, abandon_on_cancel=False))
         return await trio.to_thread.run_sync(call, limiter=self._thread)
 
     def _note(self, failing: str) -> None:
@@ -157,60 +197,13 @@ class Store:
 
     # -- in the thread --------------------------------------------------------------------------
 
-    def _open(self) -> None:
-        """Open or create the file, and bring it to the newest layout."""
-        # Imported here: slow, needed by nobody else, and this is not the event loop's thread.
-        import sqlalchemy
-
-        from qqops.runtime import tables
-
-        try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            # Before SQLite does: it holds what people wrote, and the journal files inherit these bits.
-            os.close(os.open(self.path, os.O_CREAT | os.O_RDWR, 0o600))
-            url = sqlalchemy.URL.create("sqlite", database=str(self.path))
-            self._engine = sqlalchemy.create_engine(
-                url, poolclass=sqlalchemy.StaticPool, connect_args={"check_same_thread": False}
-            )
-            connection = self._engine.connect()
-            for pragma in ("journal_mode=WAL", "synchronous=NORMAL", f"busy_timeout={BUSY_MS}"):
-                connection.exec_driver_sql(f"PRAGMA {pragma}")
-            connection.commit()
-            self._migrate(connection, tables.HEAD)
-            self._connection = connection
-        except (sqlalchemy.exc.SQLAlchemyError, OSError) as exc:
-            self._close()
-            raise StoreError(f"cannot open {self.path}: {_reason(exc)}") from exc
-
-    def _migrate(self, connection: Connection, head: str) -> None:
-        import sqlalchemy
-
-        has = sqlalchemy.inspect(connection).has_table("alembic_version")
-        found = (
-            connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar() if has else None
-        )
-        if found == head:
-            connection.rollback()
-            return
-        if found is not None and str(found) > head:
-            raise StoreError(f"{self.path} has layout {found}, this qqops knows up to {head}: update qqops")
-        connection.rollback()
-        import alembic.command
-        import alembic.config
-
-        config = alembic.config.Config()
-        config.set_main_option("script_location", str(pathlib.Path(__file__).with_name("migrations")))
-        config.attributes["connection"] = connection
-        alembic.command.upgrade(config, "head")
-        connection.commit()
-
     def _transaction(self, batch: Sequence[Write]) -> str:
         """Write *batch* in one transaction; return why that failed, or ""."""
         import sqlalchemy
 
-        if self._connection is None:
+        if self.file.connection is None:
             try:
-                self._open()  # perhaps the disk has room by now, or the folder its rights
+                self.file.open()  # perhaps the disk has room by now, or the folder its rights
             except StoreError as exc:
                 return str(exc)
         try:
@@ -219,50 +212,40 @@ class Store:
             if len(batch) > 1:
                 # One statement is at fault: the others must not pay for it.
                 return next(filter(None, [self._transaction([one]) for one in batch]), "")
-            batch[0].error = _reason(
-                exc
-            )  # a row that is there already: written before a failure was reported
+            # A row that is there already: it was written before a failure was reported.
+            batch[0].error = reason_of(exc)
         except sqlalchemy.exc.SQLAlchemyError as exc:
-            self._close()  # after an I/O error only a new connection is to be trusted
-            return _reason(exc)
+            self.file.close()  # after an I/O error only a new connection is to be trusted
+            return reason_of(exc)
         return ""
 
     def _execute(self, batch: Sequence[Write]) -> None:
-        connection = self._connection
+        connection, reached = self.file.connection, self.file.reached
         assert connection is not None
+        reached("before the transaction")
         try:
-            for _, group in itertools.groupby(batch, key=lambda one: id(one.statement)):
+            parts = (part for one in batch for part in one.parts)
+            for _, group in itertools.groupby(parts, key=lambda part: id(part[0])):
                 same = list(group)
-                connection.execute(same[0].statement, [dict(one.values) for one in same])
+                connection.execute(same[0][0], [dict(values) for _, values in same])
+            reached("inside the transaction")
             connection.commit()
         except BaseException:
             with contextlib.suppress(Exception):
                 connection.rollback()
             raise
+        reached("after the transaction")
 
     def _query(self, query: Callable[[Connection], T]) -> T:
         import sqlalchemy
 
-        if self._connection is None:
+        connection = self.file.connection
+        if connection is None:
             raise StoreError(self.failing or f"{self.path} is not open")
         try:
-            return query(self._connection)
+            return query(connection)
         except sqlalchemy.exc.SQLAlchemyError as exc:
-            raise StoreError(f"cannot read {self.path}: {_reason(exc)}") from exc
+            raise StoreError(f"cannot read {self.path}: {reason_of(exc)}") from exc
         finally:
             with contextlib.suppress(Exception):
-                self._connection.rollback()
-
-    def _close(self) -> None:
-        connection, self._connection = self._connection, None
-        engine, self._engine = self._engine, None
-        with contextlib.suppress(Exception):
-            if connection is not None:
-                connection.close()
-        if engine is not None:
-            engine.dispose()
-
-
-def _reason(exc: Exception) -> str:
-    """Return the database's own words, without the statement and its values: these hold what people wrote."""
-    return str(getattr(exc, "orig", None) or getattr(exc, "strerror", None) or exc)
+                connection.rollback()

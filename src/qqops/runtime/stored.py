@@ -1,13 +1,15 @@
-"""Messages and drafts as JSON, for the store. What `dump` wrote `load_message` and `load_draft` can read."""
+"""Values as JSON, for the store. What `dump` wrote `load_message`, `load_draft` and `load_value` can read."""
 
 from __future__ import annotations
 
 import base64
 import datetime
 import functools
+import json
 from typing import TypeVar
 
 import cattrs
+from cattrs.errors import StructureHandlerNotFoundError
 from cattrs.preconf.json import JsonConverter, make_converter
 from cattrs.strategies import configure_tagged_union
 
@@ -29,12 +31,40 @@ def _converter() -> JsonConverter:
     converter.register_structure_hook(
         datetime.datetime, lambda value, _: datetime.datetime.fromisoformat(value)
     )
+    converter.register_unstructure_hook(datetime.timedelta, lambda value: value.total_seconds())
+    converter.register_structure_hook(datetime.timedelta, lambda value, _: datetime.timedelta(seconds=value))
+    for kind in (str, int, float, bool):
+        converter.register_structure_hook(kind, functools.partial(_strictly, kind))
     return converter
 
 
+def _strictly(kind: type[object], value: object, _: object) -> object:
+    """Return *value* if it is of *kind*: stored text is no number, and a number is no text."""
+    if kind is float and type(value) is int:
+        return float(value)
+    if type(value) is not kind:
+        raise TypeError(f"{type(value).__name__} is no {kind.__name__}")
+    return value
+
+
+def dump_value(value: object) -> str:
+    """Return *value* (JSON's types, attrs classes, enums, dates and so on) as JSON. Raises `TypeError` for others."""
+    if type(value) in (str, int, bool):
+        return json.dumps(value, ensure_ascii=False)
+    return _converter().dumps(value, ensure_ascii=False)
+
+
+def load_value(text: str, kind: type[T]) -> T:
+    """Return the value in *text*. Raises `StoreError` when it is no *kind*."""
+    return _load(text, kind)
+
+
 def dump(value: Message | Draft) -> str:
-    """Return *value* as JSON."""
-    return _converter().dumps(value)
+    """Return *value* as JSON. Raises `StoreError` when what a network named itself cannot be written."""
+    try:
+        return _converter().dumps(value)
+    except (ValueError, TypeError, RecursionError) as exc:
+        raise StoreError(f"a {type(value).__name__} cannot be stored: {type(exc).__name__}") from exc
 
 
 def load_message(text: str) -> Message:
@@ -50,5 +80,13 @@ def load_draft(text: str) -> Draft:
 def _load(text: str, kind: type[T]) -> T:
     try:
         return _converter().loads(text, kind)
-    except (ValueError, KeyError, TypeError, cattrs.BaseValidationError) as exc:
-        raise StoreError(f"a stored {kind.__name__} cannot be read: {type(exc).__name__}") from exc
+    except (
+        ValueError,
+        KeyError,
+        TypeError,
+        RecursionError,
+        cattrs.BaseValidationError,
+        StructureHandlerNotFoundError,
+    ) as exc:
+        name = getattr(kind, "__name__", str(kind))
+        raise StoreError(f"a stored {name} cannot be read: {type(exc).__name__}") from exc

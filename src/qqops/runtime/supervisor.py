@@ -2,12 +2,13 @@
 
 ``connecting → (needs human) → online → waiting → connecting → …`` or ``stopped``. The loop is the only
 place that starts a session, so there is never more than one per account. It gives up only when the
-account cannot go on (`FatalError`), when a person is needed and nobody can be asked, or when the policy
-says so.
+account cannot go on (`FatalError`), when a person is needed and nobody is there who could ever answer
+(`NeedsHuman`), or when the policy says so.
 """
 
 from __future__ import annotations
 
+import contextlib
 import enum
 import random
 from collections.abc import Iterator, Sequence
@@ -16,13 +17,14 @@ import attrs
 import structlog
 import trio
 
-from qqops.adapters.base import Adapter, Human, Question
+from qqops.adapters.base import Adapter, Question
 from qqops.errors import AdapterError, FatalError, NeedsHuman, ProtocolError, TransientError
 from qqops.model import Clock, Connected, Disconnected, Event
 from qqops.runtime.backoff import Backoff, BackoffPolicy
 from qqops.runtime.dispatch import Dispatcher
-from qqops.runtime.observe import BadData, LinkState, Observers, Phase
+from qqops.runtime.observe import BadData, LinkState, Observers, Overflow, Phase
 from qqops.runtime.outbox import Outbox
+from qqops.runtime.questions import Questions
 
 log = structlog.get_logger("qqops.link")
 
@@ -64,7 +66,11 @@ class _End:
 
 
 class Supervisor:
-    """Owner of one account's connection."""
+    """Owner of one account's connection.
+
+    Args:
+        doors: How many accounts may come online at the same time; None for any number.
+    """
 
     def __init__(
         self,
@@ -72,13 +78,15 @@ class Supervisor:
         outbox: Outbox,
         dispatcher: Dispatcher,
         *,
-        human: Human,
+        human: Questions,
         observers: Observers,
         clock: Clock,
         policy: LinkPolicy,
         rng: random.Random,
+        doors: trio.CapacityLimiter | None = None,
     ) -> None:
         self.adapter = adapter
+        self.doors = doors
         self.outbox = outbox
         self.policy = policy
         self._dispatcher = dispatcher
@@ -102,11 +110,18 @@ class Supervisor:
             delay = None if stop else self._backoff.next_delay(end.retry_after)
             if stop:
                 self._change(Phase.STOPPED, cause=end.cause, fatal=end.fatal)
+                self._human.over(self.adapter.account)
                 self.outbox.close(f"the account is stopped: {end.cause}")
                 return self.state
             self._change(Phase.WAITING, cause=end.cause, retry_in=delay)
             self.outbox.expire(trio.current_time())
             await trio.sleep(delay or 0.0)
+
+    def leave_door(self) -> None:
+        """Let the next account come online: this one is, or waits for a person, or has failed."""
+        if self.doors is not None:
+            with contextlib.suppress(RuntimeError):  # it was left before
+                self.doors.release_on_behalf_of(self)
 
     def _is_last(self, end: _End) -> bool:
         match self.policy.reconnect:
@@ -120,12 +135,16 @@ class Supervisor:
     async def _session(self) -> _End:
         """Hold one session and say why it ended."""
         errors: list[Exception] = []
+        if self.doors is not None:
+            await self.doors.acquire_on_behalf_of(self)
         session = Session(self, self._dispatcher, self._human)
         try:
             with session.scope:
                 await self.adapter.serve(session, self.outbox)
         except* Exception as group:  # noqa: BLE001 - classified below, bugs are logged with their traceback
             errors = list(leaves(group))
+        finally:
+            self.leave_door()
         now = trio.current_time()
         if session.online_since is not None:
             self._backoff.ended(now - session.online_since)
@@ -162,7 +181,7 @@ class Supervisor:
 class Session:
     """The `Link` of one session: what the adapter reports becomes state, events and deadlines."""
 
-    def __init__(self, supervisor: Supervisor, dispatcher: Dispatcher, human: Human) -> None:
+    def __init__(self, supervisor: Supervisor, dispatcher: Dispatcher, human: Questions) -> None:
         self._supervisor = supervisor
         self._dispatcher = dispatcher
         self._human = human
@@ -175,6 +194,10 @@ class Session:
     def event(self, event: Event) -> None:
         """Pass *event* to the dispatcher."""
         self._dispatcher.route(event)
+
+    def chatter(self, text: str) -> bool:
+        """Ask the dispatcher."""
+        return self._dispatcher.chatter(self._supervisor.adapter.account, text)
 
     async def ready(self) -> None:
         """Wait while the dispatcher's backlog is full; a full bot is no proof of a dead service."""
@@ -196,10 +219,35 @@ class Session:
             return
         self.online_since = trio.current_time()
         supervisor = self._supervisor
+        supervisor.leave_door()
         account = supervisor.adapter.account
+        self._human.over(account)
         self._dispatcher.account(account, supervisor.outbox, names)
         supervisor._change(Phase.ONLINE)
         self._dispatcher.route(Connected(account=account, at=supervisor.state.since))
+
+    def waiting(self, cause: str) -> None:
+        """Note that the other side has to come to us."""
+        self._supervisor.leave_door()
+        self.scope.deadline = float("inf")
+        self._supervisor._change(Phase.CONNECTING, cause=cause)
+
+    def note(self, cause: str) -> None:
+        """Show *cause* beside "online"."""
+        if self.online_since is not None and self._supervisor.state.cause != cause:
+            self._supervisor._change(Phase.ONLINE, cause=cause)
+
+    @property
+    def full(self) -> bool:
+        """Whether the dispatcher's backlog is full."""
+        return self._dispatcher.full
+
+    def overflow(self, dropped: int) -> None:
+        """Tell the observers, and log the 1st, 2nd, 4th, 8th … time."""
+        account = self._supervisor.adapter.account
+        if dropped & (dropped - 1) == 0:
+            log.error("the bot cannot keep up: events are dropped", account=str(account), dropped=dropped)
+        self._supervisor._observers.tell(Overflow(account=account, dropped=dropped))
 
     def malformed(self, error: ProtocolError) -> None:
         """Count something unreadable, log it shortened and tell the observers."""
@@ -216,6 +264,14 @@ class Session:
     async def ask(self, question: Question) -> str:
         """Ask a person; the session may take as long as the person does."""
         supervisor = self._supervisor
+        if self.online_since is not None:
+            # Only one call waits for the answer; the polls go on and prove that the session lives.
+            self.note(question.text)
+            try:
+                return await self._human.ask(question)
+            finally:
+                self.note("")
+        supervisor.leave_door()
         supervisor._change(Phase.NEEDS_HUMAN, cause=question.text)
         self.scope.deadline = float("inf")
         answer = await self._human.ask(question)
@@ -225,6 +281,7 @@ class Session:
 
     async def show(self, question: Question) -> None:
         """Show a person a picture. The adapter goes on, so the deadline holds."""
+        self._supervisor.leave_door()
         self._supervisor._change(Phase.NEEDS_HUMAN, cause=question.text)
         await self._human.show(question)
         self.alive(self._supervisor.policy.connect_within)

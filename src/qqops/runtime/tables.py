@@ -5,7 +5,7 @@ from __future__ import annotations
 from sqlalchemy import BigInteger, Column, Float, Index, Integer, MetaData, String, Table, Text
 
 #: Revision of the newest migration step; a file that has it already is opened without alembic.
-HEAD = "0001"
+HEAD = "0003"
 
 metadata = MetaData()
 
@@ -23,6 +23,7 @@ inbound = Table(
     Column("state", Integer, nullable=False),
     Column("at", Float, nullable=False),
     Column("event", Text, nullable=True),
+    Column("starts", Integer, nullable=False, server_default="0"),
     Index("inbound_state", "state"),
     Index("inbound_at", "at"),
 )
@@ -52,4 +53,15 @@ names = Table(
     Column("number", String(200), primary_key=True),
     Column("first", Float, nullable=False),
     Column("last", Float, nullable=False),
+)
+
+#: What plugins and the core keep by key.
+kv = Table(
+    "kv",
+    metadata,
+    Column("namespace", String(200), primary_key=True),
+    Column("key", String(400), primary_key=True),
+    Column("value", Text, nullable=False),
+    Column("expires", Float, nullable=True),
+    Index("kv_expires", "expires"),
 )

@@ -31,6 +31,7 @@ class Era:
         send_code: ``result``, ``errCode`` or ``both``: how an accepted send is answered.
         gate: Whether polls need get_online_buddies2 first.
         https_lists: Whether lists refuse plain http.
+        https: Whether a login leads to https addresses.
         pictures: Whether pictures of others arrive.
     """
 
@@ -46,6 +47,7 @@ class Era:
     idle: int = 102
     send_code: str = "result"
     gate: bool = False
+    https: bool = False
     https_lists: bool = False
     pictures: bool = True
 
@@ -106,6 +108,7 @@ def _at(name: str, day: datetime.date) -> Era:
         idle=(100012 if since(2018, 1) else 0 if since(2016, 1) else 102) if smart else 102,
         send_code="errCode" if smart and since(2016, 1) else "result",
         gate=smart and since(2016, 1),
+        https=since(2018, 6),
         https_lists=since(2018, 12, 5),
         pictures=not since(2015, 12, 9),
     )

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Mapping
 
+import attrs
+
+from qqops.model import Image, plain
 from qqops.protocol.webqq.profile import STATUSES
 from qqops.simulator.calendar import Era
 from qqops.simulator.faults import Faults
@@ -47,6 +50,11 @@ class Channel:
             "/web2/get_msg_tip": self.heartbeat,
         }
 
+    @property
+    def lenient(self) -> bool:
+        """Whether checks are left out."""
+        return self._lenient()
+
     def _era(self, session: Session) -> Era:
         return self._era_of(session.profile)
 
@@ -62,6 +70,8 @@ class Channel:
             return self._relink(asked, known, now)
         session = self._state.logins.get(asked.cookies.get("skey", ""))
         if session is None or (not self._lenient() and not asked.cookies.get("uin")):
+            return code(108)
+        if not self.has_proof(asked, session):
             return code(108)
         if not self._lenient() and asked.value("ptwebqq") != session.ptwebqq:
             return code(100000)
@@ -83,6 +93,7 @@ class Channel:
 
     def _go_live(self, session: Session, now: float) -> None:
         """Make *session* the only live one of its account; a second web login kicks the first (§12.4)."""
+        self._state.note_live(session)
         old = self._state.live.get(session.number)
         if old is not None and old is not session and not old.code:
             self.kick(old)
@@ -114,12 +125,24 @@ class Channel:
         session.kicked = True
         self._state.end(session, 103, relinkable=False)
 
+    def has_proof(self, asked: Asked, session: Session, *, picture: bool = False) -> bool:
+        """Whether the call has the cookies of check_sig, where they were needed: on ``d1``, for pictures (§2, §11.2)."""
+        if self._lenient() or not (asked.host == "d1.web2.qq.com" or picture):
+            return True
+        return (
+            bool(session.p_skey)
+            and asked.cookies.get("p_skey") == session.p_skey
+            and "p_uin" in asked.cookies
+        )
+
     def session(self, asked: Asked) -> Session | Reply:
         """Return the working session of a call, or what to answer instead."""
         session = self._state.sessions.get(asked.value("psessionid"))
         if session is None:
             return code(103)
         if not self._lenient() and asked.cookies.get("skey") != session.skey:
+            return code(108)
+        if not self.has_proof(asked, session):
             return code(108)
         if session.clientid and asked.value("clientid") not in ("", session.clientid):
             return code(103)
@@ -138,7 +161,9 @@ class Channel:
         session.unconfirmed = []
         if not session.code and not session.gate and not self._lenient():
             return code(103)
+        self._state.note_live(session)
         hold = Hold(session=session, began=now)
+        self._state.hold(hold)
         older, session.hold = session.hold, hold
         if older is not None:
             older.wake()
@@ -150,12 +175,22 @@ class Channel:
         )
 
     def collect(self, hold: Hold, now: float) -> Reply | None:
-        """Return the answer of a waiting poll, or None while there is nothing to say.
+        """Return the answer of a waiting poll, or None while there is nothing to say."""
+        reply = self._collect(hold, now)
+        if reply is not None:
+            self._state.release(hold)
+            if hold.items:
+                self._state.flying.append(hold)
+        return reply
+
+    def _collect(self, hold: Hold, now: float) -> Reply | None:
+        """See `collect`.
 
         The newest poll of a session wins; an older one is sent home idle and takes nothing with it.
         """
         session = hold.session
         newest = session.hold is hold
+        self._forget(session.number, now)
         if newest and session.kicked:
             session.kicked, hold.told_kick = False, True
             return json_reply({"retcode": 0, "result": [kick_notice(session)]})
@@ -167,7 +202,7 @@ class Channel:
             return code(116, p=session.ptwebqq)
         queue = self._state.queue(session.number)
         if newest and queue and self._state.live.get(session.number) is session:
-            hold.items = self._take(queue, now)
+            hold.items = self._take(queue, session, now)
             if not hold.items:
                 return self._idle(session, now - hold.began) if now - hold.began >= self._hold() else None
             shown = list(reversed(hold.items))  # newest first (§10)
@@ -175,24 +210,43 @@ class Channel:
                 shown = [item for item in shown for _ in range(2)]
             if self._faults.find("/channel/poll2", frozenset({"reorder"})):
                 self._faults.shuffle(shown)
+                self._state.shuffled(hold.items)
             return json_reply({"retcode": 0, "result": [render(item, session, now) for item in shown]})
         if not newest or now - hold.began >= self._hold():
             return self._idle(session, now - hold.began)
         return None
 
-    def _take(self, queue: deque[Item], now: float) -> list[Item]:
+    def _forget(self, number: int, now: float) -> None:
+        """Lose what nobody has polled for in time, where that is on: about a minute in the service (§10)."""
+        before, self._state.polled[number] = self._state.polled.get(number, 0.0), now
+        rule = self._faults.peek("/channel/poll2", "forget")
+        queue = self._state.queue(number)
+        while rule is not None and queue and now - max(queue[0].time, before) > rule.seconds:
+            self._state.lost += 1
+            self._state.dropped(queue.popleft())
+
+    def _take(self, queue: deque[Item], session: Session, now: float) -> list[Item]:
         """Take what is due from *queue*; some of it gets lost on the way, or comes late (§12.4)."""
         items: list[Item] = []
         while queue and len(items) < BATCH:
             late = self._faults.peek("/channel/poll2", "late")
             if late is not None and now - queue[0].time < late.seconds:
                 break
-            item = queue.popleft()
-            if self._faults.find("/channel/poll2", frozenset({"lose"})):
+            item = self._arriving(queue.popleft(), session)
+            if item is None or self._faults.find("/channel/poll2", frozenset({"lose"})):
                 self._state.lost += 1
+                if item is not None:
+                    self._state.dropped(item)
                 continue
             items.append(item)
         return items
+
+    def _arriving(self, item: Item, session: Session) -> Item | None:
+        """Return what arrives of *item*: from 2015-12-09 on, no pictures of others (§1, §10.2)."""
+        if self._era(session).pictures or not any(isinstance(s, Image) for s in item.segments):
+            return item
+        rest = tuple(s for s in item.segments if not isinstance(s, Image))
+        return attrs.evolve(item, segments=rest) if plain(rest).strip() else None
 
     def _idle(self, session: Session, waited: float) -> Reply:
         idle = self._era(session).idle
@@ -209,8 +263,11 @@ class Channel:
         What could not be written goes back to the head of the queue: a dead connection swallows nothing.
         """
         session = hold.session
+        self._state.release(hold)
         if session.hold is hold:
             session.hold = None
+        if hold in self._state.flying:
+            self._state.flying.remove(hold)
         items, hold.items = hold.items, []
         if ok:
             self._state.answered += len(items)
@@ -223,6 +280,11 @@ class Channel:
         live = self._state.live.get(session.number)
         if live is not None and live.hold is not None:
             live.hold.wake()
+
+    def cut_off(self) -> None:
+        """Note that all connections are gone: no answer that is not written yet will be."""
+        for hold in list(self._state.flying):
+            self.written(hold, False)
 
     # -- the rest -------------------------------------------------------------------------------
 

@@ -77,7 +77,7 @@ class Control:
         state = self._service.state
         if kind == "raw":
             account = self._account(data)
-            state.put(account.number, Item(kind="raw", raw=data.get("item")))
+            state.put(account.number, Item(kind="raw", raw=data.get("item"), time=int(self._service.now())))
             return {"receivers": 1}
         if kind not in ("buddy", "group", "discu"):
             raise ConfigError(f"kind must be buddy, group, discu or raw, got {kind!r}")

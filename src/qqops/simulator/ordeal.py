@@ -36,6 +36,8 @@ class Plan:
         rate: Messages per second.
         hold: Seconds the simulator holds a poll; all deadlines follow from it.
         rough: Whether the process itself is killed, stopped and suspended.
+        idle: Seconds without traffic before each measurement; 0 for a run that is too short to be measured at its start
+            and end. Each process is measured by itself all the same.
     """
 
     seed: int
@@ -44,6 +46,7 @@ class Plan:
     rate: float = 10.0
     hold: float = 2.0
     rough: bool = True
+    idle: float = IDLE
 
 
 class Ordeal:
@@ -63,7 +66,7 @@ class Ordeal:
         options = ServiceOptions(hold=plan.hold, seed=plan.seed)
         self.service = Service(WallClock(), options=options)
         self.server = Server(self.service)
-        self.ledger = Ledger(cap=2.0)
+        self.ledger = Ledger(measured=plan.idle > 0)
         self._trouble = Trouble(self)
         self.said = 0
         self._listening = 0
@@ -71,7 +74,8 @@ class Ordeal:
         self.process: trio.Process | None = None
         self._reports = trio.Event()
         self.ready = trio.Event()
-        self.service.state.confirmed = self._confirmed
+        state = self.service.state
+        state.confirmed, state.dropped, state.shuffled = self._confirmed, self._dropped, self._shuffled
 
     async def run(self) -> Ledger:
         """Run to the end; returns what was seen."""
@@ -91,18 +95,20 @@ class Ordeal:
     async def _run_parts(self) -> None:
         """Trouble of all kinds, calm, a measurement, gentle trouble, calm, a measurement."""
         seconds = self.plan.minutes * 60
-        gentle = min(max(seconds / 4, 10.0), 60.0)
+        gentle = min(max(seconds / 4, 10.0), 60.0, seconds / 2)
         self.traffic.set()
         if self.plan.rough:
             trouble = self._trouble
             await trouble.make(max(seconds - gentle, 0.0), [*trouble.gentle(), *trouble.rough()])
             await self._calm()
             await self._fresh_process()
-        await self._warm_up()
-        await self._measure()
+        if self.plan.idle:
+            await self._warm_up()
+            await self._measure()
         await self._trouble.make(gentle if self.plan.rough else seconds, self._trouble.gentle())
         await self._calm()
-        await self._measure()
+        if self.plan.idle:
+            await self._measure()
 
     async def _warm_up(self) -> None:
         """See to it that what is made once, at the first fault and the first reconnect, is made."""
@@ -121,7 +127,8 @@ class Ordeal:
         while True:
             await self.traffic.wait()
             await trio.sleep(self.rng.expovariate(self.plan.rate))
-            self._say()
+            if self.traffic.is_set():  # the calm may have begun meanwhile
+                self._say()
 
     def _say(self) -> None:
         self.said += 1
@@ -136,9 +143,16 @@ class Ordeal:
         self.server.control.call("POST", "inject", data)
 
     def _confirmed(self, item: Item) -> None:
-        text = plain(item.segments)
-        if text.startswith("t"):
-            self.ledger.confirmed[int(text[1:])] += 1
+        self.ledger.confirmed.update(_numbers([item]))
+
+    def _dropped(self, item: Item) -> None:
+        self.ledger.lost.update(_numbers([item]))
+
+    def _shuffled(self, items: list[Item]) -> None:
+        """Note what the bot cannot put in order: of the same second, and not counted by the service (webqq.md §10.1)."""
+        counts = self.plan.profile == "webqq2013"
+        blind = [item for item in items if not (counts and item.seq)]
+        self.ledger.shuffled.append({n: item.time for item in blind for n in _numbers([item])})
 
     # -- the process ----------------------------------------------------------------------------
 
@@ -161,8 +175,8 @@ class Ordeal:
                     nursery.cancel_scope.cancel()
                 code = await process.wait()
             finally:
-                if process.returncode is None:
-                    process.kill()
+                with trio.move_on_after(5, shield=True):
+                    await _bury(process)
             self.ledger.exits[code] += 1
             if code not in (0, -9, -15):  # -15: SIGTERM before Python could take it
                 self.ledger.problems.append(f"the bot ended with {code}; see {self.folder}/bot.log")
@@ -179,7 +193,7 @@ class Ordeal:
     def _line(self, kind: str, data: Mapping[str, object]) -> None:
         if kind == "R":
             self.ready.set()
-        if kind in "RLI" or data.get("outcome") == "refused":
+        if kind in "RLIBD" or data.get("outcome") == "refused":
             self.note(f"  {kind} {data}")
         self.ledger.line(kind, data)
         if kind == "U":
@@ -201,8 +215,7 @@ class Ordeal:
         if how is signal.SIGKILL:
             # Between an answer and the next poll nobody can know whether it has arrived.
             for session in self.service.state.sessions.values():
-                texts = [plain(item.segments) for item in session.unconfirmed]
-                self.ledger.ambiguous |= {int(text[1:]) for text in texts if text.startswith("t")}
+                self.ledger.ambiguous.update(_numbers(session.unconfirmed))
         process.send_signal(how)
         with trio.move_on_after(20) as scope:
             await process.wait()
@@ -253,13 +266,11 @@ class Ordeal:
             )
 
     def _settled(self) -> bool:
-        state = self.service.state
-        waiting = any(state.queues.values()) or any(s.unconfirmed for s in state.sessions.values())
-        return not waiting and not self._unanswered()
+        return not self.service.state.waiting and not self._unanswered()
 
     def _unanswered(self) -> list[int]:
         """Return what was handled to the end and has no outcome, and what was delivered and not handled."""
-        started = {n for n, _, _ in self.ledger.starts} | self.ledger.interrupted
+        started = {n for n, _, _ in self.ledger.starts} | self.ledger.interrupted | self.ledger.expired
         ended = self.ledger.ends - self.ledger.interrupted
         silent = [n for n in ended if f"r{n}" not in self.ledger.outcomes and not self._died_with(n)]
         return sorted([*silent, *(n for n in self.ledger.confirmed if n not in started)])[:10]
@@ -270,7 +281,7 @@ class Ordeal:
 
     async def _measure(self) -> None:
         """Ask the bot what it holds, once spare connections and threads are gone; the least of a few answers counts."""
-        await trio.sleep(IDLE)
+        await trio.sleep(self.plan.idle)
         answers = []
         process = self.process
         for _ in range(6):
@@ -282,7 +293,7 @@ class Ordeal:
                 await self._reports.wait()
             answers += self.ledger.usage[before:]
             del self.ledger.usage[before:]
-            await trio.sleep(0.7)
+            await trio.sleep(self.plan.idle / 20)
         self.ledger.usage.append({key: min(a[key] for a in answers) for key in answers[0]})
 
     def note(self, text: str) -> None:
@@ -293,6 +304,22 @@ class Ordeal:
     def _collect(self) -> None:
         for line in self.service.state.sent:
             self.ledger.visible[line.text] += 1
+
+
+async def _bury(process: trio.Process) -> None:
+    """See to it that *process* has ended and that nothing of it is left here."""
+    if process.returncode is None:
+        process.kill()
+    await process.wait()
+    for stream in (process.stdout, process.stderr):
+        if stream is not None:
+            await trio.aclose_forcefully(stream)
+
+
+def _numbers(items: list[Item]) -> list[int]:
+    """Return the numbers of those messages that were said by `Ordeal`."""
+    texts = [plain(item.segments) for item in items]
+    return [int(text[1:]) for text in texts if text.startswith("t")]
 
 
 async def _until(condition: Callable[[], bool], every: float) -> None:

@@ -18,6 +18,8 @@ from qqops.simulator.world import Person
 APPIDS = {"1003903": "webqq2013", "501004106": "smartqq"}
 #: Seconds a QR picture lives (§12.3).
 QR_LIFETIME = 120.0
+#: Seconds after which the answer to a captcha counts no more (§12.3).
+CAPTCHA_LIFETIME = 900.0
 
 _QR_WORDS = {66: "二维码未失效。", 67: "二维码认证中。", 65: "二维码已失效。"}
 _PAST = "Thu, 01 Jan 1970 00:00:00 GMT"
@@ -32,6 +34,7 @@ class Options(Protocol):
     qr_auto: bool
     quick: bool
     reshuffle: bool
+    alias_life: float
 
     def era(self, generation: str) -> Era:
         """Return the rules for *generation*."""
@@ -101,7 +104,7 @@ class PtLogin:
         """§4.3: each GET makes a new picture and a new verifysession."""
         letters = "".join(self._state.rng.choices(pictures.LETTERS, k=4))
         session = self._state.hex(64)
-        self._state.captchas[session] = letters
+        self._state.captchas[session], self._state.captchas_made[session] = letters, now
         return Reply(
             body=pictures.captcha(letters, self._state.rng),
             content_type="image/png",
@@ -120,9 +123,10 @@ class PtLogin:
         code = asked.query.get("verifycode", "")
         verify = asked.cookies.get("verifysession", "")
         expected = self._state.captchas.pop(verify, None)
+        stale = now - self._state.captchas_made.pop(verify, now) > CAPTCHA_LIFETIME
         if expected is None:
             expected = self._state.codes.pop(person.number if person else 0, None)
-        if not self._options.lenient and (expected is None or code.upper() != expected):
+        if not self._options.lenient and (expected is None or stale or code.upper() != expected):
             return _failed(4, "您输入的验证码不正确，请重新输入。")
         if person is None or not person.is_bot:
             return _failed(3, "您输入的帐号或密码不正确，请重新输入。")
@@ -136,7 +140,7 @@ class PtLogin:
             self._state.wrong_passwords.add(person.number)
             return _failed(3, "您输入的帐号或密码不正确，请重新输入。")
         self._state.wrong_passwords.discard(person.number)
-        return self._welcome(person, self.generation(asked), asked, "login")
+        return self._welcome(person, self.generation(asked), asked, "login", now)
 
     # -- QR -------------------------------------------------------------------------------------
 
@@ -165,7 +169,7 @@ class PtLogin:
         if not picture.confirmed:
             return _qr_state(67 if picture.scanned else 66, self._state)
         del self._state.pictures[qrsig]
-        return self._welcome(self._next_bot(), "smartqq", asked, "ptqrlogin")
+        return self._welcome(self._next_bot(), "smartqq", asked, "ptqrlogin", now)
 
     def _next_bot(self) -> Person:
         """Return whose phone has scanned: the first account that is not online, else the first."""
@@ -179,18 +183,18 @@ class PtLogin:
         number = self._state.tokens.get(asked.query.get("auth_token", ""), 0)
         if not number or not self._options.quick:
             return js("ptui_auth_CB('1','');")
-        _, url, cookies = self._login(self._state.world.people[number], "smartqq", asked, "pt4_auth")
+        url, cookies = self._login(self._state.world.people[number], "smartqq", asked, "pt4_auth", now)
         return js(f"ptui_auth_CB('0','{url}');", cookies)
 
     # -- both -----------------------------------------------------------------------------------
 
-    def _welcome(self, person: Person, generation: str, asked: Asked, service: str) -> Reply:
-        _, url, cookies = self._login(person, generation, asked, service)
+    def _welcome(self, person: Person, generation: str, asked: Asked, service: str, now: float) -> Reply:
+        url, cookies = self._login(person, generation, asked, service, now)
         return js(f"ptuiCB('0','0','{url}','0','登录成功！', '{_js(person.nick)}');", cookies)
 
     def _login(
-        self, person: Person, generation: str, asked: Asked, service: str
-    ) -> tuple[Session, str, tuple[str, ...]]:
+        self, person: Person, generation: str, asked: Asked, service: str, now: float
+    ) -> tuple[str, tuple[str, ...]]:
         """Make a login: its cookies, ptwebqq last, and the URL of check_sig (§4.4)."""
         state = self._state
         token = str(state.rng.randrange(10**9))
@@ -198,7 +202,7 @@ class PtLogin:
         session = Session(
             number=person.number,
             profile=generation,
-            aliases=self._aliases(person.number),
+            aliases=self._aliases(person.number, now),
             skey="@" + state.hex(9),
             ptwebqq=state.hex(64),
             vfwebqq=state.hex(80),
@@ -206,13 +210,18 @@ class PtLogin:
         state.logins[session.skey] = session
         appid = next(a for a, g in APPIDS.items() if g == generation)
         target = asked.query.get("u1", "") or "http://web2.qq.com/loginproxy.html"
+        scheme = "https" if self._options.era(generation).https else "http"
+        if scheme == "https":  # the site had moved (§1, 2018-06)
+            target = target.replace("http://", "https://", 1)
         host = "ptlogin4.web2.qq.com" if generation == "webqq2013" else "ptlogin2.web2.qq.com"
         query = {
             "pttype": 1, "uin": person.number, "service": service, "nodirect": 0, "ptsigx": state.hex(64),
             "s_url": target, "f_url": "", "ptlang": 2052, "ptredirect": 100, "aid": appid, "daid": 164,
             "j_later": 0, "low_login_hour": 0, "regmaster": 0,
         }  # fmt: skip
-        url = f"http://{host}/check_sig?{urllib.parse.urlencode(query)}"  # no comma: clients split on them
+        url = (
+            f"{scheme}://{host}/check_sig?{urllib.parse.urlencode(query)}"  # no comma: clients split on them
+        )
         cookies = (
             cookie("pt2gguin", f"o0{person.number}"), cookie("uin", f"o0{person.number}"),
             cookie("skey", session.skey), cookie("ptisp", "ctc"), cookie("RK", state.hex(10)),
@@ -222,18 +231,24 @@ class PtLogin:
             cookie("supertoken", token, "ptlogin2.qq.com"),
             cookie("ptwebqq", session.ptwebqq),
         )  # fmt: skip
-        return session, url, cookies
+        return url, cookies
 
-    def _aliases(self, number: int) -> Aliases:
+    def _aliases(self, number: int, now: float) -> Aliases:
+        """Return what the new login calls people: as the last one did for some time, if that is set (§2)."""
         state = self._state
-        if self._options.reshuffle or number not in state.aliases:
-            aliases = Aliases(state.rng)
+        known = state.aliases.get(number)
+        if known is None or (self._options.reshuffle and now - known.made >= self._options.alias_life):
+            aliases = Aliases(state.rng, now)
             aliases.put(aliases.people, number, number)  # our own number stays what it is (§2)
             state.aliases[number] = aliases
         return state.aliases[number]
 
     def check_sig(self, asked: Asked, now: float) -> Reply:
         """§4.5: the order of these cookies, empty ones included, is what a jar must survive."""
+        session = self._state.logins.get(asked.cookies.get("skey", ""))
+        p_skey = self._state.hex(44)
+        if session is not None:
+            session.p_skey = p_skey
         skey = urllib.parse.quote(asked.cookies.get("skey", ""), safe="@")
         number = urllib.parse.quote(asked.query.get("uin", ""))
         gone = tuple(cookie(name, "", expires=_PAST) for name in ("p_uin", "p_skey", "pt4_token"))
@@ -246,7 +261,7 @@ class PtLogin:
             ),
             cookies=(
                 cookie("uin", f"o0{number}"), cookie("skey", skey), cookie("pt2gguin", f"o0{number}"),
-                cookie("p_skey", self._state.hex(44), "web2.qq.com"),
+                cookie("p_skey", p_skey, "web2.qq.com"),
                 cookie("pt4_token", self._state.hex(44), "web2.qq.com"),
                 *gone,
                 cookie("p_uin", f"o0{number}", "web2.qq.com"),

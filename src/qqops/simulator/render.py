@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from qqops.model import At, Face, Image, Segment, Text
+from qqops.model import At, Face, Image, Other, Segment, Text, plain
 from qqops.simulator.state import Item, Session
 
 KICK_REASON = "您的帐号在另一地点登录，您已被迫下线。如有疑问，请登录 safe.qq.com 了解更多。"
@@ -29,8 +29,12 @@ def render(item: Item, session: Session, now: float) -> Any:
     if item.kind == "buddy":
         value["from_uin"] = aliases.uin(item.sender)
     elif item.kind == "sess":
-        value |= {"from_uin": aliases.uin(item.sender), "id": aliases.gid(item.room), "ruin": item.sender}
-        value |= {"service_type": 0, "flags": {"text": 1, "pic": 1, "file": 1, "audio": 1, "video": 1}}
+        place = item.room if item.service else aliases.gid(item.room)
+        value |= {"from_uin": aliases.uin(item.sender), "id": place, "ruin": item.sender}
+        value |= {
+            "service_type": item.service,
+            "flags": {"text": 1, "pic": 1, "file": 1, "audio": 1, "video": 1},
+        }
     elif item.kind == "group":
         gid = aliases.gid(item.room)
         value |= {"from_uin": gid, "send_uin": aliases.uin(item.sender)}
@@ -78,8 +82,10 @@ def _elements(segments: tuple[Segment, ...]) -> list[Any]:
                 elements.append(["offpic", {"success": 1, "file_path": segment.id}])
             else:
                 elements.append(["cface", {"name": segment.id, **data}])
-        else:
+        elif isinstance(segment, Other):
             elements.append([segment.kind, segment.data])
+        else:
+            elements.append(plain((segment,)))
     if elements and isinstance(elements[-1], str):
         elements[-1] += " "
     else:

@@ -25,8 +25,8 @@ from __future__ import annotations
 import math
 import pathlib
 import tomllib
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Collection, Mapping
+from typing import Any, Protocol
 
 import attrs
 import structlog
@@ -34,9 +34,16 @@ import trio
 
 from qqops.errors import ConfigError
 from qqops.simulator.control import Control
-from qqops.simulator.faults import Faults
+from qqops.simulator.faults import WEBQQ, Faults, Repertoire
 
 log = structlog.get_logger("qqops.simulator")
+
+
+class Controlled(Protocol):
+    """What takes control calls."""
+
+    def call(self, method: str, name: str, data: Mapping[str, Any]) -> Any:
+        """Make a call. Raises `ConfigError` when it cannot be done."""
 
 
 @attrs.frozen(kw_only=True)
@@ -64,14 +71,14 @@ class Scenario:
 
     steps: tuple[Step, ...]
 
-    async def run(self, control: Control) -> None:
+    async def run(self, control: Controlled) -> None:
         """Let it happen; returns when nothing is left. A step that cannot be done now is logged and left out."""
         async with trio.open_nursery() as nursery:
             for step in self.steps:
                 nursery.start_soon(_run_step, step, control)
 
 
-async def _run_step(step: Step, control: Control) -> None:
+async def _run_step(step: Step, control: Controlled) -> None:
     await trio.sleep(step.at)
     count = 0
     while True:
@@ -85,8 +92,14 @@ async def _run_step(step: Step, control: Control) -> None:
         await trio.sleep(step.every)
 
 
-def load_scenario(path: pathlib.Path) -> Scenario:
+def load_scenario(
+    path: pathlib.Path, repertoire: Repertoire = WEBQQ, calls: Collection[str] = Control.CALLS
+) -> Scenario:
     """Return the scenario in a TOML file.
+
+    Args:
+        repertoire: What can go wrong there.
+        calls: What can be asked for.
 
     Raises:
         ConfigError: The file cannot be read or something in it is wrong; the step is named.
@@ -102,15 +115,15 @@ def load_scenario(path: pathlib.Path) -> Scenario:
     rows = data.get("step", [])
     if not isinstance(rows, list) or not rows:
         raise ConfigError("there is no [[step]]", where=str(path))
-    steps = [_step(row, f"{path}: step {number}") for number, row in enumerate(rows, 1)]
+    steps = [_step(row, f"{path}: step {number}", repertoire, calls) for number, row in enumerate(rows, 1)]
     if "seed" in data:
         seed = Step(at=0.0, call="faults", data={"seed": data["seed"]}, where=f"{path}: seed")
-        _check_fault(seed.data, seed.where)
+        _check_fault(seed.data, seed.where, repertoire)
         steps.insert(0, seed)
     return Scenario(tuple(steps))
 
 
-def _step(row: Any, where: str) -> Step:
+def _step(row: Any, where: str, repertoire: Repertoire, calls: Collection[str]) -> Step:
     if not isinstance(row, dict):
         raise ConfigError("a step is a table", where=where)
     row = dict(row)
@@ -121,13 +134,11 @@ def _step(row: Any, where: str) -> Step:
     if ("fault" in row) == ("call" in row):
         raise ConfigError("give one of fault and call", where=where)
     if "fault" in row:
-        _check_fault(row, where)
+        _check_fault(row, where, repertoire)
         return Step(at=at, every=every, times=times, call="faults", data=row, where=where)
     call = row.pop("call")
-    if call not in Control.CALLS:
-        raise ConfigError(
-            f"there is no call {call!r}", where=where, hint=f"one of: {', '.join(Control.CALLS)}"
-        )
+    if call not in calls:
+        raise ConfigError(f"there is no call {call!r}", where=where, hint=f"one of: {', '.join(calls)}")
     return Step(at=at, every=every, times=times, call=call, data=row, where=where)
 
 
@@ -138,8 +149,8 @@ def _seconds(row: dict[str, Any], key: str, where: str) -> float:
     return float(value)
 
 
-def _check_fault(row: Mapping[str, Any], where: str) -> None:
+def _check_fault(row: Mapping[str, Any], where: str, repertoire: Repertoire) -> None:
     try:
-        Faults().set(row)
+        Faults(repertoire).set(row)
     except ConfigError as exc:
         raise ConfigError(exc.message, where=where, hint=exc.hint) from exc

@@ -49,7 +49,7 @@ class Sends:
             return self._channel.ended(session)
         number = self._target(session, kind, asked.number(field))
         content = _content(asked)
-        if not number or content is None or (kind == "sess" and not asked.value("group_sig")):
+        if not number or content is None or (kind == "sess" and not self._is_signed(session, asked, number)):
             return code(100001)
         fault = self._faults.find(asked.path, frozenset({"1202"}))
         if fault is None or fault.delivered:
@@ -75,6 +75,14 @@ class Sends:
         return (
             number if friend == (kind == "buddy") else 0
         )  # strangers are written to through send_sess (§11)
+
+    def _is_signed(self, session: Session, asked: Asked, number: int) -> bool:
+        """Whether a message to a stranger has the signature for just that person and way (§11)."""
+        signature = asked.value("group_sig")
+        made_for = session.signatures.get(signature)
+        return made_for == (number, asked.number("service_type")) or (
+            self._channel.lenient and bool(signature)
+        )
 
     def _deliver(self, session: Session, kind: str, number: int, content: list[object], now: float) -> None:
         try:

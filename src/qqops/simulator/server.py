@@ -9,12 +9,13 @@ import trio
 from qqops.adapters._listen import HttpAnswer, HttpRequest, serve_connection
 from qqops.errors import ConfigError
 from qqops.simulator.control import PREFIX, Control
-from qqops.simulator.faults import INSIDE, KINDS, Rule
+from qqops.simulator.faults import CODED, INSIDE, KINDS, Rule
 from qqops.simulator.service import Service
 from qqops.simulator.state import Hold
-from qqops.simulator.wire import Asked, Reply, page, parse
+from qqops.simulator.wire import Asked, Reply, json_reply, page, parse
 
-_OUTSIDE = frozenset(KINDS) - INSIDE - {"port"}
+_ON_PAGES = frozenset(KINDS) - INSIDE - CODED - {"port"}
+_ON_CALLS = _ON_PAGES | CODED
 
 
 class Server:
@@ -56,6 +57,8 @@ class Server:
                 await trio.serve_listeners(
                     functools.partial(serve_connection, handler=self.handle), listeners
                 )
+            # An answer that was chosen when the port closed was never begun to be written.
+            self.service.channel.cut_off()
             for listener in listeners:
                 await listener.aclose()
             await trio.sleep(self._closed_for)
@@ -83,7 +86,8 @@ class Server:
             status, body = self.control.handle(request.method, path[len(PREFIX) :], request.body)
             return HttpAnswer(status=status, body=body, headers=(("Content-Type", "application/json"),))
         asked = parse(request.method, request.target, headers, request.body)
-        fault = self.service.faults.find(asked.path, _OUTSIDE)
+        kinds = _ON_CALLS if asked.path.startswith(("/api/", "/channel/")) else _ON_PAGES
+        fault = self.service.faults.find(asked.path, kinds)
         if fault is not None:
             return await self._go_wrong(fault, asked)
         outcome = self.service.handle(asked)
@@ -98,8 +102,16 @@ class Server:
             return _answer(page("系统繁忙"))
         if fault.fault == "stall":
             await trio.sleep(fault.seconds)
-        elif fault.after:
-            self.service.handle(asked)
+            return HttpAnswer(close=True)
+        if fault.after:
+            self.service.obey(asked)
+        if fault.fault in CODED:
+            await trio.sleep(fault.seconds)
+            # The value of a 116 counts from the moment its answer was written (§12.1).
+            return _answer(
+                json_reply(fault.answer),
+                lambda ok: self.service.renew(asked, fault.p if ok and fault.code == 116 else ""),
+            )
         return HttpAnswer(close=True)
 
     async def _wait(self, hold: Hold) -> HttpAnswer:

@@ -35,6 +35,7 @@ class ServiceOptions:
         qr_auto: Let every QR picture be scanned and confirmed by itself.
         quick: Let a login be repeated with its cookies (pt4_auth).
         reshuffle: Give people and groups new aliases at each login.
+        alias_life: Seconds in which aliases survive a new login all the same; hours, as some have seen (webqq.md §2).
         hashes: Variants of the friends hash that are accepted, by generation; empty for those of the profile.
     """
 
@@ -45,6 +46,7 @@ class ServiceOptions:
     qr_auto: bool = True
     quick: bool = True
     reshuffle: bool = True
+    alias_life: float = 0.0
     seed: int | None = None
     hashes: Mapping[str, frozenset[str]] = attrs.field(factory=dict)
 
@@ -101,6 +103,18 @@ class Service:
         if not self.options.lenient and _needs_referer(asked.path) and not good_referer(asked.referer):
             return code(100000 if asked.path.startswith("/api/") else 103)
         return handler(asked, self.now())
+
+    def obey(self, asked: Asked) -> None:
+        """Do what a request asks for although nobody will read the answer; a poll ends with its connection."""
+        outcome = self.handle(asked)
+        if isinstance(outcome, Hold):
+            self.channel.written(outcome, False)
+
+    def renew(self, asked: Asked, ptwebqq: str) -> None:
+        """Let *ptwebqq*, unless it is empty, be the valid one of the session that *asked* belongs to."""
+        session = self.state.sessions.get(asked.value("psessionid"))
+        if session is not None and ptwebqq:
+            session.ptwebqq = ptwebqq
 
     def collect(self, hold: Hold) -> Reply | None:
         """Return the answer of a held poll, or None while it must wait."""

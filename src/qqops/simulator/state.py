@@ -22,6 +22,7 @@ class Item:
     Attributes:
         kind: ``buddy``, ``group``, ``discu``, ``sess`` or ``raw``.
         room: Real number of the group, or did.
+        service: For ``sess``: 0 when *room* is a group that both are in, 1 when it is a discussion group (§10.1).
         raw: A wire item as it stands, for kind ``raw``.
     """
 
@@ -33,6 +34,7 @@ class Item:
     msg_id2: int = 0
     seq: int = 0
     time: int = 0
+    service: int = 0
     raw: object = None
 
 
@@ -51,9 +53,14 @@ class SentLine:
 
 @attrs.define
 class Aliases:
-    """What one login calls people and rooms. Reshuffled at each login unless that is switched off."""
+    """What one login calls people and rooms. Reshuffled at each login unless that is switched off.
+
+    Attributes:
+        made: When, in Unix seconds.
+    """
 
     rng: random.Random
+    made: float = 0.0
     people: dict[int, int] = attrs.field(factory=dict)
     gids: dict[int, int] = attrs.field(factory=dict)
     codes: dict[int, int] = attrs.field(factory=dict)
@@ -123,6 +130,8 @@ class Session:
         renewed: A new ptwebqq that the next poll shall announce.
         kicked: Whether the next poll shall tell that another login took over.
         unconfirmed: What the last answer held; the next poll proves that it arrived.
+        p_skey: What check_sig has set; the channel host of SmartQQ and pictures want it (§2).
+        signatures: Signature for a stranger → (who, service_type) it was made for (§11).
     """
 
     number: int
@@ -143,6 +152,8 @@ class Session:
     kicked: bool = False
     hold: Hold | None = None
     unconfirmed: list[Item] = attrs.field(factory=list)
+    p_skey: str = ""
+    signatures: dict[str, tuple[int, int]] = attrs.field(factory=dict)
 
 
 @attrs.define(kw_only=True)
@@ -168,8 +179,15 @@ class State:
         said_last: The message that was delivered last.
         done: Calls that changed something: their names and fields.
         pictures_held: Uploaded pictures by name.
+        captchas_made: When each captcha was shown, in Unix seconds.
+        linked: What lies on the file server, by the key in its address.
+        polled: Account → when a poll of it was last looked at, in Unix seconds.
         confirmed: Told about each message of which the next poll has proved that it arrived.
-        open_sessions: How many sessions of an account work.
+        dropped: Told about each message that was lost on purpose.
+        shuffled: Told about each answer that was shuffled on purpose.
+        open_polls: Account → its polls that are held: neither answered nor abandoned by the client.
+        flying: Polls whose answer holds messages and is not written yet.
+        most_live: Most sessions that one account's client has had at the same time; see `note_live`.
     """
 
     world: World
@@ -188,8 +206,14 @@ class State:
     said_last: list[Item] = attrs.field(factory=list)
     done: list[dict[str, object]] = attrs.field(factory=list)
     pictures_held: dict[str, bytes] = attrs.field(factory=dict)
+    captchas_made: dict[str, float] = attrs.field(factory=dict)
+    linked: dict[str, bytes] = attrs.field(factory=dict)
+    polled: dict[int, float] = attrs.field(factory=dict)
     confirmed: Callable[[Item], None] = attrs.field(default=lambda item: None, repr=False)
-    open_sessions: dict[int, int] = attrs.field(factory=dict)
+    dropped: Callable[[Item], None] = attrs.field(default=lambda item: None, repr=False)
+    shuffled: Callable[[list[Item]], None] = attrs.field(default=lambda items: None, repr=False)
+    open_polls: dict[int, list[Hold]] = attrs.field(factory=dict)
+    flying: list[Hold] = attrs.field(factory=list)
     seq: dict[int, int] = attrs.field(factory=dict)
     injected: int = 0
     lost: int = 0
@@ -239,29 +263,65 @@ class State:
         )  # fmt: skip
         receivers = [n for n in members if n != sender and self.world.people[n].is_bot]
         if kind == "buddy" and sender not in self.world.people[room].friends:
-            # A stranger writes through a group that both are in (§10.1).
-            common = (g for g in self.world.groups.values() if {sender, room} <= set(g.members))
-            group = next(common, None)
-            if group is not None:
-                item = attrs.evolve(item, kind="sess", room=group.number)
+            item = self._as_stranger(item, {sender, room})
         self.said_last = [item]
         for number in receivers:
             self.put(number, item)
         self.injected += len(receivers)
         return [item] * len(receivers)
 
+    def _as_stranger(self, item: Item, both: set[int]) -> Item:
+        """Return *item* as it comes through a group or discussion group that *both* are in (§10.1)."""
+        group = next((g for g in self.world.groups.values() if both <= set(g.members)), None)
+        if group is not None:
+            return attrs.evolve(item, kind="sess", room=group.number, service=0)
+        discussion = next((d for d in self.world.discussions.values() if both <= set(d.members)), None)
+        if discussion is not None:
+            return attrs.evolve(item, kind="sess", room=discussion.did, service=1)
+        return item
+
+    def link(self, content: bytes) -> str:
+        """Put *content* on the file server; return its key. Only the latest are kept."""
+        key = self.hex(32)
+        self.linked[key] = content
+        if len(self.linked) > 1000:
+            del self.linked[next(iter(self.linked))]
+        return key
+
     def open(self, session: Session) -> None:
         """Let *session* work from now on."""
-        count = self.open_sessions.get(session.number, 0) + 1
-        self.open_sessions[session.number] = count
-        self.most_live = max(self.most_live, count)
         session.code = 0
         session.opened = True
 
+    def hold(self, hold: Hold) -> None:
+        """Note that a poll is open from now on."""
+        self.open_polls.setdefault(hold.session.number, []).append(hold)
+
+    def release(self, hold: Hold) -> None:
+        """Note that a poll is open no more: it was answered, or its client has closed the connection."""
+        polls = self.open_polls.get(hold.session.number, [])
+        if hold in polls:
+            polls.remove(hold)
+        if not polls:
+            self.open_polls.pop(hold.session.number, None)
+
+    @property
+    def waiting(self) -> bool:
+        """Whether some message is still on its way: in a queue, in an answer, or in one that no poll has confirmed."""
+        unconfirmed = any(session.unconfirmed for session in self.sessions.values())
+        return unconfirmed or bool(self.flying) or any(self.queues.values())
+
+    def note_live(self, session: Session) -> None:
+        """Count the sessions of one account that its clients run at this moment.
+
+        These are the one that calls login2 or poll2 just now, and every other one with an open poll: a client that
+        has given a session up has closed that connection before, whatever the service thinks of the session.
+        """
+        others = {id(p.session) for p in self.open_polls.get(session.number, ()) if p.session is not session}
+        self.most_live = max(self.most_live, 1 + len(others))
+
     def end(self, session: Session, code: int, *, relinkable: bool) -> None:
         """Let *session* answer *code* from now on, and wake its poll."""
-        if session.opened and not session.code and code:
-            self.open_sessions[session.number] = self.open_sessions.get(session.number, 1) - 1
         session.code = code
         session.relinkable = session.relinkable and relinkable
         if session.hold is not None:

@@ -30,6 +30,7 @@ def report(plan: Plan, ledger: Ledger) -> int:
     print("| " + " | ".join(row) + " |")
     print("|" + "---|" * len(row))
     print("| " + " | ".join(str(value) for value in row.values()) + " |")
+    print("\n".join(ledger.listing()))
     problems = ledger.check()
     for problem in problems:
         print(f"BROKEN: {problem}")

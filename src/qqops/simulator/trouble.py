@@ -14,6 +14,20 @@ if TYPE_CHECKING:
 
 Kind: TypeAlias = Callable[[], Awaitable[None]]
 
+#: Part of a path → return codes that its calls may be answered with, without being obeyed. Source: webqq.md §12.1. The
+#: two that mean "never again", 106 and 111, are left out: after them no bot would be left to torture.
+CODES = {
+    "poll2": (
+        6, 50, 60, 100, 101, 102, 103, 108, 109, 110, 112, 113, 114, 115, 120, 121, 122, 1202, 100000, 100001, 100002,
+        100003, 100006, 100012, 100100,
+    ),
+    "login2": (103, 108, 112, 113, 114, 115, 100000, 100001, 100002),
+    "get_": (6, 50, 60, 103, 108, 100000, 100001, 100002, 100100, 100101),
+    "send_": (103, 108, 114, 120, 121, 1202, 100000, 100001),
+}  # fmt: skip
+#: Return codes of a send that was obeyed (§11).
+OBEYED = (1202, 100003, 100100)
+
 
 class Trouble:
     """Makes trouble for one run.
@@ -40,8 +54,10 @@ class Trouble:
     def gentle(self) -> list[Kind]:
         """Return what goes wrong on the wire and in the service."""
         return [
-            self.wire_fault, self.wire_fault, self.wire_fault, self.wire_fault, self._message_fault, self.drop,
+            self.wire_fault, self.wire_fault, self.wire_fault, self.wire_fault, self._message_fault,
+            self._message_fault, self._code, self._code, self._nothing, self._lose, self._late, self.drop,
             self.expire, self._kick, self._renew, self._port, self._no_names,
+            *([self._captcha] if self._at.plan.profile == "webqq2013" else []),
         ]  # fmt: skip
 
     def rough(self) -> list[Kind]:
@@ -77,12 +93,44 @@ class Trouble:
     async def _message_fault(self) -> None:
         """Deliver twice, shuffle, or answer 1202."""
         kind = self._at.rng.choice(["duplicate", "reorder", "1202"])
-        if kind == "reorder" and self._at.plan.profile == "smartqq":
-            kind = "duplicate"  # nothing in its messages tells the order within a second (webqq.md §10.1)
-        if kind == "reorder":
-            self._at.ledger.unordered.add("private")
         more: dict[str, object] = {"delivered": self._at.rng.random() < 0.5} if kind == "1202" else {}
         await self._fault(fault=kind, count=self._at.rng.randint(1, 4), **more)
+
+    async def _code(self) -> None:
+        """Answer one to three calls with a return code."""
+        rng = self._at.rng
+        where = rng.choice(["poll2", "poll2", *CODES])
+        data: dict[str, object] = {"code": rng.choice(CODES[where]), "on": where, "count": rng.randint(1, 3)}
+        if where == "send_" and rng.random() < 0.3:
+            data |= {"code": rng.choice(OBEYED), "after": True}
+        if where == "poll2" and rng.random() < 0.5:
+            data["seconds"] = self._at.plan.hold * 0.9
+        await self._fault(fault="retcode", **data)
+
+    async def _nothing(self) -> None:
+        """Say "nothing new" at once, so often that it means a dead session."""
+        await self._fault(fault="empty", count=self._at.rng.randint(1, 6))
+
+    async def _lose(self) -> None:
+        """Lose messages on the way to a poll."""
+        await self._fault(fault="lose", count=self._at.rng.randint(1, 3))
+
+    async def _late(self) -> None:
+        """Deliver late for a while."""
+        await self._fault(fault="late", seconds=self._at.rng.uniform(1.0, 4.0))
+        await trio.sleep(self._at.rng.uniform(1.0, 3.0))
+        await self._fault(clear="late")
+
+    async def _captcha(self) -> None:
+        """Ask for a captcha, and end the login."""
+        await self._set("captcha", on=True)
+        await self._call("expire")
+        await trio.sleep(self._at.rng.uniform(1.0, 3.0))
+        await self._set("captcha", on=False)
+
+    async def _set(self, name: str, **data: object) -> None:
+        await trio.lowlevel.checkpoint()
+        self._at.server.control.call("POST", name, data)
 
     async def _call(self, name: str) -> None:
         await trio.lowlevel.checkpoint()

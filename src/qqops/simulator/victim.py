@@ -22,20 +22,25 @@ from typing import Any
 
 import structlog
 import trio
+import trio.testing
 
+from qqops.adapters._http import HttpClient
 from qqops.adapters.base import Question, QuestionKind
 from qqops.adapters.webqq import Options, WebQQ
 from qqops.app import App, AppPolicy
+from qqops.errors import AdapterError
 from qqops.model import AccountRef, Message, Secret
 from qqops.plugin.host import Candidate
 from qqops.plugin.plugin import Plugin
-from qqops.runtime.backoff import BackoffPolicy
 from qqops.runtime.context import Context
-from qqops.runtime.observe import Interrupted, LinkState, Record, Sent
+from qqops.runtime.observe import Expired, Interrupted, LinkState, Phase, Record, Sent
 from qqops.runtime.outbox import OutboxPolicy
 from qqops.runtime.store import Store
 from qqops.runtime.supervisor import LinkPolicy
+from qqops.simulator.waits import BACKOFF, KICK_PAUSE
 
+#: Seconds between two looks at what the process holds.
+LOOK_EVERY = 0.25
 #: Name that the endpoint is reached under; it is looked up here and nowhere else.
 HOST = "webqq.invalid"
 
@@ -86,13 +91,25 @@ class Resolver(trio.abc.HostnameResolver):
         raise OSError("not used")
 
 
-class Nobody:
-    """QR codes are scanned by the simulator itself."""
+class Reader:
+    """Reads captchas with the simulator's help; QR codes are scanned by the simulator itself."""
+
+    def __init__(self, port: int) -> None:
+        self._url = f"http://{HOST}:{port}/__control/state"
 
     async def ask(self, question: Question) -> str:
-        """Answer at once: only renewals are asked for."""
+        """Answer at once."""
         await trio.lowlevel.checkpoint()
-        return "new" if question.kind is QuestionKind.RENEWAL else ""
+        if question.kind is QuestionKind.RENEWAL:
+            return "new"
+        try:
+            async with HttpClient() as http:
+                reply = await http.call(
+                    "GET", self._url, [("Host", HOST)], b"", deadline=2.0, idempotent=True
+                )
+            return str(json.loads(reply.body)["captcha_answers"][-1])
+        except (AdapterError, ValueError, LookupError):
+            return "XXXX"  # a person may be wrong, too
 
     async def show(self, question: Question) -> None:
         """Look at it."""
@@ -122,6 +139,7 @@ def observe(record: Record) -> None:
     elif isinstance(record, LinkState):
         tell(
             "L",
+            at=trio.current_time(),
             phase=record.phase.value,
             cause=record.cause,
             retry_in=record.retry_in,
@@ -129,11 +147,16 @@ def observe(record: Record) -> None:
         )
     elif isinstance(record, Interrupted):
         tell("I", text=record.message.text, again=record.again)
+    elif isinstance(record, Expired):
+        tell("X", text=record.message.text, age=record.age)
 
 
 def usage() -> dict[str, int]:
-    """Return what this process holds: file descriptors, sockets, threads, tasks, memory in kB."""
-    gc.collect()
+    """Return what this process holds: file descriptors, sockets, threads, tasks, memory in kB.
+
+    Trio keeps idle worker threads for ten seconds, and the dispatcher idle handler slots: these are *spare* and *slots*,
+    and no leak.
+    """
     descriptors = os.listdir("/proc/self/fd")
     sockets = 0
     for one in descriptors:
@@ -144,14 +167,17 @@ def usage() -> dict[str, int]:
     status = pathlib.Path("/proc/self/status").read_text()
     rss = next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmRSS"))
     root = trio.lowlevel.current_root_task()
-    tasks = 0
+    tasks = slots = 0
     waiting = [root] if root is not None else []
     while waiting:
         task = waiting.pop()
+        slots += task.name.startswith("handler slot")
         tasks += 1
         waiting.extend(child for nursery in task.child_nurseries for child in nursery.child_tasks)
+    spare = sum(thread.name.startswith("Trio thread") for thread in threading.enumerate())
     return {
-        "fds": len(descriptors), "sockets": sockets, "threads": threading.active_count(), "tasks": tasks, "rss_kb": rss,
+        "fds": len(descriptors), "sockets": sockets, "threads": threading.active_count() - spare, "spare": spare,
+        "tasks": tasks - slots, "slots": slots, "rss_kb": rss,
     }  # fmt: skip
 
 
@@ -160,7 +186,20 @@ async def report_usage() -> None:
     with trio.open_signal_receiver(signal.SIGUSR1) as signals:
         tell("R", pid=os.getpid())
         async for _ in signals:
+            gc.collect()
             tell("U", **usage())
+
+
+async def report_quiet_moments(app: App) -> None:
+    """Say what is held whenever the account is online and nothing is being handled or sent."""
+    online: float | None = None
+    while True:
+        await trio.sleep(LOOK_EVERY)
+        if app.supervisors[0].state.phase is not Phase.ONLINE:
+            continue
+        online = trio.current_time() if online is None else online
+        if app.idle():
+            tell("Q", up=trio.current_time() - online, **usage())
 
 
 def main(folder: pathlib.Path, profile: str, port: int, hold: float, seed: int) -> int:
@@ -171,14 +210,17 @@ def main(folder: pathlib.Path, profile: str, port: int, hold: float, seed: int) 
     )
     clock = MovedClock(folder)
     app = App(
-        AppPolicy(seed=seed, grace_seconds=5.0), clock=clock, human=Nobody(), store=Store(folder / "qqops.db")
+        AppPolicy(seed=seed, grace_seconds=5.0),
+        clock=clock,
+        human=Reader(port),
+        store=Store(folder / "qqops.db"),
     )
     rng = random.Random(seed)
     app.host.load(Candidate(name="victim", load=lambda: make_plugin(rng)))
     app.observers.add(observe)
     options: dict[str, Any] = {
         "profile": profile, "endpoints": {"*": f"http://{HOST}:{port}"}, "poll_hold": hold, "send_gap": 0.0,
-        "qr_interval": 0.05, "kick_pause": 0.5, "refresh": 5.0,
+        "qr_interval": 0.05, "kick_pause": KICK_PAUSE, "refresh": 5.0,
         "call_deadline": hold,
     }  # fmt: skip
     if profile == "webqq2013":
@@ -191,7 +233,7 @@ def main(folder: pathlib.Path, profile: str, port: int, hold: float, seed: int) 
         folder=folder,
         directory=app.identity,
     )
-    link = LinkPolicy(backoff=BackoffPolicy(first=0.1, cap=2.0, stable=5.0), connect_within=15.0)
+    link = LinkPolicy(backoff=BACKOFF, connect_within=15.0)
     app.add_account(adapter, link, OutboxPolicy(max_age=120.0))
 
     async def run() -> int:
@@ -206,7 +248,15 @@ def main(folder: pathlib.Path, profile: str, port: int, hold: float, seed: int) 
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(stop_on, signals)
                 nursery.start_soon(report_usage)
-                await app.run(stop)
+                await trio.testing.wait_all_tasks_blocked()
+                gc.collect()
+                tell("B", **usage())
+                async with trio.open_nursery() as looking:
+                    looking.start_soon(report_quiet_moments, app)
+                    await app.run(stop)
+                    looking.cancel_scope.cancel()
+                gc.collect()
+                tell("D", **usage())
                 nursery.cancel_scope.cancel()
         return 0
 

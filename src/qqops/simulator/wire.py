@@ -128,6 +128,11 @@ def _split(url: str) -> urllib.parse.SplitResult:
         return urllib.parse.urlsplit("")
 
 
+def host_of(url: str) -> str:
+    """Return the host of *url*, or "" when there is none."""
+    return _split(url).hostname or ""
+
+
 def good_referer(referer: str) -> bool:
     """§3: the host ends in web2.qq.com and the path is a proxy page; version and id do not matter."""
     parts = _split(referer)

@@ -13,6 +13,10 @@ from qqops.errors import ConfigError
 T = TypeVar("T")
 
 DEFAULT_BOT = 100200300
+#: The first of the accounts that `add_accounts` makes; their password; how many of them share a group.
+FIRST_ACCOUNT, ACCOUNT_PASSWORD, GROUP_SIZE = 1_000_000_001, "sim-pass-1", 20
+#: Most accounts that can be asked for.
+MOST_ACCOUNTS = 100_000
 
 
 @attrs.define(kw_only=True)
@@ -104,6 +108,32 @@ def default_world() -> World:
         },
         discussions={40001: Discussion(did=40001, name="plan", members=list(everyone))},
     )
+
+
+def add_accounts(world: World, count: int) -> None:
+    """Add *count* bot accounts to *world*, numbered from `FIRST_ACCOUNT` on.
+
+    Each has the friends that the first bot has; every `GROUP_SIZE` of them share a group with these.
+
+    Raises:
+        ConfigError: That is too many, or too few.
+    """
+    if not 0 <= count <= MOST_ACCOUNTS:
+        raise ConfigError(f"accounts must be 0 to {MOST_ACCOUNTS}, got {count}")
+    friends = [n for n in world.bots[0].friends if not world.people[n].is_bot]
+    numbers = range(FIRST_ACCOUNT, FIRST_ACCOUNT + count)
+    if taken := next((n for n in numbers if n in world.people or n in world.groups), None):
+        raise ConfigError(f"the number {taken} is taken; numbers of added accounts begin at {FIRST_ACCOUNT}")
+    for number in numbers:
+        nick = f"bot-{number - FIRST_ACCOUNT + 1}"
+        world.people[number] = Person(
+            number=number, nick=nick, password=ACCOUNT_PASSWORD, friends=list(friends)
+        )
+    for start in range(0, count, GROUP_SIZE):
+        number = FIRST_ACCOUNT + start
+        members = [*numbers[start : start + GROUP_SIZE], *friends]
+        name = f"crowd-{start // GROUP_SIZE + 1}"
+        world.groups[number] = Group(number=number, name=name, members=members, owner=members[-1])
 
 
 def load_world(path: pathlib.Path) -> World:

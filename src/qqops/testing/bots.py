@@ -4,20 +4,26 @@ from __future__ import annotations
 
 import contextlib
 import difflib
+import pathlib
 import re
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable, Collection, Mapping
+from typing import Any
 
 import trio
 
+from qqops._tables import SettingsFile, is_secret, structure
 from qqops.adapters.base import Question
 from qqops.adapters.loopback import MemoryAdapter, MemoryNetwork
 from qqops.app import App, AppPolicy
 from qqops.errors import NeedsHuman, PluginError
-from qqops.model import AccountRef, Draft, Limits, Room, RoomRef
+from qqops.model import AccountRef, Clock, Draft, Limits, Room, RoomRef, Secret
 from qqops.plugin.host import Candidate, PluginState
 from qqops.plugin.plugin import Plugin
+from qqops.runtime.audit import Audit
+from qqops.runtime.drawers import Drawers
 from qqops.runtime.observe import LinkState, Record
 from qqops.runtime.outbox import OutboxPolicy
+from qqops.runtime.store import Store
 from qqops.runtime.supervisor import LinkPolicy
 from qqops.testing.virtual import HeldThreads, VirtualClock
 
@@ -34,28 +40,64 @@ class Nobody:
         raise NeedsHuman(question.text)
 
 
+def _configured(cls: type[Any], config: Mapping[str, Any], plugin: str) -> Any:
+    values = {
+        key: Secret(v) if isinstance(v, str) and is_secret(cls, key) else v for key, v in config.items()
+    }
+    return structure(values, cls, SettingsFile(pathlib.Path("test"), ""), f"plugins.{plugin}")
+
+
 class Bots:
     """Starts bots. Injected as the fixture ``bots``."""
 
+    def __init__(self) -> None:
+        self._run = 0
+
     @contextlib.asynccontextmanager
     async def run(
-        self, *plugins: Plugin, policy: AppPolicy | None = None, limits: Limits | None = None
+        self,
+        *plugins: Plugin,
+        policy: AppPolicy | None = None,
+        limits: Limits | None = None,
+        config: Mapping[str, Any] | None = None,
+        folder: pathlib.Path | None = None,
+        clock: VirtualClock | None = None,
+        drawers: Drawers | None = None,
+        audit: Callable[[Clock], Audit] | None = None,
     ) -> AsyncGenerator[BotUnderTest]:
         """Run a bot with *plugins* until the block ends.
 
         Args:
             limits: What the network allows to send, to impersonate a platform.
+            config: What the settings would say in ``[plugins.NAME]``, for every plugin that asks.
+            folder: Where the store is kept; without one in memory, and nothing outlives the block.
+            drawers: What survives from one run to the next without a folder: locks, requests for approval.
+            audit: Makes the audit; None for one in memory.
+            clock: The wall clock, to be set forward or back, or to go on after a restart.
 
         Raises:
             PluginError: A plugin cannot be loaded.
         """
-        clock = VirtualClock()
-        app = App(policy or AppPolicy(seed=1), clock=clock, human=Nobody(), threads=HeldThreads())
+        clock = clock or VirtualClock()
+        held = HeldThreads()
+        app = App(
+            policy or AppPolicy(seed=1),
+            clock=clock,
+            human=Nobody(),
+            threads=held,
+            store=Store(folder / "qqops.db", threads=held) if folder is not None else None,
+            configure=lambda plugin, cls: _configured(cls, config or {}, plugin),
+            drawers=drawers,
+            audit=audit(clock) if audit is not None else None,
+        )
         for plugin in plugins:
             report = app.host.load(Candidate(name=plugin.name, load=lambda p=plugin: p))  # type: ignore[misc]
             if report.state is not PluginState.LOADED:
                 raise PluginError(report.reason, plugin=plugin.name, where=report.where)
-        network = MemoryNetwork(AccountRef("memory", "test"), clock)
+        # A bot that is started again in the same folder knows the messages of its first life.
+        self._run += 1
+        first = 1 if folder is None else self._run * 1_000_000
+        network = MemoryNetwork(AccountRef("memory", "test"), clock, first=first)
         app.add_account(MemoryAdapter(network, limits or Limits()), LinkPolicy(), OutboxPolicy())
         bot = BotUnderTest(app, network, clock)
         stop = trio.Event()
@@ -90,8 +132,20 @@ class BotUnderTest:
         """Return the group *name*."""
         return RoomUnderTest(self, self.network.group(name))
 
-    def user(self, name: str, *, room: RoomUnderTest | None = None) -> UserUnderTest:
-        """Return the person *name*, who speaks in *room*, or with the bot alone when there is none."""
+    def user(
+        self, name: str, *, room: RoomUnderTest | None = None, roles: Collection[str] = ()
+    ) -> UserUnderTest:
+        """Return the person *name*, who speaks in *room*, or with the bot alone when there is none.
+
+        Args:
+            roles: What the person has from now on; ``room.admin`` and the like hold in every group.
+        """
+        for role in roles:
+            place, _, kind = role.partition("room.")
+            if not place:
+                self.network.become(name, kind)
+            else:
+                self.app.access.give(role, str(self.network.user(name).ref))
         if room is not None:
             self.network.group(room.name, name)
         return UserUnderTest(self, name, room or RoomUnderTest(self, self.network.private(name)))

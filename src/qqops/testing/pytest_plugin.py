@@ -19,6 +19,11 @@ def bots() -> Bots:
     return Bots()
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Make the marker of `qqops.testing.contract` known."""
+    config.addinivalue_line("markers", "network_can(what): the test needs a network that can do this")
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Put every async test that asks for `bots` on virtual time.

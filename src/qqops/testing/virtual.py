@@ -23,8 +23,11 @@ class VirtualClock:
         self._origin: float | None = None
 
     def now(self) -> datetime.datetime:
-        """Return the virtual moment."""
-        now = trio.current_time()
+        """Return the virtual moment; also in a thread."""
+        try:
+            now = trio.current_time()
+        except RuntimeError:
+            now = trio.from_thread.run_sync(trio.current_time)
         if self._origin is None:
             self._origin = now
         return self._start + datetime.timedelta(seconds=now - self._origin)

@@ -1,7 +1,8 @@
 """Commands, options, listeners and filters as an author writes them, on the in-memory network."""
 
 import enum
-from typing import Annotated, Literal
+import gc
+from typing import Annotated, Any, Literal
 
 import pytest
 import trio
@@ -101,10 +102,17 @@ async def test_commands(bots, line, answer):
         ("/deploy x --evn prod", "there is no option '--evn'; did you mean --env?"),
         ("/deploy x --env", "the option '--env' needs a value"),
         ("/deploy x --env mars", "'mars' is none of: staging, production"),
+        (
+            "/deploy x --env productoin",
+            "'productoin' is none of: staging, production; did you mean production?",
+        ),
+        ("/deploy x --level hgih", "'hgih' is none of: low, high; did you mean high?"),
+        ("/deploy x --no-dyr", "there is no option '--no-dyr'; did you mean --no-dry?"),
         ("/deploy x --no-dry=1", "the option '--no-dry' takes no value"),
         ("/flag", "flag needs one of: set"),
         ("/flag set x maybe", "'maybe' is neither yes nor no"),
-        ("/add 1 " + "9" * 5000, "is not a whole number"),
+        ("/add 1 " + "9" * 5000, "does not fit into 64 bits"),
+        ("/add 1 9223372036854775808", "'9223372036854775808' does not fit into 64 bits"),
     ],
 )
 async def test_bad_words_are_named_with_the_usage(bots, line, reason):
@@ -267,6 +275,34 @@ async def test_listeners(bots):
         await ops.expect("welcome bo")
 
 
+async def test_a_handled_message_leaves_nothing_for_the_garbage_collector(bots):
+    plugin = make()
+
+    @plugin.filter()
+    async def outer(ctx: Ctx, call: Next) -> None:
+        await call()
+
+    async with bots.run(plugin) as bot:
+        ali = bot.user("ali")
+        await ali.say("/add 1 2")
+        await ali.expect("3")
+        gc.collect()
+        gc.disable()
+        gc.set_debug(gc.DEBUG_SAVEALL)
+        try:
+            for _ in range(10):
+                await ali.say("/add 1 2")
+                await ali.expect("3")
+                await ali.say("chatter")
+            gc.collect()
+            cycles = [type(one).__qualname__ for one in gc.garbage]
+        finally:
+            gc.set_debug(0)
+            gc.garbage.clear()
+            gc.enable()
+        assert cycles == []
+
+
 async def test_filters_are_an_onion_and_fail_closed(bots):
     plugin, calls = make(), []
 
@@ -337,7 +373,7 @@ async def test_a_result_that_cannot_be_said_is_an_error(bots):
     plugin = Plugin("odd")
 
     @plugin.command("odd")
-    async def odd() -> int:
+    async def odd() -> Any:
         return 5
 
     async with bots.run(plugin) as bot:
@@ -436,6 +472,26 @@ def bad_option(plugin):
     async def handler(*, env: Annotated[str, Opt("env")] = "") -> None: ...
 
 
+def bad_answer(plugin):
+    @plugin.command("x")
+    async def handler() -> list[str] | None: ...
+
+
+def bad_no_space(plugin):
+    @plugin.command("add", no_space=True)
+    async def handler() -> None: ...
+
+
+def bad_converter(plugin):
+    @plugin.converter(Strange)
+    async def handler(word: str) -> Strange: ...
+
+
+def bad_builtin_converter(plugin):
+    @plugin.converter(int)
+    def handler(word: str) -> int: ...
+
+
 def bad_twice(plugin):
     @plugin.command("x")
     async def one() -> None: ...
@@ -459,6 +515,10 @@ def bad_twice(plugin):
         (bad_generator, "is a generator"),
         (bad_filter, "must be `async def`"),
         (bad_option, "is no option name"),
+        (bad_answer, r"handler\(\) returns list\[str\], which cannot be said; return str"),
+        (bad_no_space, "no_space needs a name outside ASCII"),
+        (bad_converter, "must be a plain `def`"),
+        (bad_builtin_converter, "words are converted to int already"),
         (bad_twice, "the command 'x' is taken"),
     ],
 )

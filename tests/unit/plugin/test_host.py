@@ -55,8 +55,8 @@ BROKEN = {
     "exits": ("import sys\nsys.exit(3)\n", "tried to end the program", 2),
     "misspelt": (
         "from qqops import hookimpl\n@hookimpl\ndef qqops_comands(build):\n    return []\n",
-        "qqops_comands",
-        1,
+        "there is no hook 'qqops_comands'; did you mean qqops_commands?",
+        2,
     ),
     "argument": (
         "from qqops import hookimpl\n@hookimpl\ndef qqops_commands(build, more):\n    return []\n",
@@ -68,7 +68,11 @@ BROKEN = {
         "ZeroDivisionError",
         4,
     ),
-    "taken": (GOOD.replace('"good"', '"taken"'), "the command 'hello' is taken by 'good'", 4),
+    "taken": (
+        GOOD.replace('"good"', '"taken"') + GOOD.split("\n", 3)[3].replace("def hello", "def again"),
+        "the command 'hello' is taken by 'hello'",
+        8,
+    ),
     "wrong": ("plugin = 5\n", "leads to int", 0),
     "late": ("from qqops import Plugin\nplugin = Plugin('Bad Name')\n", "no plugin name", 2),
 }

@@ -39,7 +39,7 @@ class Wire:
     def request(self, request):
         self.calls.append(request.name)
         cookies = self.session.cookies
-        headers = {k.lower(): v for k, v in request.headers(cookies.header(request.host))}
+        headers = {k.lower(): v for k, v in request.headers(cookies.header(request.hostname))}
         body = request.body if request.method == "POST" else b""
         outcome = self.service.handle(parse(request.method, request.target, headers, body))
         if isinstance(outcome, Hold):
@@ -50,7 +50,7 @@ class Wire:
             self.service.channel.written(outcome, True)
             outcome = reply
         lines = tuple(("Set-Cookie", line) for line in outcome.cookies)
-        cookies.take(request.host, lines)
+        cookies.take(request.hostname, lines)
         return Response(status=outcome.status, headers=lines, body=outcome.body, elapsed=30.0)
 
     def drive(self, flow):

@@ -9,12 +9,12 @@ from hypothesis import strategies as st
 
 from qqops.errors import AdapterError, ProtocolError
 from qqops.model import Delivery, Face, Image, Other, Text
-from qqops.protocol.webqq import lists, poll, send
+from qqops.protocol.webqq import adding, grouping, lists, poll, send
 from qqops.protocol.webqq.classify import Verdict, classify
 from qqops.protocol.webqq.content import PHONE_NOTICE, decode, encode
 from qqops.protocol.webqq.flow import Call
 from qqops.protocol.webqq.http import Cookies, Response
-from qqops.protocol.webqq.login import login
+from qqops.protocol.webqq.login import login, quick_login
 from qqops.protocol.webqq.profile import PROFILES, SMARTQQ, WEBQQ2013
 from qqops.protocol.webqq.session import Session
 from qqops.protocol.webqq.wire import js_bytes, js_call, js_unescape
@@ -259,7 +259,17 @@ FLOWS = [
     lambda s: lists.group_members(s, lists.Group(1, 2, "x")),
     lambda s: lists.discussion_members(s, 1),
     lambda s: lists.real_number(s, 1, group=False),
+    lambda s: adding.search(s, 1),
+    lambda s: grouping.card(s, 1),
+    lambda s: grouping.public_info(s, 1),
+    lambda s: grouping.create_discussion(s, "x", [1]),
+    lambda s: quick_login(with_token(make_session(SMARTQQ))),
 ]
+
+
+def with_token(session):
+    session.cookies.put("qq.com", "supertoken", "5")
+    return session
 
 
 @given(st.data(), st.sampled_from(FLOWS), st.sampled_from([WEBQQ2013, SMARTQQ]))

@@ -4,7 +4,7 @@ import datetime
 
 from qqops.model import AccountRef
 from qqops.protocol.webqq.items import Incoming
-from qqops.protocol.webqq.lists import Contact, Group
+from qqops.protocol.webqq.lists import Contact, Discussion, Group
 from qqops.protocol.webqq.roster import Roster
 from qqops.runtime.identity import Identity
 
@@ -94,3 +94,40 @@ def test_somebody_without_any_name_is_nobody():
     known = Here()
     first_session(known)
     assert roster(known, friends={51: Contact(51)}).user(51).id == "name:?"
+
+
+def test_a_room_says_whether_its_number_is_the_services_own():
+    known = Here()
+    first_session(known)
+    groups = {61: Group(61, 62, "ops"), 63: Group(63, 64, "new")}
+    told = roster(known, groups=groups, group_numbers={61: 30001, 63: 30009})
+    assert [(told.group_room(gid).id, told.group_room(gid).verified) for gid in groups] == [
+        ("30001", True),
+        ("30009", True),
+    ]
+    late = roster(known, groups=groups, group_numbers={61: 0, 63: 0}, discussions={5: Discussion(5, "plan")})
+    assert [(room.id, room.verified) for room in late.rooms()] == [
+        ("30001", False), ("name:new", False), ("5", True),
+    ]  # fmt: skip
+
+
+def test_two_groups_of_one_name_stay_names_and_prove_nothing():
+    known = Here()
+    first_session(known)
+    late = roster(known, groups={61: Group(61, 62, "ops"), 63: Group(63, 64, "ops")})
+    assert {(late.group_room(gid).id, late.group_room(gid).verified) for gid in (61, 63)} == {
+        ("name:ops", False)
+    }
+    assert late.ambiguous == {"ops": ("30001",)}
+
+
+def test_a_private_room_is_as_sure_as_its_person():
+    known = Here()
+    first_session(known)
+    late = roster(
+        known, friends={51: Contact(51, "x", mark="boss"), 52: Contact(52, "Bob")}, numbers={53: 20003}
+    )
+    rooms = {uin: late.room(said(uin)) for uin in (51, 52, 53)}
+    assert {uin: (room.id, room.verified) for uin, room in rooms.items()} == {
+        51: ("20001", True), 52: ("20002", False), 53: ("20003", True),
+    }  # fmt: skip

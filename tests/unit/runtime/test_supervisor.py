@@ -8,7 +8,7 @@ import trio
 
 from qqops.adapters.base import Question, QuestionKind
 from qqops.adapters.loopback import MemoryAdapter, MemoryNetwork
-from qqops.app import App, AppPolicy, End
+from qqops.app import COMING_ONLINE, App, AppPolicy, End
 from qqops.errors import FatalError, NeedsHuman, NotSent, ProtocolError, TransientError
 from qqops.model import AccountRef, Delivery, Draft, Limits, Outcome, RoomKind, RoomRef
 from qqops.runtime.backoff import BackoffPolicy
@@ -270,6 +270,29 @@ async def test_a_person_may_take_an_hour():
         assert bot.phases == [Phase.CONNECTING, Phase.NEEDS_HUMAN, Phase.CONNECTING, Phase.ONLINE]
 
 
+async def test_a_question_of_a_session_that_is_online_does_not_take_it_offline():
+    class Slow:
+        async def ask(self, question):
+            await trio.sleep(3600)
+            return "abcd"
+
+    answers = []
+
+    async def captcha(link, outbox):
+        link.online(["bot"])
+        link.alive(7200)
+        answers.append(await link.ask(Question(account=ME, kind=QuestionKind.CAPTCHA, text="captcha")))
+        await trio.sleep_forever()
+
+    async with Running(Scripted(captcha), human=Slow()) as bot:
+        await trio.sleep(1)
+        assert (bot.phases[-1], bot.supervisor.state.cause) == (Phase.ONLINE, "captcha")
+        await trio.sleep(3600)
+        assert (answers, bot.phases[-1], bot.supervisor.state.cause) == (["abcd"], Phase.ONLINE, "")
+        await trio.sleep(3700)
+        assert "nothing was heard" in next(s.cause for s in bot.states if s.phase is Phase.WAITING)
+
+
 @pytest.mark.parametrize(
     ("policy", "error", "sessions", "ended"),
     [
@@ -302,6 +325,65 @@ async def test_there_is_never_more_than_one_session():
 
 def draft(text):
     return Draft.of(ROOM, text)
+
+
+class Arrivals(Scripted):
+    """One of many accounts of one network: it does `first` and then stays online."""
+
+    def __init__(self, number, first):
+        super().__init__(first)
+        self.account = AccountRef("memory", f"a{number}")
+
+
+async def test_a_crowd_comes_online_a_few_at_a_time():
+    async def slow(link, outbox):
+        await trio.sleep(10)
+        link.online(["bot"])
+        link.alive(float("inf"))
+        await trio.sleep_forever()
+
+    first = Arrivals(0, slow)
+    running = Running(first)
+    rest = [Arrivals(n, slow) for n in range(1, COMING_ONLINE + 10)]
+    for adapter in rest:
+        running.app.add_account(adapter, LinkPolicy(), OutboxPolicy())
+    other = Scripted(slow)
+    other.account = AccountRef("elsewhere", "x")
+    running.app.add_account(other, LinkPolicy(), OutboxPolicy())
+    async with running:
+        start = trio.current_time()
+        await trio.sleep(5)
+        assert sum(len(a.began) for a in [first, *rest]) == COMING_ONLINE
+        assert other.began == [start]  # another network has its own doors
+        await trio.sleep(10)
+        assert sorted({a.began[0] - start for a in [first, *rest]}) == [0, 10]
+
+
+async def test_who_waits_for_a_person_or_for_the_next_try_keeps_nobody_out():
+    class Never:
+        async def ask(self, question):
+            await trio.sleep_forever()
+
+        async def show(self, question):
+            raise NeedsHuman("no")
+
+    def captcha(number):
+        async def session(link, outbox):
+            me = AccountRef("memory", f"a{number}")
+            await link.ask(Question(account=me, kind=QuestionKind.CAPTCHA, text="captcha"))
+
+        return session
+
+    half = COMING_ONLINE // 2
+    stuck = [Arrivals(n, captcha(n)) for n in range(half)]
+    down = [Arrivals(n, (0, TransientError("refused", retry_after=1000))) for n in range(half, COMING_ONLINE)]
+    well = [Arrivals(n, (5000, None)) for n in range(COMING_ONLINE, 2 * COMING_ONLINE)]
+    running = Running(stuck[0], human=Never())
+    for adapter in [*stuck[1:], *down, *well]:
+        running.app.add_account(adapter, LinkPolicy(), OutboxPolicy())
+    async with running:
+        await trio.sleep(1)
+        assert all(len(adapter.began) == 1 for adapter in well)
 
 
 async def carrying(adapter_send):
@@ -475,6 +557,7 @@ async def test_log_lines_about_a_message_say_which(bots):
     import structlog
 
     from qqops import Plugin
+    from qqops.runtime.dispatch import add_run
 
     plugin = Plugin("noisy")
 
@@ -484,7 +567,7 @@ async def test_log_lines_about_a_message_say_which(bots):
 
     processor = structlog.testing.LogCapture()
     old = structlog.get_config()["processors"]
-    structlog.configure(processors=[structlog.contextvars.merge_contextvars, processor])
+    structlog.configure(processors=[add_run, processor])
     try:
         async with bots.run(plugin) as bot:
             await bot.user("ali", room=bot.room("ops")).say("/boom")

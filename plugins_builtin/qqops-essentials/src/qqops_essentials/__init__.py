@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import random
 
-from qqops import BotInfo, Commands, Ctx, Plugin, Questions, Refuse, Rest, RoomKind, Rooms
+from qqops import BotInfo, Ctx, Questions, Refuse, Rest, RoomKind, Rooms
+from qqops_essentials import _access, _aliases, _help, _jobs  # noqa: F401 - two of them declare their commands
+from qqops_essentials._approve import declare as declare_approvals
 from qqops_essentials._dice import roll as roll_dice
+from qqops_essentials._plugin import plugin
 from qqops_essentials._text import duration, say
 
-plugin = Plugin("essentials")
+declare_approvals(plugin)
+_access.declare(plugin)
+_jobs.declare(plugin)
 
-#: Commands on one page of /help; a page stays readable on a phone and below every network's size limit.
-PAGE = 12
+#: Rooms that /sends shows; an answer stays readable on a phone and below every network's size limit.
+ROOMS = 12
 
 
 @plugin.command("ping", inline=True)
@@ -32,24 +37,6 @@ def roll(ctx: Ctx, dice: str = "1d6") -> str:
     return roll_dice(dice, random.SystemRandom(), ctx.language)
 
 
-@plugin.command("help", aliases=("帮助",), inline=True)
-def help_(ctx: Ctx, *name: str, page: int = 1, commands: Commands) -> str:
-    """List the commands, or explain one. / 列出命令，或解释一个命令。"""
-    if name:
-        found = commands.find(" ".join(name))
-        if not found:
-            raise Refuse(say(ctx, "no_command", name=" ".join(name)))
-        return "\n\n".join(_explain(ctx, c.usage, c.summary, c.aliases, c.help) for c in found)
-    every = commands.all()
-    pages = max(1, -(-len(every) // PAGE))
-    if not 1 <= page <= pages:
-        raise Refuse(say(ctx, "no_page", pages=pages))
-    lines = [f"{c.usage} – {_in_language(ctx, c.summary)}" for c in every[(page - 1) * PAGE : page * PAGE]]
-    if pages > 1:
-        lines.append(say(ctx, "page", page=page, pages=pages))
-    return "\n".join(lines)
-
-
 @plugin.command("about", aliases=("关于",), inline=True)
 def about(ctx: Ctx, *, bot: BotInfo) -> str:
     """Say what this bot is made of. / 机器人的构成。"""
@@ -63,6 +50,17 @@ def uptime(ctx: Ctx, *, bot: BotInfo) -> str:
     lines = [say(ctx, "uptime", time=duration((ctx.now - bot.started).total_seconds(), ctx.language))]
     lines += [f"{state.account}: {state}" for state in bot.links]
     return "\n".join(lines)
+
+
+@plugin.command("sends", aliases=("发送统计",), inline=True)
+def sends(ctx: Ctx, *, bot: BotInfo) -> str:
+    """Say how many messages reached each room, and how many did not. / 各房间的发送结果统计。"""
+    rows = [
+        say(ctx, "sends", room=f"{one.room.account.id}/{one.room.id}", sent=one.delivered + one.accepted,
+            unknown=one.unknown, refused=one.refused)
+        for one in bot.sends[:ROOMS]
+    ]  # fmt: skip
+    return "\n".join(rows) or say(ctx, "no_sends")
 
 
 @plugin.command("who", aliases=("谁在",))
@@ -80,18 +78,3 @@ def answer(ctx: Ctx, account: str, text: Rest, *, questions: Questions) -> str:
     if not questions.answer(account, text, ctx.room):
         raise Refuse(say(ctx, "no_question", account=account))
     return say(ctx, "answered", account=account)
-
-
-def _in_language(ctx: Ctx, summary: str) -> str:
-    """Return the half of a two-language docstring that the room reads."""
-    english, _, chinese = summary.partition(" / ")
-    return chinese or english if ctx.language == "zh" else english
-
-
-def _explain(ctx: Ctx, usage: str, summary: str, aliases: tuple[str, ...], details: str) -> str:
-    parts = [usage, _in_language(ctx, summary)]
-    if aliases:
-        parts.append(say(ctx, "aliases", names=", ".join(aliases)))
-    if details:
-        parts.append(details)
-    return "\n".join(parts)

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from qqops.errors import ProtocolError
-from qqops.model import At, Face, Image, Other, Segment, Text
+from qqops.model import At, Face, Image, Other, Segment, Text, plain
 
 #: The 2013 web client told phone receivers so, at the end of each message (§11).
 PHONE_NOTICE = "【提示：此用户正在使用Q+ Web：http://web.qq.com/】"
@@ -81,7 +81,7 @@ def encode(segments: Sequence[Segment], pictures: Mapping[Image, Sequence[object
             picture = (pictures or {}).get(segment)
             elements.append(list(picture) if picture is not None else "[image]")
         else:
-            elements.append(f"[{segment.kind}]")
+            elements.append(plain((segment,)))
     if not any(isinstance(e, str) and e for e in elements):
         # A lone face is refused or lost: there must be at least one text (§11).
         elements.append(" ")

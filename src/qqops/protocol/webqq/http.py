@@ -13,6 +13,8 @@ from collections.abc import Iterable, Mapping
 
 import attrs
 
+from qqops.protocol.webqq.address import Address, hostname, split
+
 #: What a browser of those years said; an empty or a library's agent was refused on some calls (webqq.md §3).
 USER_AGENT = (
     "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/39.0 Safari/537.36"
@@ -25,9 +27,11 @@ class Request:
 
     Attributes:
         name: Which call it is (``poll2``); the classification goes by it.
+        host: Name in lower case, and the port where it is not the scheme's own.
         deadline: Seconds the whole call may take; None for the account's setting.
         idempotent: Whether it may be repeated when a kept-alive connection turns out to be stale.
         content: (type, bytes) of a body that is no form.
+        named: Whether it goes to an address that the service has named for a file; see `address.destination`.
     """
 
     name: str
@@ -41,6 +45,22 @@ class Request:
     deadline: float | None = None
     idempotent: bool = True
     content: tuple[str, bytes] | None = attrs.field(default=None, repr=False)
+    named: bool = False
+
+    @property
+    def address(self) -> Address:
+        """Where it goes by the service's own names."""
+        return split(f"{self.scheme}://{self.host}{self.path}")
+
+    @property
+    def url(self) -> str:
+        """The whole URL by the service's own names."""
+        return f"{self.scheme}://{self.host}{self.target}"
+
+    @property
+    def hostname(self) -> str:
+        """The host without a port; cookies go by it."""
+        return hostname(self.host)
 
     @property
     def target(self) -> str:
@@ -86,7 +106,7 @@ class Response:
 
 
 def get(name: str, url: str, query: Mapping[str, object], **more: object) -> Request:
-    """Return a GET of *url* (``https://host/path``) with *query*."""
+    """Return a GET of *url* (``https://host/path``) with *query*. Raises `ProtocolError` when it is no plain address."""
     return _request(name, "GET", url, query=_pairs(query), **more)
 
 
@@ -96,12 +116,12 @@ def post(name: str, url: str, form: Mapping[str, object], **more: object) -> Req
 
 
 def _request(name: str, method: str, url: str, **more: object) -> Request:
-    parts = urllib.parse.urlsplit(url)
+    to = split(url)
     known: dict[str, object] = {
-        "name": name, "method": method, "scheme": parts.scheme, "host": parts.netloc, "path": parts.path or "/",
+        "name": name, "method": method, "scheme": to.scheme, "host": to.authority, "path": to.path,
     }  # fmt: skip
-    if parts.query:
-        more["query"] = (*urllib.parse.parse_qsl(parts.query, keep_blank_values=True), *more.get("query", ()))  # type: ignore[misc]
+    if to.query:
+        more["query"] = (*urllib.parse.parse_qsl(to.query, keep_blank_values=True), *more.get("query", ()))  # type: ignore[misc]
     return Request(**{**known, **more})  # type: ignore[arg-type]
 
 

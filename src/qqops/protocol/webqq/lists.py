@@ -33,12 +33,17 @@ class Contact:
 
 @attrs.frozen
 class Group:
-    """A group as one session sees it: *gid* to send to, *code* to ask about."""
+    """A group as one session sees it: *gid* to send to, *code* to ask about.
+
+    Attributes:
+        mask: How it is heard: 0 with notice, 1 silently, 2 not at all.
+    """
 
     gid: int
     code: int
     name: str
     mark: str = ""
+    mask: int = 0
 
 
 @attrs.frozen
@@ -49,6 +54,10 @@ class Discussion:
     name: str
 
 
+#: Most friends, groups and discussion groups of an account. The service allowed some hundred, later a few thousand.
+MOST_FRIENDS, MOST_GROUPS = 10_000, 5_000
+#: Most members of a group: 2000 was the largest group one could buy, 3000 with later favours.
+MOST_MEMBERS = 10_000
 #: Most characters of a name as the service writes it; real ones have a tenth. Beyond 4300 digits Python's own
 #: `html.unescape` fails.
 _LONGEST_NAME = 1000
@@ -98,11 +107,17 @@ def friends(session: Session) -> Flow[dict[int, Contact]]:
         )
 
     result = yield from hashed(session, build, "get_user_friends2")
-    nicks = {_int(row.get("uin")): _text(row.get("nick")) for row in rows(result.get("info"), "info")}
-    marks = {
-        _int(row.get("uin")): _text(row.get("markname")) for row in rows(result.get("marknames"), "marknames")
+    nicks = {
+        _int(row.get("uin")): _text(row.get("nick"))
+        for row in rows(result.get("info"), "info", MOST_FRIENDS, session.cut)
     }
-    uins = {_int(row.get("uin")) for row in rows(result.get("friends"), "friends")} | set(nicks)
+    marks = {
+        _int(row.get("uin")): _text(row.get("markname"))
+        for row in rows(result.get("marknames"), "marknames", MOST_FRIENDS, session.cut)
+    }
+    uins = {
+        _int(row.get("uin")) for row in rows(result.get("friends"), "friends", MOST_FRIENDS, session.cut)
+    } | set(nicks)
     return {uin: Contact(uin, nicks.get(uin, ""), marks.get(uin, "")) for uin in uins if uin}
 
 
@@ -114,13 +129,19 @@ def groups(session: Session) -> Flow[dict[int, Group]]:
 
     result = yield from hashed(session, build, "get_group_name_list_mask2")
     marks = {
-        _int(row.get("uin")): _text(row.get("markname")) for row in rows(result.get("gmarklist"), "gmarklist")
+        _int(row.get("uin")): _text(row.get("markname"))
+        for row in rows(result.get("gmarklist"), "gmarklist", MOST_GROUPS, session.cut)
+    }
+    masks = {
+        _int(row.get("gid")): _int(row.get("mask"))
+        for row in rows(result.get("gmasklist"), "gmasklist", MOST_GROUPS, session.cut)
     }
     found = {}
-    for row in rows(result.get("gnamelist"), "gnamelist"):
+    for row in rows(result.get("gnamelist"), "gnamelist", MOST_GROUPS, session.cut):
         gid = _int(row.get("gid"))
         if gid:
-            found[gid] = Group(gid, _int(row.get("code")), _text(row.get("name")), marks.get(gid, ""))
+            code, name = _int(row.get("code")), _text(row.get("name"))
+            found[gid] = Group(gid, code, name, marks.get(gid, ""), masks.get(gid, 0))
     return found
 
 
@@ -130,7 +151,7 @@ def discussions(session: Session) -> Flow[dict[int, Discussion]]:
     response = yield from call(session.list_get("get_discus_list", {**ids}))
     result = _checked(session, response, "get_discus_list")
     found = {}
-    for row in rows(result.get("dnamelist"), "dnamelist"):
+    for row in rows(result.get("dnamelist"), "dnamelist", MOST_GROUPS, session.cut):
         did = _int(row.get("did"))
         if did:
             found[did] = Discussion(did, _text(row.get("name")))
@@ -142,10 +163,18 @@ def group_members(session: Session, group: Group) -> Flow[dict[int, Contact]]:
     request = session.list_get("get_group_info_ext2", {"gcode": group.code, "cb": "undefined"})
     response = yield from call(request)
     result = _checked(session, response, "get_group_info_ext2")
-    cards = {_int(row.get("muin")): _text(row.get("card")) for row in rows(result.get("cards"), "cards")}
-    nicks = {_int(row.get("uin")): _text(row.get("nick")) for row in rows(result.get("minfo"), "minfo")}
+    cards = {
+        _int(row.get("muin")): _text(row.get("card"))
+        for row in rows(result.get("cards"), "cards", MOST_MEMBERS, session.cut)
+    }
+    nicks = {
+        _int(row.get("uin")): _text(row.get("nick"))
+        for row in rows(result.get("minfo"), "minfo", MOST_MEMBERS, session.cut)
+    }
     info = mapping(result.get("ginfo"), "ginfo")
-    uins = {_int(row.get("muin")) for row in rows(info.get("members"), "members")} | set(nicks)
+    uins = {
+        _int(row.get("muin")) for row in rows(info.get("members"), "members", MOST_MEMBERS, session.cut)
+    } | set(nicks)
     return {uin: Contact(uin, nicks.get(uin, ""), card=cards.get(uin, "")) for uin in uins if uin}
 
 
@@ -156,9 +185,13 @@ def discussion_members(session: Session, did: int) -> Flow[tuple[dict[int, Conta
     )
     result = _checked(session, response, "get_discu_info")
     info = mapping(result.get("info"), "info")
-    nicks = {_int(row.get("uin")): _text(row.get("nick")) for row in rows(result.get("mem_info"), "mem_info")}
+    nicks = {
+        _int(row.get("uin")): _text(row.get("nick"))
+        for row in rows(result.get("mem_info"), "mem_info", MOST_MEMBERS, session.cut)
+    }
     numbers = {
-        _int(row.get("mem_uin")): _int(row.get("ruin")) for row in rows(info.get("mem_list"), "mem_list")
+        _int(row.get("mem_uin")): _int(row.get("ruin"))
+        for row in rows(info.get("mem_list"), "mem_list", MOST_MEMBERS, session.cut)
     }
     members = {uin: Contact(uin, nicks.get(uin, "")) for uin in set(nicks) | set(numbers) if uin}
     return members, {uin: number for uin, number in numbers.items() if uin and number}

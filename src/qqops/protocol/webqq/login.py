@@ -13,6 +13,7 @@ import attrs
 
 from qqops.errors import FatalError, NeedsHuman, ProtocolError, TransientError, excerpt
 from qqops.protocol.webqq.ciphers import password_tea
+from qqops.protocol.webqq.classify import SessionGone
 from qqops.protocol.webqq.flow import AskCaptcha, AskRenewal, Flow, Pause, ShowQR, call
 from qqops.protocol.webqq.hashes import hash33, password_md5, time33
 from qqops.protocol.webqq.http import Response, get
@@ -47,9 +48,7 @@ def login(session: Session, password: str) -> Flow[None]:
 
 def login_password(session: Session, password: str) -> Flow[None]:
     """Log in with number and password, and a captcha if the service wants one (§4)."""
-    page = yield from call(get("login_page", session.profile.login_page, {}, scheme="https"))
-    found = _LOGIN_SIG.search(text_of(page))
-    login_sig = found[1] if found else ""  # an empty one works, too (§4.1)
+    login_sig = yield from _login_sig(session)
     tries = 0
     while tries < CAPTCHA_TRIES:
         checked = yield from _check(session, login_sig)
@@ -57,14 +56,32 @@ def login_password(session: Session, password: str) -> Flow[None]:
             yield AskRenewal()
             continue
         tries += 1
-        args = yield from _ptlogin(session, password, checked, login_sig)
+        cipher, certain = _cipher(session, checked)
+        args = yield from _ptlogin(session, password, checked, login_sig, cipher)
         if args[0] == "0":
+            session.cipher_found, session.cipher_spent = cipher, False
             yield from check_sig(session, args)
             yield from login2(session)
             return
+        if args[0] == "3" and not certain and not session.cipher_spent:
+            # Maybe it was the cipher. One try with the other one; more would lock the account.
+            session.cipher_found, session.cipher_spent = ("md5" if cipher == "tea" else "tea"), True
+            continue
+        if args[:2] == ["4", "2"]:
+            # The login page has expired (§4.4): its signature is worth nothing any more.
+            login_sig = yield from _login_sig(session)
+            continue
         if args[0] != "4":  # 4: wrong captcha, the password was not even looked at
             _refused(args)
-    raise NeedsHuman(f"the captcha was wrong {CAPTCHA_TRIES} times")
+    # Somebody is there, or nobody was needed: it is tried again, later.
+    raise TransientError(f"the captcha was wrong, or the page had expired, {CAPTCHA_TRIES} times")
+
+
+def _login_sig(session: Session) -> Flow[str]:
+    """Fetch the login page and return what it is known by (§4.1); empty works, too."""
+    page = yield from call(get("login_page", session.profile.login_page, {}, scheme="https"))
+    found = _LOGIN_SIG.search(text_of(page))
+    return found[1] if found else ""
 
 
 @attrs.frozen(kw_only=True)
@@ -76,7 +93,7 @@ class _Checked:
         captcha: Whether it was typed.
         verifysession: Goes with the code in the logins of 2015.
         rand_salt: 2 when the salt is random.
-        modern: Whether `check` answered as from 2014 on; from March 2015 that meant another cipher (§1, §4.2).
+        modern: Whether `check` answered as from 2014 on (§4.2).
     """
 
     code: str
@@ -132,10 +149,28 @@ def _check(session: Session, login_sig: str) -> Flow[_Checked | None]:
     return attrs.evolve(checked, code=printable(answer).strip(), captcha=True, verifysession=verifysession)
 
 
-def _ptlogin(session: Session, password: str, checked: _Checked, login_sig: str) -> Flow[list[str]]:
+def _cipher(session: Session, checked: _Checked) -> tuple[str, bool]:
+    """Return how to send the password, ``md5`` or ``tea``, and whether that is certain (§1, §4.2, §7).
+
+    Three arguments of `check` mean the old cipher, a random salt means the new one. In between, from 2014 on, the
+    answers are alike and the cipher changed in March 2015: what worked last, else the one that this generation had
+    for most of its life.
+    """
+    if session.cipher != "auto":
+        return session.cipher, True
+    if not checked.modern:
+        return "md5", True
+    if checked.rand_salt == "2":
+        return "tea", True
+    return session.cipher_found or "md5", False
+
+
+def _ptlogin(
+    session: Session, password: str, checked: _Checked, login_sig: str, cipher: str
+) -> Flow[list[str]]:
     """Send the password; return the arguments of ptuiCB (§4.4)."""
     profile, code = session.profile, checked.code
-    tea = session.cipher == "tea" or (session.cipher == "auto" and checked.modern)
+    tea = cipher == "tea"
     if tea:
         p = password_tea(password, checked.salt, code, os.urandom)
     else:
@@ -200,9 +235,14 @@ def login_qr(session: Session) -> Flow[None]:
 
 
 def quick_login(session: Session) -> Flow[bool]:
-    """Log in with the cookies of an earlier QR login, without a person; False when they do not count any more.
+    """Log in with the cookies of an earlier QR login, without a person; False when the service says they do not count.
 
-    Source: §5.2, pt4_auth. The session must be a fresh one that was given those cookies.
+    Source: §5.2, pt4_auth. The session must be a fresh one that was given those cookies. Everything but that one
+    word of the service is a hiccup of the network or of its front end.
+
+    Raises:
+        SessionGone: The service takes the cookies and refuses what they lead to, or knows no such call.
+        TransientError: It cannot be said yet; try again with the same cookies.
     """
     token = session.cookies.get("supertoken")
     if session.profile.login is not Login.QR or not token:
@@ -210,15 +250,17 @@ def quick_login(session: Session) -> Flow[bool]:
     profile = session.profile
     query = {"daid": profile.daid, "appid": profile.appid, "auth_token": time33(token)}
     response = yield from call(get("pt4_auth", "http://ptlogin2.qq.com/pt4_auth", query))
+    if response.status in (404, 410):
+        raise SessionGone(f"pt4_auth: HTTP {response.status}")
     if response.status != 200:
-        return False
+        raise TransientError(f"pt4_auth: HTTP {response.status}")
     try:
         args = js_call(response, "ptui_auth_CB")
-    except ProtocolError:
+    except ProtocolError as exc:
+        raise TransientError(f"pt4_auth: {exc}") from exc
+    if not args or args[0] != "0":
         return False
-    if len(args) < 2 or args[0] != "0":
-        return False
-    yield from check_sig(session, ["0", "0", args[1]])
+    yield from check_sig(session, ["0", "0", args[1] if len(args) > 1 else ""])
     session.vfwebqq = yield from getvfwebqq(session)
     yield from login2(session)
     return True

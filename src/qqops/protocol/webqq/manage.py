@@ -2,68 +2,43 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
-from typing import Any
 
-from qqops.errors import ProtocolError, TransientError
+from qqops.errors import ProtocolError
 from qqops.model import PersonRef, Profile
-from qqops.protocol.webqq.classify import SessionGone, Verdict, classify
-from qqops.protocol.webqq.flow import Flow, call
+from qqops.protocol.webqq.calls import api, optional, result
+from qqops.protocol.webqq.flow import Flow
 from qqops.protocol.webqq.http import Request, get, post
 from qqops.protocol.webqq.session import Session
-from qqops.protocol.webqq.wire import json_of, mapping, retcode, rows
+from qqops.protocol.webqq.wire import rows
 
 #: Values of ``delType``: keep us in their list, or not.
 _ONE_SIDE, _BOTH = 1, 2
 
 
-def change(session: Session, request: Request) -> Flow[str]:
-    """Make a call that changes something; return why it was refused, or "".
-
-    Raises:
-        TransientError: It is not known whether it was obeyed.
-    """
-    response = yield from call(request)
-    if response.status != 200:
-        raise TransientError(f"{request.name}: HTTP {response.status}")
-    code = retcode(json_of(response, request.name), request.name)
-    verdict = classify(session.profile.name, "", code)
-    if verdict is Verdict.LOGIN:
-        raise SessionGone(f"{request.name}: retcode {code}")
-    return "" if verdict is Verdict.OK else f"{request.name}: retcode {code}"
-
-
-def _api(session: Session, name: str, /, **r: object) -> Request:
-    host = "s.web2.qq.com"
-    form = {"r": json.dumps({**r, "vfwebqq": session.vfwebqq}, ensure_ascii=False, separators=(",", ":"))}
-    return post(
-        name,
-        f"{session.profile.scheme}://{host}/api/{name}",
-        form,
-        referer=session.profile.referers[host],
-        idempotent=False,
-    )
-
-
 def accept_friend(session: Session, number: int, remark: str) -> Request:
     """Accept a request and take the person into the own list, in the default category."""
-    return _api(session, "allow_and_add2", account=number, gid=0, mname=remark)
+    return api(session, "allow_and_add2", account=number, gid=0, mname=remark)
+
+
+def let_friend_add(session: Session, number: int) -> Request:
+    """Accept a request without taking the person into the own list."""
+    return api(session, "allow_added_request2", account=number)
 
 
 def deny_friend(session: Session, number: int, text: str) -> Request:
     """Refuse a request."""
-    return _api(session, "deny_added_request2", account=number, msg=text)
-
-
-def add_friend(session: Session, number: int, text: str, token: str = "") -> Request:
-    """Ask somebody to become a friend."""
-    return _api(session, "add_need_verify2", account=number, myallow=1, groupid=0, msg=text, token=token)
+    return api(session, "deny_added_request2", account=number, msg=text)
 
 
 def remove_friend(session: Session, uin: int, *, both: bool) -> Request:
     """End a friendship."""
-    return _api(session, "delete_friend", tuin=uin, delType=_BOTH if both else _ONE_SIDE)
+    return api(session, "delete_friend", tuin=uin, delType=_BOTH if both else _ONE_SIDE)
+
+
+def move_friend(session: Session, uin: int, category: int) -> Request:
+    """Put a friend into another category of the own list, by its index (§9.2)."""
+    return api(session, "modify_friend_group", tuin=uin, newid=category)
 
 
 def remark_friend(session: Session, uin: int, text: str) -> Request:
@@ -81,31 +56,17 @@ def remark_friend(session: Session, uin: int, text: str) -> Request:
 
 def remark_group(session: Session, code: int, text: str) -> Request:
     """Call a group *text*."""
-    return _api(session, "update_group_info2", gcode=code, markname=text)
-
-
-def group_card(session: Session, code: int, text: str) -> Request:
-    """Be called *text* in a group."""
-    return _api(
-        session,
-        "update_group_business_card2",
-        gcode=code,
-        phone="",
-        email="",
-        remark="",
-        gender="",
-        name=text,
-    )
+    return api(session, "update_group_info2", gcode=code, markname=text)
 
 
 def join_group(session: Session, number: int, text: str) -> Request:
     """Ask to be let into a group."""
-    return _api(session, "apply_join_group2", gcode=number, code="", vfy="", msg=text)
+    return api(session, "apply_join_group2", gcode=number, code="", vfy="", msg=text)
 
 
 def leave_group(session: Session, code: int) -> Request:
     """Leave a group."""
-    return _api(session, "quit_group2", gcode=code)
+    return api(session, "quit_group2", gcode=code)
 
 
 def leave_discussion(session: Session, did: int) -> Request:
@@ -124,9 +85,9 @@ def refuse_file(session: Session, uin: int, transfer: str) -> Request:
     return session.channel_get("refuse_file2", {"to": uin, "lcid": transfer}, idempotent=False)
 
 
-def refuse_offline_file(session: Session, uin: int, name: str, size: int) -> Request:
-    """Do not take a file that lies on the service's disk (§11.1)."""
-    query = {"to": uin, "file_name": name, "file_size": size, "action": 2}
+def answer_offline_file(session: Session, uin: int, name: str, size: int, *, accept: bool) -> Request:
+    """Say that a file on the service's disk was taken, or will not be (§11.1)."""
+    query = {"to": uin, "file_name": name, "file_size": size, "action": 1 if accept else 2}
     return session.channel_get("notify_offfile2", query, idempotent=False)
 
 
@@ -142,16 +103,16 @@ def shake(session: Session, uin: int) -> Request:
 
 def signature(session: Session, text: str) -> Request:
     """Set the own long nick."""
-    return _api(session, "set_long_nick2", nlk=text)
+    return api(session, "set_long_nick2", nlk=text)
 
 
 def session_signature(session: Session, room: int, uin: int, service: int) -> Flow[str]:
     """Fetch what a message to a stranger needs; good for about five minutes (§11)."""
     query = {"id": room, "to_uin": uin, "service_type": service}
-    result = yield from _result(session, session.channel_get("get_c2cmsg_sig2", query))
-    value = result.get("value")
+    answer = yield from result(session, session.channel_get("get_c2cmsg_sig2", query))
+    value = answer.get("value")
     if not isinstance(value, str) or not value:
-        raise ProtocolError("get_c2cmsg_sig2: no value", payload=result)
+        raise ProtocolError("get_c2cmsg_sig2: no value", payload=answer)
     return value
 
 
@@ -164,9 +125,9 @@ def profile(session: Session, uin: int, person: PersonRef, *, friend: bool) -> F
         query |= {"clientid": session.clientid, "psessionid": session.psessionid}
     if not friend:
         query |= {"gid": 0}
-    info = yield from _result(session, session.list_get(name, {} if own else query))
-    lines = yield from _optional(session, session.list_get("get_single_long_nick2", {"tuin": uin}))
-    levels = yield from _optional(session, session.list_get("get_qq_level2", {"tuin": uin}))
+    info = yield from result(session, session.list_get(name, {} if own else query))
+    lines = yield from optional(session, session.list_get("get_single_long_nick2", {"tuin": uin}))
+    levels = yield from optional(session, session.list_get("get_qq_level2", {"tuin": uin}))
     line = next(iter(rows(lines if isinstance(lines, list) else [], "long nick")), {})
     level = levels.get("level", 0) if isinstance(levels, dict) else 0
     born = info.get("birthday")
@@ -194,31 +155,6 @@ def _status(value: object) -> str:
 
 def _text(value: object) -> str:
     return "".join(c for c in str(value or "") if c.isprintable())[:1000]
-
-
-def _result(session: Session, request: Request) -> Flow[dict[str, Any]]:
-    response = yield from call(request)
-    if response.status != 200:
-        raise TransientError(f"{request.name}: HTTP {response.status}")
-    body = json_of(response, request.name)
-    code = retcode(body, request.name)
-    verdict = classify(session.profile.name, "", code)
-    if verdict is Verdict.LOGIN:
-        raise SessionGone(f"{request.name}: retcode {code}")
-    if verdict is not Verdict.OK:
-        raise ProtocolError(f"{request.name}: retcode {code}")
-    return mapping(body.get("result"), f"{request.name}: result")
-
-
-def _optional(session: Session, request: Request) -> Flow[object]:
-    """Return the result of a call that may be refused, or None."""
-    response = yield from call(request)
-    try:
-        body = json_of(response, request.name) if response.status == 200 else {}
-        good = bool(body) and retcode(body, request.name) == 0
-    except ProtocolError:
-        return None
-    return body.get("result") if good else None
 
 
 def avatar(session: Session, uin: int, *, group: bool) -> Request:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 
 from qqops.errors import FatalError, ProtocolError, TransientError
-from qqops.protocol.webqq.classify import Verdict, classify, http_verdict
+from qqops.protocol.webqq.classify import SessionGone, Verdict, classify, http_verdict
 from qqops.protocol.webqq.flow import Flow, Pause, call
 from qqops.protocol.webqq.http import Response, get
 from qqops.protocol.webqq.session import Session
@@ -155,4 +155,5 @@ def _checked(session: Session, response: Response, name: str) -> dict[str, objec
         return body
     if verdict is Verdict.FATAL:
         raise FatalError(f"{name}: the service refused the account (retcode {code})")
-    raise TransientError(f"{name}: retcode {code} ({verdict.value})")
+    kind = SessionGone if verdict is Verdict.LOGIN else TransientError
+    raise kind(f"{name}: retcode {code} ({verdict.value})")

@@ -24,12 +24,20 @@ MAX_PICTURE = 4 * 1024 * 1024
 
 _WEB2 = "http://web2.qq.com/"
 _NAME = re.compile(r"[\w{}.-]{1,120}", re.ASCII)
-_MAGIC = {b"\x89PNG\r\n": "png", b"GIF8": "gif", b"\xff\xd8\xff": "jpg", b"BM": "bmp", b"RIFF": "webp"}
+#: The whole signatures, as the formats define them; a dot is any byte. BMP's own is two letters, so its two reserved
+#: fields and the length of its next header (12 in the oldest kind, 124 in the newest) count, too.
+_MAGIC = {
+    "png": re.compile(rb"\x89PNG\r\n\x1a\n"),
+    "gif": re.compile(rb"GIF8[79]a"),
+    "jpg": re.compile(rb"\xff\xd8\xff[\xc0-\xfe]"),
+    "bmp": re.compile(rb"BM.{4}\0{4}.{4}[\x0c\x28\x34\x38\x40\x6c\x7c]\0{3}", re.DOTALL),
+    "webp": re.compile(rb"RIFF.{4}WEBP", re.DOTALL),
+}
 
 
 def picture_type(content: bytes) -> str:
     """Return png, gif, jpg, bmp or webp by the first bytes, or "" for what is no picture."""
-    return next((kind for magic, kind in _MAGIC.items() if content.startswith(magic)), "")
+    return next((kind for kind, magic in _MAGIC.items() if magic.match(content)), "")
 
 
 # -- receiving ----------------------------------------------------------------------------------
@@ -45,7 +53,7 @@ def download(session: Session, image: Image) -> Request | None:
     if kind == "cface" and "file_id" in data:
         server, _, port = str(data.get("server", "")).partition(":")
         query = {
-            "type": 0, "gid": _int(data, "room"), "uin": _int(data, "sender"), "rip": server, "rport": port,
+            "type": 0, "gid": _int(data, "code"), "uin": _int(data, "sender"), "rip": server, "rport": port,
             "fid": _int(data, "file_id"), "pic": image.id, "vfwebqq": session.vfwebqq, "t": session.noise(),
         }  # fmt: skip
         url = "http://web2.qq.com/cgi-bin/get_group_pic"

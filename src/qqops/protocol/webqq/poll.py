@@ -8,7 +8,8 @@ import attrs
 
 from qqops.protocol.webqq.classify import Verdict, classify, http_verdict
 from qqops.protocol.webqq.http import Request, Response
-from qqops.protocol.webqq.items import Incoming, Item, read_item
+from qqops.protocol.webqq.items import Incoming, Item
+from qqops.protocol.webqq.reading import read_item
 from qqops.protocol.webqq.session import Session
 from qqops.protocol.webqq.wire import json_of, retcode, token
 

@@ -7,6 +7,7 @@ what has to be looked up first.
 from __future__ import annotations
 
 import datetime
+from collections import deque
 from collections.abc import Sequence
 from typing import Protocol, TypeAlias
 
@@ -28,6 +29,9 @@ from qqops.model import (
 )
 from qqops.protocol.webqq.items import Incoming
 from qqops.protocol.webqq.lists import Contact, Discussion, Group
+
+#: Offers of files that can still be taken.
+OFFERED = 256
 
 
 @attrs.frozen
@@ -85,6 +89,8 @@ class Roster:
         strangers: uin → (gid or did, service) of people who wrote through a common room.
         known: What earlier sessions have seen, or None.
         ambiguous: Names that more than one number was seen with, and that therefore stay names.
+        aliases: Stands for the login whose aliases these are.
+        offered: URLs of files that the service has named in this session, the last ones.
     """
 
     account: AccountRef
@@ -100,6 +106,8 @@ class Roster:
     strangers: dict[int, tuple[int, int]] = attrs.field(factory=dict)
     known: Known | None = None
     ambiguous: dict[str, tuple[str, ...]] = attrs.field(factory=dict)
+    aliases: object = attrs.field(factory=object)
+    offered: deque[str] = attrs.field(factory=lambda: deque(maxlen=OFFERED))
 
     def need(self, message: Incoming) -> Need | None:
         """Return what must be looked up before *message* can be translated, or None."""
@@ -139,10 +147,13 @@ class Roster:
             datetime.datetime.fromtimestamp(message.time, datetime.UTC) if 0 < message.time < 2**36 else now
         )
         segments, mentioned = self._mention(message.segments, self._own_names(message))
-        segments = tuple(_fetchable(s, message) if isinstance(s, Image) else s for s in segments)
+        group = self.groups.get(message.room) if message.kind == "group" else None
+        code = group.code if group is not None else message.code
+        segments = tuple(_fetchable(s, message, code) if isinstance(s, Image) else s for s in segments)
         return Message(
-            # A group's members number their messages independently: the sender belongs to the id.
-            ref=MessageRef(room.ref, f"{sender.id}-{message.id}"),
+            # A group's members number their messages independently: the sender belongs to the id. The fingerprint tells
+            # a copy in a later run, in which the sender or the room may be known by another id; see `heard.Heard.before`.
+            ref=MessageRef(room.ref, f"{sender.id}/{message.id}/{message.fingerprint}"),
             room=room,
             sender=sender,
             segments=segments,
@@ -257,10 +268,15 @@ class Roster:
         if message.kind == "discu":
             return self.discussion_room(message.room)
         user = self.user(message.sender, *_place(message))
-        return Room(ref=RoomRef(self.account, RoomKind.PRIVATE, user.id), name=user.name)
+        return self.private_room(user)
+
+    def private_room(self, user: User) -> Room:
+        """Return the chat with *user*."""
+        ref = RoomRef(self.account, RoomKind.PRIVATE, user.id)
+        return Room(ref=ref, name=user.name, verified=user.verified)
 
     def group_room(self, gid: int) -> Room:
-        """Return the group *gid*."""
+        """Return the group *gid*; where the service tells no number it is found by its name, which proves nothing."""
         group = self.groups.get(gid)
         name = (group.mark or group.name) if group else "?"
         number = self.group_numbers.get(gid, 0)
@@ -269,7 +285,7 @@ class Roster:
             same = sum(1 for one in self.groups.values() if one.name == group.name)
             id_ = self._only("room", "", group.name, same)
         ref = RoomRef(self.account, RoomKind.GROUP, id_ or f"name:{name}")
-        return Room(ref=ref, name=group.name if group else "?")
+        return Room(ref=ref, name=group.name if group else "?", verified=bool(number))
 
     def discussion_room(self, did: int) -> Room:
         """Return the discussion group *did*; that number is permanent in itself."""
@@ -334,7 +350,7 @@ def _place(message: Incoming) -> tuple[str, int]:
     return message.kind, message.room
 
 
-def _fetchable(image: Image, message: Incoming) -> Image:
-    """Return *image* with what is needed to fetch it; of use as long as this session lives."""
-    more = {"sender": message.sender, "room": message.room, "message": message.id.partition("-")[0]}
+def _fetchable(image: Image, message: Incoming, code: int) -> Image:
+    """Return *image* with what is needed to fetch it; of use as long as this session lives (§11.2)."""
+    more = {"sender": message.sender, "code": code, "message": message.id.partition("-")[0]}
     return Image(image.id, {**image.data, **more})

@@ -27,9 +27,12 @@ class Session:
         status: What others see us as, one of `STATUSES`.
         hash_variant: Letter of the friends hash that was accepted last.
         cipher: How the password is sent: ``md5``, ``tea``, or ``auto``, which goes by what `check` answers.
+        cipher_found: With ``auto``, which cipher to try first where the service does not tell.
+        cipher_spent: Whether the other cipher was tried in vain.
         qr_interval: Seconds between two looks at the QR code; clients used 1–3 (§12.3).
         hold: Seconds the service holds a poll.
         empty_polls: Instant answers without content in a row (webqq.md §12.1, code 0).
+        cut: How many rows were left out of which list, because it was longer than any real one.
         next_message: Last id that was used for an outgoing message.
     """
 
@@ -46,8 +49,11 @@ class Session:
     hash_variant: str = ""
     empty_polls: int = 0
     cipher: str = "auto"
+    cipher_found: str = ""
+    cipher_spent: bool = False
     qr_interval: float = 2.0
     hold: float = 60.0
+    cut: dict[str, int] = attrs.field(factory=dict)
     next_message: int = 0
 
     def __attrs_post_init__(self) -> None:

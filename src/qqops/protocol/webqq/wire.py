@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, MutableMapping
 from typing import Any
 
 from qqops.errors import ProtocolError
@@ -17,6 +17,9 @@ _LONGEST_JS = 64 * 1024
 _DEEPEST = 50
 #: Most digits of a number: 2**64 has twenty.
 _LONGEST_INTEGER = 20
+#: Most rows of any list. No group, no list of friends or groups of those years had more than a few thousand; a body
+#: of the largest size would hold half a million, and what is made of them stays in memory as long as the session.
+MOST_ROWS = 20_000
 _JS_CALL = re.compile(r"(?P<name>\w{1,40})\s{0,9}\((?P<args>.*)\)\s{0,9};?\Z", re.DOTALL)
 _SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 # A text that does not end goes to the end of the answer, so that looking for the next one does not start inside.
@@ -110,13 +113,22 @@ def token(value: object, what: str) -> str:
     raise ProtocolError(f"{what} is no token", payload=value)
 
 
-def rows(value: object, what: str) -> list[dict[str, Any]]:
-    """Return *value* as a list of objects; a missing list is an empty one, other rows are left out."""
+def rows(
+    value: object, what: str, most: int = MOST_ROWS, cut: MutableMapping[str, int] | None = None
+) -> list[dict[str, Any]]:
+    """Return *value* as a list of objects; a missing list is an empty one, other rows are left out.
+
+    Args:
+        most: Rows that are looked at.
+        cut: Where the number of those beyond is put down under *what*.
+    """
     if value is None:
         return []
     if not isinstance(value, list):
         raise ProtocolError(f"{what} is no list", payload=value)
-    return [row for row in value if isinstance(row, dict)]
+    if len(value) > most and cut is not None:
+        cut[what] = len(value) - most
+    return [row for row in value[:most] if isinstance(row, dict)]
 
 
 def mapping(value: object, what: str) -> dict[str, Any]:

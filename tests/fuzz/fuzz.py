@@ -1,12 +1,13 @@
-"""Coverage-guided fuzzing of everything that reads what a peer sent: the WebQQ core, command lines, the simulator.
+"""Coverage-guided fuzzing of everything that reads what a peer or a file says: WebQQ, OneBot, HTTP, saved logins,
+command lines, the simulator.
 
 How to use it::
 
     uv pip install atheris                                   # once; it is no dependency of the project
-    python tests/fuzz/fuzz_webqq.py --seconds 900            # all targets
-    python tests/fuzz/fuzz_webqq.py --seconds 120 --target poll --corpus ~/qqops-corpus
-    python tests/fuzz/fuzz_webqq.py --seconds 600 --keep-going      # collect distinct findings, stop at none
-    python tests/fuzz/fuzz_webqq.py --replay "b'\\x01\\x00{}'"      # one input again; needs no atheris
+    python tests/fuzz/fuzz.py --seconds 900            # all targets
+    python tests/fuzz/fuzz.py --seconds 120 --target poll --corpus ~/qqops-corpus
+    python tests/fuzz/fuzz.py --seconds 600 --keep-going      # collect distinct findings, stop at none
+    python tests/fuzz/fuzz.py --replay "b'\\x01\\x00{}'"      # one input again; needs no atheris
 
 Exit status: 0 when nothing was found, 1 when something was (the reproducer is printed as a bytes literal, with
 the traceback), 2 when it cannot run. ``--corpus`` keeps what was learnt for the next run; without it a run
@@ -34,6 +35,7 @@ import random
 import sys
 from collections.abc import Callable
 
+import structlog
 from _inputs import ANSWERS, POLLS, Draw
 from _run import run
 
@@ -50,6 +52,8 @@ with (
     else contextlib.nullcontext()
 ):
     import _core
+    import _files
+    import _onebot
     import _simulator
     from _checks import Slow
 
@@ -63,6 +67,13 @@ TARGETS: dict[str, Callable[[Draw], None]] = {
     "words": _core.fuzz_words,
     "simulator": _simulator.fuzz_simulator,
     "answer": _core.fuzz_answer,
+    "saved": _files.fuzz_saved,
+    "listen": _files.fuzz_listen,
+    "pictures": _files.fuzz_pictures,
+    "onebot_events": _onebot.fuzz_onebot_events,
+    "onebot_answers": _onebot.fuzz_onebot_answers,
+    "onebot_segments": _onebot.fuzz_onebot_segments,
+    "onebot_intake": _onebot.fuzz_onebot_intake,
 }
 
 
@@ -93,6 +104,9 @@ def seeds() -> list[bytes]:
     found += [
         bytes([names.index(name), 0]) + body for name in ("wire", "poll", "send") for body in (deep, quotes)
     ]
+    found += [bytes([names.index("onebot_events"), 0, 7]) + frame for frame in _onebot.FRAMES]
+    found += [bytes([names.index("onebot_answers"), 7]) + frame for frame in _onebot.ANSWERS]
+    found += [bytes([names.index("listen"), 0, n, 0]) for n in range(len(_files.REQUESTS))]
     rng = random.Random(1)
     for index in range(len(names)):
         found += [bytes([index]) + rng.randbytes(size) for size in (16, 64, 256, 1024) for _ in range(8)]
@@ -100,4 +114,5 @@ def seeds() -> list[bytes]:
 
 
 if __name__ == "__main__":
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(50))  # nobody reads along
     sys.exit(run(list(TARGETS), one_input, seeds, __doc__ or ""))

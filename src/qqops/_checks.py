@@ -1,0 +1,52 @@
+"""What single settings cannot say by their type: who may do what, and what rooms have for themselves."""
+
+from __future__ import annotations
+
+import zoneinfo
+from typing import TYPE_CHECKING
+
+from qqops._tables import SettingsFile
+from qqops.errors import ConfigError
+from qqops.runtime.gate import Gate
+from qqops.runtime.granted import GIVEN_BY_PLACE, AccessPolicy, RulesSettings
+
+if TYPE_CHECKING:
+    from qqops.settings import BotSettings, OneRoom, Settings
+
+
+def check_access(settings: Settings, file: SettingsFile) -> None:
+    """Raises `ConfigError` for the first key about access that is wrong."""
+
+    def check(key: str, policy: AccessPolicy) -> None:
+        try:
+            Gate(policy)
+        except ConfigError as exc:
+            raise ConfigError(exc.message, where=file.where(key), hint=exc.hint) from None
+
+    check("bot.owners", AccessPolicy(owners=settings.bot.owners))
+    for role, people in settings.roles.items():
+        check(f"roles.{role}", AccessPolicy(roles={role: people}))
+    for role, permissions in settings.permissions.items():
+        key = f"permissions.{role}"
+        if role not in GIVEN_BY_PLACE:
+            check(key, AccessPolicy(roles={role: ()}))
+        check(key, AccessPolicy(permissions={role: permissions}))
+    check("rules.allow", AccessPolicy(rules=RulesSettings(allow=settings.rules.allow)))
+    check("rules.deny", AccessPolicy(rules=RulesSettings(deny=settings.rules.deny)))
+
+
+def check_rooms(settings: Settings, file: SettingsFile) -> None:
+    """Check what a single room may set for itself, and the bot for all of them. Raises `ConfigError`."""
+    every: dict[str, BotSettings | OneRoom] = {"bot": settings.bot}
+    every |= {f"rooms.{name}": room for name, room in settings.rooms.items()}
+    for key, one in every.items():
+        if not all(prefix.strip() for prefix in one.prefixes):
+            where = file.where(f"{key}.prefixes")
+            raise ConfigError("at least one prefix, and none of them blank", where=where)
+        try:
+            zoneinfo.ZoneInfo(one.timezone or "UTC")
+        except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
+            where = file.where(f"{key}.timezone")
+            raise ConfigError(
+                f"unknown time zone {one.timezone!r}", where=where, hint="for example Asia/Shanghai or UTC"
+            ) from None

@@ -1,0 +1,81 @@
+"""The door for authors of adapters: what an adapter is given, what it gives, and the connections it may use.
+
+A package with an adapter offers it by the hook `qqops_networks`, which returns a `Network`. `Adapter` says what is asked
+of it, `qqops.testing.contract` tests that it does so. WebSockets need the extra ``qqops[onebot]``.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from qqops.adapters._listen import HttpAnswer, HttpRequest, Takeover, serve_connection
+from qqops.adapters._ports import Port, Ports, address
+from qqops.adapters.base import (
+    Adapter,
+    Human,
+    Link,
+    Network,
+    Opening,
+    Outgoing,
+    Poster,
+    Question,
+    QuestionKind,
+    Sender,
+)
+from qqops.model import Clock, Secret, combine
+
+if TYPE_CHECKING:
+    from qqops.adapters._download import download
+    from qqops.adapters._http import Http, HttpClient, HttpReply
+    from qqops.adapters._ws import Unauthorized, WebSocket
+    from qqops.adapters._ws_open import Dial, accept, connect, is_upgrade
+
+#: Names that bring a library along; it is loaded when the name is asked for.
+_LATER = {
+    "Http": "_http", "HttpClient": "_http", "HttpReply": "_http", "download": "_download",
+    "Unauthorized": "_ws", "WebSocket": "_ws",
+    "Dial": "_ws_open", "accept": "_ws_open", "connect": "_ws_open", "is_upgrade": "_ws_open",
+}  # fmt: skip
+
+
+def __getattr__(name: str) -> Any:
+    """Load what brings a library along."""
+    if name not in _LATER:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    import importlib
+
+    return getattr(importlib.import_module(f"qqops.adapters.{_LATER[name]}"), name)
+
+
+__all__ = [
+    "Adapter",
+    "Clock",
+    "Dial",
+    "Http",
+    "HttpAnswer",
+    "HttpClient",
+    "HttpReply",
+    "HttpRequest",
+    "Human",
+    "Link",
+    "Network",
+    "Opening",
+    "Outgoing",
+    "Port",
+    "Ports",
+    "Poster",
+    "Question",
+    "QuestionKind",
+    "Secret",
+    "Sender",
+    "Takeover",
+    "Unauthorized",
+    "WebSocket",
+    "accept",
+    "address",
+    "combine",
+    "connect",
+    "download",
+    "is_upgrade",
+    "serve_connection",
+]

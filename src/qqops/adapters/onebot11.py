@@ -1,0 +1,259 @@
+"""OneBot v11: QQ through NapCat, LLBot, SnowLuma, go-cqhttp and others that log in for us.
+
+Either side may open the connection. `Forward` dials the implementation, `Reverse` waits for it; from then on both are
+the same session. Needs the extra ``qqops[onebot]``.
+"""
+
+from __future__ import annotations
+
+import datetime
+import itertools
+import urllib.parse
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+import structlog
+import trio
+
+from qqops.adapters._listen import HttpAnswer, HttpRequest
+from qqops.adapters._onebot_actions import OneBot
+from qqops.adapters._onebot_arrivals import Arrivals, TakenOver
+from qqops.adapters._onebot_intake import Intake
+from qqops.adapters._onebot_options import Options
+from qqops.adapters._onebot_session import LiveSession
+from qqops.adapters._ports import Port, address
+from qqops.adapters._ws import WebSocket
+from qqops.adapters._ws_open import Dial, connect
+from qqops.adapters.base import Link, Opening, Outgoing
+from qqops.errors import ConfigError, Refuse, TransientError
+from qqops.model import (
+    AccountRef,
+    Action,
+    Delivery,
+    FileOffered,
+    Image,
+    Limits,
+    Outcome,
+    PersonRef,
+    Profile,
+    Room,
+    RoomKind,
+    RoomRef,
+    User,
+)
+from qqops.protocol.onebot11.events import Reader
+
+if TYPE_CHECKING:
+    from qqops.adapters._onebot_http import HttpSession
+
+log = structlog.get_logger("qqops.onebot11")
+
+#: Seconds for opening a connection, and at most for closing one.
+CONNECT = 10.0
+
+
+class OneBot11:
+    """One account. What outlives a session: names, open requests, the count of requests."""
+
+    def __init__(
+        self,
+        account: AccountRef,
+        options: Options,
+        now: Callable[[], datetime.datetime],
+        port: Port | None,
+        dial: Dial = connect,
+    ) -> None:
+        check(options)
+        self._account = account
+        self._options = options
+        self._port = port
+        self._connect = dial
+        self._reader = Reader(account, now)
+        self._reader.self_id = str(options.self_id or "")
+        self._numbers = itertools.count(1)
+        self._live: LiveSession | HttpSession | None = None
+        self._intake = Intake(self._reader)
+        self._arrivals = Arrivals(options, str(account), self._intake.take_early)
+        if port is not None:
+            self._arrivals.posted = self._take_post
+            port.mount(self._arrivals.wants, self._arrivals.handle, first=bool(options.self_id))
+
+    @property
+    def account(self) -> AccountRef:
+        """Whose connection this is."""
+        return self._account
+
+    @property
+    def limits(self) -> Limits:
+        """Pace and size of sends."""
+        options = self._options
+        return Limits(
+            gap=options.send_gap,
+            room_gap=options.room_gap,
+            jitter=options.jitter,
+            max_bytes=options.max_bytes,
+        )
+
+    async def serve(self, link: Link, outbox: Outgoing) -> None:
+        """Hold one session; see `qqops.adapters.base.Adapter.serve`."""
+        if self._port is not None and self._options.url:
+            await self._serve_http(link, outbox, self._port)
+        elif self._port is not None:
+            await self._serve_reverse(link, outbox, self._port)
+        else:
+            await self._serve_forward(link, outbox)
+
+    async def _serve_forward(self, link: Link, outbox: Outgoing) -> None:
+        sockets: list[WebSocket] = []
+        try:
+            for url in filter(None, (self._options.url, self._options.api_url)):
+                sockets.append(await self._dial(url))  # noqa: PERF401 - those that are open are closed below
+            await self._hold(link, outbox, sockets[0], sockets[-1])
+        finally:
+            for socket in sockets:
+                with trio.move_on_after(CONNECT, shield=True):
+                    await socket.aclose()
+
+    async def _dial(self, url: str) -> WebSocket:
+        token = self._options.token.reveal()
+        headers = [("Authorization", f"Bearer {token}")] if token else []
+        return await self._connect(url, headers, within=CONNECT, max_size=self._options.max_frame * 2**20)
+
+    async def _serve_reverse(self, link: Link, outbox: Outgoing, port: Port) -> None:
+        if port.trouble:
+            raise TransientError(port.trouble)
+        where = f"ws://{port.host}:{port.port}{self._options.path or '/'}"
+
+        def tell(missing: str) -> None:
+            link.waiting(f"waiting for {missing or 'a connection'} to {where}")
+
+        while await self._is_taken_over(link, outbox, tell):
+            log.info("a newer connection of the account goes on", account=str(self._account))
+
+    async def _is_taken_over(self, link: Link, outbox: Outgoing, tell: Callable[[str], None]) -> bool:
+        """Hold a session with the next connection; return True when a newer one has come."""
+        sockets: set[WebSocket] = set()
+        newer: list[BaseException] = []
+        try:
+            events, api = await self._arrivals.take(tell)
+            sockets = {events.socket, api.socket}
+            if events.self_id and not self._reader.self_id:
+                self._reader.self_id = events.self_id
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._arrivals.watch, name="newer connection")
+                await self._hold(link, outbox, events.socket, api.socket)
+        except* TakenOver as group:
+            newer = list(group.exceptions)
+        finally:
+            for socket in sockets:
+                with trio.move_on_after(CONNECT, shield=True):
+                    await socket.aclose()
+            self._arrivals.release()
+        return bool(newer)
+
+    async def _serve_http(self, link: Link, outbox: Outgoing, port: Port) -> None:
+        from qqops.adapters._http import HttpClient
+        from qqops.adapters._onebot_http import HttpSession
+
+        if port.trouble:
+            raise TransientError(port.trouble)
+        async with HttpClient() as http:
+            await self._run(HttpSession(self._options, link, self._reader, self._intake, http), outbox)
+
+    def _take_post(self, request: HttpRequest) -> HttpAnswer:
+        from qqops.adapters._onebot_http import take_post
+
+        return take_post(request, self._options.token.reveal(), self._intake.take)
+
+    async def _hold(self, link: Link, outbox: Outgoing, events: WebSocket, api: WebSocket) -> None:
+        live = LiveSession(self._options, link, self._reader, self._intake, self._numbers, events, api)
+        await self._run(live, outbox)
+
+    async def _run(self, live: LiveSession | HttpSession, outbox: Outgoing) -> None:
+        self._live = live
+        try:
+            await live.run(outbox)
+        finally:
+            self._live = None
+            self._intake.end()
+
+    def rooms(self) -> Sequence[Room]:
+        """Return the groups that the implementation has told of."""
+        return [self._reader.group(number, name) for number, name in self._reader.names.items()]
+
+    @property
+    def native(self) -> OneBot:
+        """What this account can do beyond the model. Raises `Refuse` while it is offline."""
+        if self._live is None:
+            raise Refuse(f"{self._account} is offline")
+        return self._live.abilities
+
+    async def members(self, room: RoomRef) -> Sequence[User]:
+        """Return who is in *room*; nobody while offline or when the implementation does not tell."""
+        if self._live is None or room.kind is not RoomKind.GROUP:
+            return []
+        try:
+            return await self.native.members(room)
+        except Refuse:
+            return []
+
+    async def act(self, action: Action) -> Outcome:
+        """Do *action*; see `qqops.runtime.accounts.Accounts`."""
+        if self._live is None:
+            return Outcome(delivery=Delivery.REFUSED, reason=f"{self._account} is offline")
+        return await self.native.act(action)
+
+    async def fetch(self, thing: Image | FileOffered, room: RoomRef) -> bytes:
+        """Return the content of something received. Raises `Refuse`."""
+        return await self.native.fetch(thing, room)
+
+    async def avatar(self, who: PersonRef | RoomRef) -> bytes:
+        """Return the picture of a person or group. Raises `Refuse`."""
+        return await self.native.avatar(who)
+
+    async def profile(self, person: PersonRef) -> Profile:
+        """Return what is told about *person*. Raises `Refuse`."""
+        return await self.native.profile(person)
+
+
+def check(options: Options) -> None:
+    """Raise `ConfigError` for settings that cannot work."""
+    over_http = options.url.startswith(("http://", "https://"))
+    if (not options.url and not options.listen) or (options.url and options.listen and not over_http):
+        raise ConfigError(
+            "give url or listen",
+            hint='url = "ws://127.0.0.1:3001/" to dial the implementation, '
+            'listen = "127.0.0.1:8080" to be called by it',
+        )
+    if over_http and not options.listen:
+        raise ConfigError(
+            "an http URL carries actions only: events come by HTTP POST",
+            hint='add listen = "127.0.0.1:8080" and let the implementation post there; or use ws://',
+        )
+    for key in ("url", "api_url"):
+        value = getattr(options, key)
+        if value and urllib.parse.urlsplit(value).scheme not in ("ws", "wss") and not over_http:
+            raise ConfigError(f"{key} must begin with ws://, wss:// or http://, got {value!r}")
+    for key in (
+        "call_deadline",
+        "upload_deadline",
+        "ping_every",
+        "ping_patience",
+        "in_flight",
+        "max_frame",
+        "max_media",
+    ):
+        if not getattr(options, key) > 0:
+            raise ConfigError(f"{key} must be > 0, got {getattr(options, key)!r}")
+    for key in ("send_gap", "room_gap", "jitter", "max_bytes"):
+        if getattr(options, key) < 0:
+            raise ConfigError(f"{key} must be 0 or more, got {getattr(options, key)!r}")
+    if options.listen:
+        address(options.listen)
+
+
+def open_onebot11(opening: Opening, options: Options) -> OneBot11:
+    """Return the adapter of a OneBot v11 account."""
+    check(options)
+    port = opening.ports.at(*address(options.listen)) if options.listen else None
+    return OneBot11(opening.account, options, opening.clock.now, port)

@@ -1,0 +1,100 @@
+"""What the decorators have noted → the records of the registry. Signatures are read here, when a plugin is loaded."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Sequence
+from typing import Any, get_args
+
+import attrs
+
+from qqops.errors import PluginError
+from qqops.model import Event, Message
+from qqops.plugin._note import Declared, make_handler, read_signature
+from qqops.plugin._spell import speller
+from qqops.plugin.hooks import Build
+from qqops.plugin.signature import location
+from qqops.runtime.outgoing import Outgoing
+from qqops.runtime.registry import Command, Listener, Trigger
+
+#: Every class that can be listened to.
+_EVENTS: tuple[type[Any], ...] = get_args(Event)
+
+
+def make_command(d: Declared, build: Build) -> Command:
+    """Return the command that *d* declares."""
+    path: tuple[str, ...] = d.more["path"]
+    if not path or any(a != a.strip() or len(a.split()) != 1 for a in d.more["aliases"]):
+        raise PluginError("a command needs a name, and an alias must be one word", where=location(d.function))
+    names = ("".join(path) if len(path) == 1 else "", *d.more["aliases"])
+    if d.more["no_space"] and all(name.isascii() for name in names):
+        raise PluginError(
+            f"no_space needs a name outside ASCII: {'/'.join(path)} would be found in other words",
+            where=location(d.function),
+        )
+    signature = read_signature(d, build, words=True)
+    usage = signature.usage(path)
+    spell = speller(path, signature.parameters, d.more["guards"], location(d.function))
+    handler = make_handler(d, build, signature.for_command(usage))
+    summary, _, rest = inspect.cleandoc(d.function.__doc__ or "").partition("\n")
+    return Command(
+        path=path,
+        aliases=d.more["aliases"],
+        handler=attrs.evolve(handler, converse=d.more["converse"], spell=spell),
+        summary=summary.strip(),
+        usage=usage,
+        no_space=d.more["no_space"],
+        help="\n".join(part for part in (rest.strip(), signature.details()) if part),
+    )
+
+
+def make_listener(d: Declared, build: Build) -> Listener:
+    """Return the listener that *d* declares."""
+    event, where = d.more["event"], location(d.function)
+    if event not in _EVENTS:
+        raise PluginError(f"{event!r} is no event class; use one of {_names(_EVENTS)}", where=where)
+    narrowed = [n for n in ("regex", "keywords", "at_me") if d.more[n]]
+    if len(narrowed) > 1 or (narrowed and event is not Message):
+        raise PluginError(
+            "a listener takes one of regex, keyword and at_me, and only for Message", where=where
+        )
+    pattern = None
+    if d.more["regex"]:
+        try:
+            pattern = re.compile(d.more["regex"])
+        except re.error as exc:
+            raise PluginError(f"the pattern {d.more['regex']!r} is wrong: {exc}", where=where) from exc
+    groups = frozenset(pattern.groupindex) if pattern is not None else None
+    signature = read_signature(d, build, groups=groups)
+    trigger = (
+        Trigger.REGEX if pattern is not None
+        else Trigger.KEYWORD if d.more["keywords"]
+        else Trigger.AT_ME if d.more["at_me"]
+        else Trigger.ANY
+    )  # fmt: skip
+    return Listener(
+        event=event,
+        handler=make_handler(
+            d, build, signature.for_match() if pattern is not None else signature.for_event()
+        ),
+        trigger=trigger,
+        pattern=pattern,
+        keywords=tuple(k.casefold() for k in d.more["keywords"]),
+        priority=d.more["priority"],
+        stop=d.more["stop"],
+    )
+
+
+def make_outgoing(d: Declared, build: Build) -> Outgoing:
+    """Return the link of the chain of outgoing messages that *d* declares."""
+    where = location(d.function)
+    if inspect.iscoroutinefunction(d.function):
+        raise PluginError(f"{d.name}() must be a plain `def`: nothing waits on the way out", where=where)
+    if len(inspect.signature(d.function).parameters) != 1:
+        raise PluginError(f"{d.name}() takes one parameter: the draft", where=where)
+    return Outgoing(plugin=build.plugin, name=d.name, where=where, order=d.more["order"], call=d.function)
+
+
+def _names(classes: Sequence[type[Any]]) -> str:
+    return ", ".join(c.__name__ for c in classes)

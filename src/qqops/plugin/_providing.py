@@ -1,0 +1,183 @@
+"""Decorators for what a plugin brings along: its configuration, services, tasks, and steps for its stored data."""
+
+from __future__ import annotations
+
+import collections.abc
+import contextlib
+import inspect
+import typing
+from collections.abc import Callable
+from typing import Any, Literal, TypeVar, cast
+
+import attrs
+
+from qqops.errors import PluginError
+from qqops.plugin._line import Slot
+from qqops.plugin._note import Declared, note
+from qqops.plugin.hooks import Build, hookimpl
+from qqops.plugin.signature import Signature, hints_of, location, read
+from qqops.runtime.context import Context
+from qqops.runtime.services import Provided, Service
+from qqops.runtime.tasks import Restart, Task
+from qqops.runtime.upgrade import Migration
+
+F = TypeVar("F", bound=Callable[..., Any])
+C = TypeVar("C", bound=type[Any])
+
+#: What the function of a service may be declared to return.
+_MANAGERS: tuple[Any, ...] = (
+    collections.abc.AsyncGenerator, collections.abc.AsyncIterator, contextlib.AbstractAsyncContextManager,
+)  # fmt: skip
+
+
+class Providing:
+    """The part of `Plugin` that is about what it brings along."""
+
+    def __init__(self) -> None:
+        self._configs: list[type[Any]] = []
+        self._services: list[Declared] = []
+        self._tasks: list[Declared] = []
+        self._migrations: list[Declared] = []
+
+    def config(self, cls: C) -> C:
+        """Declare an attrs class whose values stand in the settings' table ``[plugins.NAME]``; injected by type."""
+        self._configs.append(cls)
+        return cls
+
+    def service(self, function: F) -> F:
+        """Declare a service: an `asynccontextmanager` function whose value is injected by its type.
+
+        Its own parameters are injected, too. It is entered before whoever needs it and left after.
+        """
+        self._services.append(note(function, function.__name__, None, False, {}))
+        return function
+
+    def task(self, *, restart: Literal["always", "on-failure", "never"] = "on-failure") -> Callable[[F], F]:
+        """Declare an ``async def`` that runs beside the handlers from the start of the bot on.
+
+        Args:
+            restart: When it is started again, after a growing pause.
+        """
+
+        def declare(function: F) -> F:
+            self._tasks.append(note(function, function.__name__, None, False, {"restart": restart}))
+            return function
+
+        return declare
+
+    def migration(self, number: int) -> Callable[[F], F]:
+        """Declare the step that brings stored values from version *number* - 1 to *number*.
+
+        It is an ``async def`` with one parameter, a `Transaction` on the plugin's values; a snapshot of the file is
+        made before, and what it changes is stored together with the new version.
+        """
+
+        def declare(function: F) -> F:
+            self._migrations.append(note(function, function.__name__, None, False, {"number": number}))
+            return function
+
+        return declare
+
+    # -- its own hooks --------------------------------------------------------------------------
+
+    @hookimpl
+    def qqops_config(self) -> list[type[Any]]:
+        """Return the declared classes."""
+        for cls in self._configs:
+            if not attrs.has(cls):
+                raise PluginError(
+                    f"the configuration {cls.__name__} must be an attrs class", where=_place(cls)
+                )
+        return list(self._configs)
+
+    @hookimpl
+    def qqops_services(self, build: Build) -> list[Service]:
+        """Return the declared services."""
+        places: dict[type[Any], Provided] = {}
+        for d in self._services:
+            kind = _kind(d)
+            if kind in places:
+                raise PluginError(f"{kind.__name__} is provided twice", where=location(d.function))
+            places[kind] = Provided(build.plugin, d.name, location(d.function))
+        known = {**build.services, **places}
+        found = []
+        for d, (kind, provided) in zip(self._services, places.items(), strict=True):
+            signature = _without_event(d, known, "service")
+            found.append(
+                Service(kind=kind, provided=provided, needs=_needs(signature), open=_bind(signature))
+            )
+        return found
+
+    @hookimpl
+    def qqops_tasks(self, build: Build) -> list[Task]:
+        """Return the declared tasks."""
+        found = []
+        for d in self._tasks:
+            if not inspect.iscoroutinefunction(d.function):
+                raise PluginError(f"the task {d.name}() must be `async def`", where=location(d.function))
+            signature = _without_event(d, build.services, "task")
+            found.append(
+                Task(
+                    plugin=build.plugin, name=d.name, where=location(d.function), needs=_needs(signature),
+                    restart=Restart(d.more["restart"]), call=_bind(signature),
+                )
+            )  # fmt: skip
+        return found
+
+    @hookimpl
+    def qqops_migrations(self) -> list[Migration]:
+        """Return the declared steps."""
+        steps = sorted(self._migrations, key=lambda d: d.more["number"])
+        for wanted, d in enumerate(steps, 1):
+            where, number = location(d.function), d.more["number"]
+            if number != wanted:
+                raise PluginError(f"migrations are numbered 1, 2, 3 …: {wanted} is missing", where=where)
+            if not inspect.iscoroutinefunction(d.function):
+                raise PluginError(f"the migration {d.name}() must be `async def`", where=where)
+            if len(inspect.signature(d.function).parameters) != 1:
+                raise PluginError(f"the migration {d.name}() takes one parameter, a Transaction", where=where)
+        return [Migration(d.more["number"], d.function, location(d.function)) for d in steps]
+
+
+def _kind(d: Declared) -> type[Any]:
+    """Return the type that a service provides, from its annotation."""
+    where = location(d.function)
+    inner = inspect.unwrap(d.function)
+    returned = hints_of(d.function, d.enclosing, where).get("return")
+    origin, arguments = typing.get_origin(returned), typing.get_args(returned)
+    kind = typing.get_origin(arguments[0]) or arguments[0] if origin in _MANAGERS and arguments else None
+    if not isinstance(kind, type):
+        raise PluginError(
+            f"the service {d.name}() must say what it provides: -> AsyncGenerator[Pool]", where=where
+        )
+    if inspect.isasyncgenfunction(inner) and inner is d.function:
+        raise PluginError(f"the service {d.name}() needs @asynccontextmanager below it", where=where)
+    return kind
+
+
+def _without_event(d: Declared, services: collections.abc.Mapping[type[Any], object], what: str) -> Signature:
+    """Return the signature of a function that no event sets off."""
+    signature = read(d.function, services=services, enclosing=d.enclosing, words=False)
+    if wrong := next((p for p in signature.parameters if p.slot is not Slot.SERVICE), None):
+        raise PluginError(
+            f"the {what} {d.name}(): {wrong.name!r} belongs to a message, and there is none",
+            where=location(d.function),
+        )
+    return signature
+
+
+def _needs(signature: Signature) -> tuple[Provided, ...]:
+    return tuple(p.service for p in signature.parameters if isinstance(p.service, Provided))
+
+
+def _bind(signature: Signature) -> Callable[[], Any]:
+    """Return a call that looks up what is injected when it is made."""
+    prepare = signature.for_event()
+    return lambda: prepare(cast("Context", None), None)()
+
+
+def _place(cls: type[Any]) -> str:
+    try:
+        return f"{inspect.getsourcefile(cls)}:{inspect.getsourcelines(cls)[1]}"
+    except (OSError, TypeError):
+        return ""

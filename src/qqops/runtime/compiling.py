@@ -1,0 +1,75 @@
+"""From what plugins have declared to the tables that dispatch reads."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from qqops.model import Message
+from qqops.protocol.words import INVISIBLE
+from qqops.runtime.hints import Hints
+from qqops.runtime.registry import Command, Listener, Registry, Trigger
+from qqops.runtime.routes import Routes, table_of
+
+
+def compile_routes(
+    registry: Registry, by_room: Mapping[str, tuple[str, ...]] | None = None, hints: Hints | None = None
+) -> Routes:
+    """Return the tables for dispatch.
+
+    Args:
+        by_room: Prefixes of single rooms, by name or id.
+    """
+    by_room = {room: _longest_first(prefixes) for room, prefixes in (by_room or {}).items() if prefixes}
+    prefixes = _longest_first(registry.prefixes)
+    messages = _by_priority(one for one in registry.listeners if one.event is Message)
+    keywords = tuple(one for one in messages if one.trigger is Trigger.KEYWORD)
+    alternatives = sorted({re.escape(k) for one in keywords for k in one.keywords}, key=len, reverse=True)
+    named = registry.named()
+    return Routes(
+        prefixes=prefixes,
+        by_room=by_room,
+        first=frozenset(p[0] for of in (prefixes, *by_room.values()) for p in of if p) | frozenset(INVISIBLE),
+        words=table_of(named.items()),
+        depth=max((len(name) for name in named), default=1),
+        glued=_glued(named),
+        always=tuple(one for one in messages if one.trigger is Trigger.ANY),
+        at_me=tuple(one for one in messages if one.trigger is Trigger.AT_ME),
+        regexes=tuple(one for one in messages if one.trigger is Trigger.REGEX),
+        keyword_pattern=re.compile("|".join(alternatives), re.IGNORECASE) if alternatives else None,
+        keywords=keywords,
+        others=_others(registry.listeners),
+        ranks={one.handler: one for one in messages} if any(m.priority or m.stop for m in messages) else {},
+        filters=tuple(sorted(registry.filters, key=lambda f: f.order)),
+        aliases=registry.aliases,
+        hints=hints,
+        visible=registry.may_see,
+        commands=tuple(registry.commands),
+    )
+
+
+def _longest_first(prefixes: Iterable[str]) -> tuple[str, ...]:
+    return tuple(sorted(prefixes, key=len, reverse=True))
+
+
+def _by_priority(listeners: Iterable[Listener]) -> list[Listener]:
+    return sorted(listeners, key=lambda one: -one.priority)
+
+
+def _others(listeners: Iterable[Listener]) -> dict[type[Any], tuple[Listener, ...]]:
+    """Return who listens to what is no message; those behind one that stops are never reached."""
+    found: dict[type[Any], tuple[Listener, ...]] = {}
+    for one in _by_priority(one for one in listeners if one.event is not Message):
+        so_far = found.get(one.event, ())
+        if not so_far or not so_far[-1].stop:
+            found[one.event] = (*so_far, one)
+    return found
+
+
+def _glued(named: Mapping[tuple[str, ...], Command]) -> dict[str, list[tuple[str, Command]]]:
+    found: dict[str, list[tuple[str, Command]]] = {}
+    for name, command in sorted(named.items(), key=lambda item: -len(item[0][0])):
+        if command.no_space and len(name) == 1 and not name[0].isascii():
+            found.setdefault(name[0][0], []).append((name[0], command))
+    return found

@@ -1,0 +1,26 @@
+"""The bounds of the dispatcher, as the settings give them."""
+
+from __future__ import annotations
+
+import attrs
+
+
+@attrs.frozen(kw_only=True)
+class DispatchPolicy:
+    """Bounds of the dispatcher.
+
+    Attributes:
+        slots: Handlers that run at the same time.
+        per_plugin: How many of them one plugin may hold.
+        backlog: Matched messages that may wait; beyond that the connections are read later.
+        timeout: Seconds a handler may take unless it declares its own.
+        threads: Plain ``def`` handlers of one plugin that run at the same time.
+        window: Messages of an account that are remembered at least, to recognise duplicates; for five minutes more are.
+    """
+
+    slots: int = 64
+    per_plugin: int = 32
+    backlog: int = 10_000
+    timeout: float = 60.0
+    threads: int = 4
+    window: int = 4096

@@ -1,0 +1,379 @@
+"""The one gate before every handler, whoever set it off: a person, a job, an alias, a conversation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Protocol
+
+import attrs
+import structlog
+
+from qqops.errors import Refuse
+from qqops.model import Clock, Room, User
+from qqops.runtime.arguments import arguments_of
+from qqops.runtime.clock import WallClock
+from qqops.runtime.context import Answer, Context
+from qqops.runtime.declared import Limit
+from qqops.runtime.granted import AccessPolicy, rules_of
+from qqops.runtime.keep import Keep, MemoryKeep
+from qqops.runtime.limits import PREFIX, Limits
+from qqops.runtime.observe import Result
+from qqops.runtime.roles import NOBODY, OWNER, SELF, Roles, Standing
+from qqops.runtime.rules import Answer as Word
+from qqops.runtime.rules import Rule, Tables, Who
+from qqops.runtime.switches import Switches
+from qqops.runtime.why import Why
+from qqops.texts import Say
+
+if TYPE_CHECKING:
+    from qqops.runtime.registry import Handler, Hit
+
+log = structlog.get_logger("qqops.gate")
+
+#: People in rooms whose standing is kept ready.
+MOST_LOOKED = 2000
+
+_Look = tuple[User | None, Who, Standing]
+
+
+class Stage(Protocol):
+    """Something that stands before a handler and hears how it ended."""
+
+    async def before(self, ctx: Context, hit: Hit) -> Answer | None:
+        """Return None to let *hit* run, or why not. Cancellation: nothing is kept."""
+
+    def after(self, ctx: Context, hit: Hit, result: Result) -> None:
+        """The handler has ended; called once for each `before` that returned None."""
+
+
+@attrs.frozen(kw_only=True)
+class Request:
+    """A question to the plugins: may this be done?
+
+    Attributes:
+        plugin: Whose handler it is.
+        command: The handler's name.
+        permission: What it needs; "" for nothing.
+        user: Who set it off; None when nobody did.
+        room: Address of the room, or "".
+        roles: Roles of the user.
+        arguments: Its arguments by name; None when somebody only wants to know whether it could be done.
+    """
+
+    plugin: str
+    command: str
+    permission: str
+    user: User | None
+    room: str
+    roles: frozenset[str]
+    arguments: Mapping[str, Any] | None
+
+
+#: A plugin's `qqops_permission`, and the plugin's name.
+Veto = tuple[str, Callable[[Request], object]]
+
+
+@attrs.frozen
+class Refusal:
+    """A no: what is said in the room, and the reason as `/why` tells it."""
+
+    say: Say
+    reason: Say
+
+
+@attrs.define(eq=False)
+class _Inside:
+    """What one run holds while it is inside."""
+
+    held: tuple[str, ...] = ()
+    stages: list[Stage] = attrs.field(factory=list)
+
+
+class Gate:
+    """Decides whether a handler may run.
+
+    `admit` comes first and is cheap: switches and permission. `check` comes after the filters, once the words are
+    converted: rules about arguments, and the plugins' own opinions. `enter` follows: limits, then the *stages* in their
+    order (locks, approvals). `leave` closes what `enter` has opened. An error in any of them means no.
+
+    Attributes:
+        checks: Whether `check` has anything to say that `admit` could not.
+        version: Grows with every change of what decisions are made of.
+        rules: Those that were made in the chat, by id.
+        broken: What an earlier run has kept and cannot be read. While there is any, only owners get in.
+        loaded: Whether what an earlier run has kept is known. Before that nobody gets in.
+    """
+
+    def __init__(
+        self, policy: AccessPolicy | None = None, *, clock: Clock | None = None, keep: Keep | None = None
+    ) -> None:
+        self._clock = clock or WallClock()
+        policy = policy or AccessPolicy()
+        self.stages: list[Stage] = []
+        self.fixed: Sequence[Rule] = rules_of(policy)
+        self.rules: dict[str, Rule] = {}
+        self.roles = Roles(policy.members, lambda: self._clock.now().timestamp())
+        self.switches = Switches()
+        self.limits = Limits(keep or MemoryKeep())
+        self.why = Why()
+        self.vetoes: tuple[Veto, ...] = ()
+        self.broken: set[str] = set()
+        self.loaded = True
+        self.version = 0
+        self._inside: dict[Context, list[_Inside]] = {}
+        self._looked: dict[tuple[int, int], tuple[Room, User, _Look]] = {}
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Take over changes of rules, roles, switches and plugins."""
+        self._tables = Tables((*self.fixed, *self.rules.values()))
+        self.checks = self._tables.by_argument or bool(self.vetoes)
+        sealed = self.broken or not self.loaded
+        # Nothing can stand before a handler that needs no permission: one look is enough.
+        self._plain = not (sealed or self._tables.denying or self.switches or self.vetoes)
+        self.roles.refresh()
+        self._looked.clear()
+        self.version += 1
+
+    # -- before a run ---------------------------------------------------------------------------
+
+    def admit(self, ctx: Context, hit: Hit) -> Answer | None:
+        """Return None when whoever set *hit* off may, or might with the right arguments; else why not."""
+        if self._plain and not hit.handler.guards.permission:
+            return None
+        return self._told(ctx, self._decide(ctx, hit.handler, None))
+
+    def check(self, ctx: Context, hit: Hit, call: Callable[[], Any]) -> Answer | None:
+        """Return None when *hit* may run as *call*, its words converted; else why not."""
+        return self._told(ctx, self._decide(ctx, hit.handler, call))
+
+    async def enter(self, ctx: Context, hit: Hit) -> Answer | None:
+        """Return None when *hit* may run now, or why not; "" when that was said before."""
+        inside = _Inside()
+        try:
+            refusal = self._charge(ctx, hit, inside)
+            if refusal is None:
+                refusal = await self._pass(ctx, hit, inside)
+        except Exception as exc:  # noqa: BLE001 - an error in a decision means no
+            self._leave(ctx, hit, inside, Result.FAILED)
+            return self._told(ctx, _error(hit.handler, exc))
+        except BaseException:
+            self._leave(ctx, hit, inside, Result.CANCELLED)
+            raise
+        if refusal is not None:
+            self._leave(ctx, hit, inside, Result.REFUSED)
+            return refusal
+        self._inside.setdefault(ctx, []).append(inside)
+        return None
+
+    def leave(self, ctx: Context, hit: Hit, result: Result) -> None:
+        """The handler that was let in has ended."""
+        inside = self._inside[ctx].pop()
+        if not self._inside[ctx]:
+            del self._inside[ctx]
+        self._leave(ctx, hit, inside, result)
+
+    # -- questions ------------------------------------------------------------------------------
+
+    def may_run(self, ctx: Context, handler: Handler) -> bool:
+        """Whether who set *ctx* off may run *handler*, at least with some arguments. For help."""
+        if self._plain and not handler.guards.permission:
+            return True
+        return self._decide(ctx, handler, None) is None
+
+    def may(self, ctx: Context, permission: str, command: str = "") -> bool:
+        """Whether who set *ctx* off has *permission* here, in the plugin of *ctx*; False on any error.
+
+        Args:
+            command: Name of the handler that runs; rules may be about it.
+        """
+        try:
+            if not self.loaded:
+                return False
+            user, who, standing = self._look(ctx)
+            if self.broken and OWNER not in standing.proven:
+                return False
+            verdict = self._tables.plan(ctx.plugin, command, permission).decide(who, standing, None)
+            allowed = verdict.answer is Word.YES and bool(permission)
+            if verdict.answer is Word.PERHAPS or (verdict.answer is Word.NO and verdict.rule is not None):
+                return False
+            request = Request(
+                plugin=ctx.plugin, command=command, permission=permission, user=user, room=who.room,
+                roles=standing.proven, arguments=None,
+            )  # fmt: skip
+            said, _ = self._ask(request)
+            return said is not False and (allowed or said is True)
+        except Exception:
+            log.exception("a permission could not be decided", permission=permission)
+            return False
+
+    def roles_of(self, ctx: Context) -> frozenset[str]:
+        """Return the roles of who set *ctx* off; only what everybody has when that cannot be told."""
+        try:
+            return self._look(ctx)[2].proven
+        except Exception:
+            log.exception("the roles could not be told")
+            return NOBODY.proven
+
+    # -- inside ---------------------------------------------------------------------------------
+
+    def _decide(self, ctx: Context, handler: Handler, call: Callable[[], Any] | None) -> Refusal | None:
+        try:
+            return self._judge(ctx, handler, call)
+        except Exception as exc:  # noqa: BLE001 - an error in a decision means no
+            return _error(handler, exc)
+
+    def _judge(self, ctx: Context, handler: Handler, call: Callable[[], Any] | None) -> Refusal | None:
+        if not self.loaded:
+            return Refusal(Say("gate.closed"), Say("why.closed"))
+        room = getattr(ctx.event, "room", None)
+        if (
+            self.switches
+            and room is not None
+            and self.switches.is_off(str(room.ref), handler.plugin, handler.key)
+        ):
+            name = {"name": handler.name}
+            return Refusal(Say("gate.off", name), Say("why.off", name))
+        permission = handler.guards.permission
+        plan = self._tables.plan(handler.plugin, handler.name, permission)
+        if plan.idle and not self.vetoes and not self.broken:
+            return None
+        user, who, standing = self._look(ctx)
+        if self.broken and OWNER not in standing.proven:
+            return Refusal(Say("gate.closed"), Say("why.broken", {"names": ", ".join(sorted(self.broken))}))
+        arguments = arguments_of(call) if call is not None and (plan.by_argument or self.vetoes) else None
+        if call is not None and arguments is None:
+            arguments = {}
+        verdict = plan.decide(who, standing, arguments)
+        if verdict.rule is not None and verdict.answer is Word.NO:
+            rule = {"id": verdict.rule.id, "rule": str(verdict.rule)}
+            return Refusal(Say("gate.denied"), Say("why.rule", rule))
+        allowed = verdict.answer is not Word.NO
+        if self.vetoes:
+            if call is None:
+                return None  # they are asked once, when the arguments are known
+            request = Request(
+                plugin=handler.plugin, command=handler.name, permission=permission, user=user, room=who.room,
+                roles=standing.proven, arguments=arguments,
+            )  # fmt: skip
+            said, plugin = self._ask(request)
+            if said is False:
+                return Refusal(Say("gate.denied"), Say("why.veto", {"plugin": plugin}))
+            allowed = allowed or said is True
+        if allowed:
+            return None
+        needs = {"permission": permission}
+        return Refusal(Say("gate.needs", needs), Say("why.needs", needs))
+
+    def _ask(self, request: Request) -> tuple[bool | None, str]:
+        """Ask every plugin; one no outweighs all else. Raises what a plugin raises, or `TypeError`."""
+        said: bool | None = None
+        for plugin, hook in self.vetoes:
+            answer = hook(request)
+            if answer is False:
+                return False, plugin
+            if answer is True:
+                said = True
+            elif answer is not None:
+                raise TypeError(f"{plugin}: qqops_permission must return True, False or None, got {answer!r}")
+        return said, ""
+
+    def _look(self, ctx: Context) -> _Look:
+        """Return who set *ctx* off, as rules look at them."""
+        event = ctx.event
+        if event is None:
+            return None, _BOT, SELF
+        room = getattr(event, "room", None)
+        sender = getattr(event, "sender", None)
+        # Adapters give the same objects again while nothing about somebody changes; both are frozen.
+        key = (id(room), id(sender))
+        found = self._looked.get(key)
+        if found is not None and found[0] is room and found[1] is sender:
+            return found[2]
+        ref = room.ref.account if room is not None else event.account  # type: ignore[union-attr]
+        user = sender if isinstance(sender, User) else None
+        address = str(user.ref) if user is not None else ""
+        who = Who(
+            ref.network, f"{ref.network}:{ref.id}", ref.id, str(room.ref) if room is not None else "", address,
+            user is not None and user.verified, room is not None and room.verified,
+        )  # fmt: skip
+        if user is None:
+            return None, who, NOBODY
+        look = user, who, self.roles.of(user, address, room.ref.kind if room is not None else None)
+        if room is not None and self.roles.identify is None:
+            if len(self._looked) >= MOST_LOOKED:
+                self._looked.clear()
+            self._looked[key] = room, user, look
+        return look
+
+    def _charge(self, ctx: Context, hit: Hit, inside: _Inside) -> Answer | None:
+        limits = hit.handler.guards.limits
+        if not limits:
+            return None
+        keys = [f"{PREFIX}{hit.handler.key}/{i}/{_whose(ctx, one)}" for i, one in enumerate(limits)]
+        charged = self.limits.charge(limits, keys, self._clock.now().timestamp())
+        if isinstance(charged, tuple):
+            inside.held = charged
+            return None
+        limit = charged.limit
+        self.why.because(ctx.id, Say("why.limit", {"limit": _shown(limit)}))
+        if not charged.tell:
+            return ""
+        if not charged.wait:
+            return Say("gate.running", {"running": limit.running})
+        return Say(
+            "gate.limit", {"times": limit.times, "per": limit.per, "wait": max(1, round(charged.wait))}
+        )
+
+    async def _pass(self, ctx: Context, hit: Hit, inside: _Inside) -> Answer | None:
+        for stage in self.stages:
+            try:
+                refusal = await stage.before(ctx, hit)
+            except Refuse as exc:
+                refusal = exc.text or Say("refuse.filtered")
+            if refusal is not None:
+                self.why.because(ctx.id, Say("why.stage", {"stage": type(stage).__name__}))
+                return refusal
+            inside.stages.append(stage)
+        return None
+
+    def _leave(self, ctx: Context, hit: Hit, inside: _Inside, result: Result) -> None:
+        self.limits.release(inside.held)
+        for stage in reversed(inside.stages):
+            try:
+                stage.after(ctx, hit, result)
+            except Exception:
+                log.exception("the end of a run was not taken note of", stage=type(stage).__name__)
+
+    def _told(self, ctx: Context, refusal: Refusal | None) -> Answer | None:
+        if refusal is None:
+            return None
+        self.why.because(ctx.id, refusal.reason)
+        return refusal.say
+
+
+_BOT = Who("", "", "", "", "", True, True)
+
+
+def _error(handler: Handler, exc: Exception) -> Refusal:
+    log.error("an error while deciding means no", handler=handler.key, exc_info=exc)
+    return Refusal(Say("gate.error"), Say("why.error", {"error": f"{type(exc).__name__}: {exc}"}))
+
+
+def _whose(ctx: Context, limit: Limit) -> str:
+    """Return whose uses *limit* counts together."""
+    event = ctx.event
+    room = getattr(event, "room", None)
+    if limit.key == "global" or event is None:
+        return ""
+    if limit.key == "user" and isinstance(sender := getattr(event, "sender", None), User):
+        return str(sender.ref)
+    if limit.key in ("user", "room") and room is not None:
+        return str(room.ref)
+    return str(room.ref.account if room is not None else event.account)  # type: ignore[union-attr]
+
+
+def _shown(limit: Limit) -> str:
+    parts = [f"{limit.times} in {limit.per:g} s"] if limit.times else []
+    parts += [f"{limit.running} at the same time"] if limit.running else []
+    return f"{limit.key}: {', '.join(parts)}"

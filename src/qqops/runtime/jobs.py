@@ -1,0 +1,319 @@
+"""What runs by the clock: jobs that plugins declare, and those that people make; what is known about each."""
+
+from __future__ import annotations
+
+import datetime
+import enum
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import attrs
+import structlog
+import trio
+
+from qqops.errors import Refuse, StoreError
+from qqops.model import Clock, Message, MessageRef, RoomRef, Text
+from qqops.runtime import agenda
+from qqops.runtime.agenda import Every, Misfire, Overlap, Schedule
+from qqops.runtime.keep import Keep
+from qqops.runtime.registry import Job
+from qqops.texts import Say
+
+log = structlog.get_logger("qqops.jobs")
+
+#: Jobs that one person may have.
+MOST_OF_ONE = 20
+
+
+class Skip(enum.Enum):
+    """Why a job that was due did not run."""
+
+    RUNNING = "still running"
+    MISSED = "missed while the bot could not run"
+    PAUSED = "paused"
+    UNKNOWN = "there is no such command"
+    INTERRUPTED = "cut off by the end of the bot"
+
+
+@attrs.define
+class State:
+    """What is known about a job; survives a restart.
+
+    Attributes:
+        first: When it was seen first, in seconds since the epoch; begins the grid of an interval.
+        settled: Everything up to this moment has been run or skipped.
+        ran: When it was started last, or 0.
+        running: Whether that run has no end yet.
+        skipped: Why it was skipped last, or "".
+    """
+
+    first: float
+    settled: float
+    ran: float = 0.0
+    running: bool = False
+    paused: bool = False
+    skipped: str = ""
+    skipped_at: float = 0.0
+
+
+@attrs.define(eq=False)
+class Entry:
+    """A job, and where it stands.
+
+    Attributes:
+        made: What a person wanted; None for a job that a plugin declares.
+        next: When it is due.
+        active: Runs that have not ended.
+        changed: Set when it was paused, resumed or removed.
+    """
+
+    id: str
+    schedule: Schedule
+    state: State
+    job: Job | None = None
+    made: Made | None = None
+    next: datetime.datetime | None = None
+    active: int = 0
+    removed: bool = False
+    changed: trio.Event = attrs.field(factory=trio.Event)
+
+    @property
+    def misfire(self) -> Misfire:
+        """What becomes of moments that passed."""
+        return self.job.misfire if self.job is not None else Misfire.ONCE
+
+    @property
+    def overlap(self) -> Overlap:
+        """What becomes of runs that overlap."""
+        return self.job.overlap if self.job is not None else Overlap.SKIP
+
+    def gone(self) -> bool:
+        """Whether it was removed."""
+        return self.removed
+
+    def wanted(self) -> bool:
+        """Whether it is neither removed nor paused."""
+        return not self.removed and not self.state.paused
+
+    def change(self) -> None:
+        """Let its task look again."""
+        self.changed.set()
+        self.changed = trio.Event()
+
+
+@attrs.frozen(kw_only=True)
+class Made:
+    """A job that a person has made.
+
+    Attributes:
+        message: What they said, as stored: their room and who they are.
+        line: The command line that is run as if they said it; or, for a reminder, what they are told.
+        cron: When, in five fields; "" for a single moment.
+        at: The single moment, in seconds since the epoch.
+    """
+
+    message: str
+    creator: str
+    name: str
+    line: str
+    reminder: bool = False
+    cron: str = ""
+    tz: str = "UTC"
+    at: float = 0.0
+
+    def schedule(self) -> Schedule:
+        """Return when it is due. Raises `ConfigError`."""
+        if self.cron:
+            return agenda.cron(self.cron, self.tz)
+        return agenda.once(datetime.datetime.fromtimestamp(self.at, datetime.UTC))
+
+
+@attrs.frozen(kw_only=True)
+class JobInfo:
+    """What `Jobs` tells about one.
+
+    Attributes:
+        id: ``plugin:name``, or the number of one that a person has made.
+        what: Its command line or text; "" for a plugin's.
+        creator: Name of the person; "" for a plugin's.
+        when: Cron text, or "".
+        skipped: Why it was skipped last, or "".
+    """
+
+    id: str
+    what: str
+    creator: str
+    creator_id: str
+    when: str
+    next: datetime.datetime | None
+    last: datetime.datetime | None
+    running: bool
+    paused: bool
+    skipped: str
+    skipped_at: datetime.datetime | None
+
+
+class Jobs:
+    """The jobs of one bot; injected into handlers that ask for it."""
+
+    def __init__(self, clock: Clock, states: Keep, made: Keep) -> None:
+        self.entries: dict[str, Entry] = {}
+        self.states = states
+        self._clock = clock
+        self._made = made
+        self._known: Mapping[str, Any] = {}
+        #: Set by the scheduler while it runs.
+        self.begin: Callable[[Entry], None] = lambda entry: None
+        self.start: Callable[[Entry], None] = lambda entry: None
+
+    def load(self, declared: Sequence[Job]) -> None:
+        """Take up the jobs of plugins and of people, where the last run has left them."""
+        made: Mapping[str, Any] = {}
+        try:
+            self._known, made = self.states.load(), self._made.load()
+        except StoreError as exc:
+            log.error("what is known about jobs cannot be read: they begin anew", reason=str(exc))  # noqa: TRY400
+        for job in declared:
+            key = f"{job.handler.plugin}:{job.name}"
+            self.entries[key] = self._entry(key, job.schedule, job=job)
+        for key, value in made.items():
+            try:
+                one = Made(**value)
+                self.entries[key] = self._entry(key, one.schedule(), made=one)
+            except Exception:  # what an older or later version has written
+                log.exception("a job that somebody has made cannot be taken up", job=key)
+
+    def _entry(self, key: str, schedule: Schedule, job: Job | None = None, made: Made | None = None) -> Entry:
+        now = self._clock.now().timestamp()
+        try:
+            state = State(**self._known[key])
+        except (KeyError, TypeError):
+            state = State(now, now)
+        if state.running:
+            state.running = False
+            state.skipped, state.skipped_at = Skip.INTERRUPTED.value, state.ran
+            log.warning("a job was cut off by the end of the bot", job=key)
+        if isinstance(schedule, Every):
+            anchor = datetime.datetime.fromtimestamp(state.first, datetime.UTC)
+            schedule = attrs.evolve(schedule, anchor=anchor)
+        entry = Entry(key, schedule, state, job, made)
+        self.save(entry)
+        return entry
+
+    def save(self, entry: Entry) -> None:
+        """Keep the state of *entry*."""
+        self.states.save(entry.id, attrs.asdict(entry.state))
+
+    # -- for handlers ---------------------------------------------------------------------------
+
+    def list(self) -> Sequence[JobInfo]:
+        """Return all jobs, those that are due next first."""
+        far = datetime.datetime.max.replace(tzinfo=datetime.UTC)
+        return [_info(one) for one in sorted(self.entries.values(), key=lambda e: (e.next or far, e.id))]
+
+    def get(self, job: str) -> JobInfo:
+        """Return the job with this id. Raises `Refuse` when there is none."""
+        return _info(self._find(job))
+
+    def run(self, job: str) -> None:
+        """Run it now, besides its moments. Raises `Refuse` when there is none."""
+        self.begin(self._find(job))
+
+    def pause(self, job: str) -> None:
+        """Skip its moments until `resume`. Raises `Refuse` when there is none."""
+        entry = self._find(job)
+        entry.state.paused = True
+        self.save(entry)
+        entry.change()
+
+    def resume(self, job: str) -> None:
+        """Run it again at its moments; those that passed meanwhile are not made up for. Raises `Refuse`."""
+        entry = self._find(job)
+        entry.state.paused = False
+        entry.state.settled = max(entry.state.settled, self._clock.now().timestamp())
+        self.save(entry)
+        entry.change()
+
+    def remove(self, job: str) -> None:
+        """Remove a job that a person has made. Raises `Refuse` when there is none, or a plugin has made it."""
+        entry = self._find(job)
+        if entry.made is None:
+            raise Refuse(f"{job} belongs to a plugin")
+        entry.removed = True
+        del self.entries[entry.id]
+        self._made.delete(entry.id)
+        self.states.delete(entry.id)
+        entry.change()
+
+    async def add(self, message: Message, line: str, cron: str, tz: str = "UTC") -> JobInfo:
+        """Run the command *line* at the moments of *cron* as if who said *message* said it there.
+
+        It is stored when this returns, unless the store fails: then that is tried again.
+
+        Raises:
+            ConfigError: The cron text or the time zone is wrong.
+            Refuse: The person has too many jobs.
+        """
+        agenda.cron(cron, tz)
+        return await self._make(message, line=line, cron=cron, tz=tz)
+
+    async def at(self, message: Message, line: str, moment: datetime.datetime, *, reminder: bool) -> JobInfo:
+        """Run the command *line* once at *moment*, or, for a reminder, say *line* to who said *message*."""
+        return await self._make(message, line=line, at=moment.timestamp(), reminder=reminder)
+
+    async def _make(self, message: Message, **more: Any) -> JobInfo:
+        from qqops.runtime import stored
+
+        creator = str(message.sender.ref)
+        mine = [e for e in self.entries.values() if e.made is not None and e.made.creator == creator]
+        if len(mine) >= MOST_OF_ONE:
+            raise Refuse(Say("refuse.jobs", {"most": MOST_OF_ONE}))
+        bare = attrs.evolve(message, segments=(), reply_to=None, ref=MessageRef(message.room.ref, ""))
+        one = Made(message=stored.dump(bare), creator=creator, name=message.sender.name, **more)
+        numbers = [int(e.id) for e in self.entries.values() if e.made is not None]
+        key = str(max(numbers, default=0) + 1)
+        entry = self.entries[key] = self._entry(key, one.schedule(), made=one)
+        self._made.save(key, attrs.asdict(one))
+        entry.next = entry.schedule.after(self._clock.now())
+        self.start(entry)
+        await self._made.safe()
+        return _info(entry)
+
+    def _find(self, job: str) -> Entry:
+        entry = self.entries.get(job)
+        if entry is None:
+            named = [e for e in self.entries.values() if e.id.partition(":")[2] == job]
+            if len(named) != 1:
+                raise Refuse(Say("refuse.no_job", {"job": job}))
+            entry = named[0]
+        return entry
+
+
+def message_of(made: Made, job: str, now: datetime.datetime) -> Message:
+    """Return what *made* says: its command line, in the room and with the person that it was made by."""
+    from qqops.runtime import stored
+
+    bare = stored.load_message(made.message)
+    return attrs.evolve(bare, segments=(Text(made.line),), time=now, job=job)
+
+
+def room_of(made: Made) -> tuple[RoomRef, str]:
+    """Return where *made* speaks, and to whom."""
+    from qqops.runtime import stored
+
+    bare = stored.load_message(made.message)
+    return bare.room.ref, "" if bare.room.private else bare.sender.name
+
+
+def _info(entry: Entry) -> JobInfo:
+    def moment(seconds: float) -> datetime.datetime | None:
+        return datetime.datetime.fromtimestamp(seconds, datetime.UTC) if seconds else None
+
+    made, state = entry.made, entry.state
+    return JobInfo(
+        id=entry.id, what=made.line if made is not None else "", creator=made.name if made is not None else "",
+        creator_id=made.creator if made is not None else "",
+        when=made.cron if made is not None else getattr(entry.schedule, "expression", ""),
+        next=None if state.paused else entry.next, last=moment(state.ran), running=entry.active > 0,
+        paused=state.paused, skipped=state.skipped, skipped_at=moment(state.skipped_at),
+    )  # fmt: skip

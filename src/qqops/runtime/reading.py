@@ -1,0 +1,20 @@
+"""The first stage of the gate: what is decided by a command's arguments needs them converted."""
+
+from __future__ import annotations
+
+from qqops.runtime.context import Answer, Context
+from qqops.runtime.observe import Result
+from qqops.runtime.registry import Hit
+
+
+class Reading:
+    """Reads the command line, unless that has been done."""
+
+    async def before(self, ctx: Context, hit: Hit) -> Answer | None:
+        """Fill ``ctx.arguments``. Raises `Refuse` for a line that does not fit."""
+        if ctx.arguments is None and hit.handler.spell is not None:
+            hit.handler.prepare(ctx, hit.source)
+        return None
+
+    def after(self, ctx: Context, hit: Hit, result: Result) -> None:
+        """Nothing is left to do."""

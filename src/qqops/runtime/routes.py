@@ -1,0 +1,351 @@
+"""What plugins have declared, as dispatch reads it: from a message to the handlers that it sets off.
+
+`Routes` are rebuilt when something changes and swapped as a whole: reading needs no lock. What a command line is not
+found by at once (groups, ``plugin:command``, names without a space, aliases) is looked for only after that.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+from qqops.errors import Refuse
+from qqops.model import At, Event, Message, Room, RoomRef, Segment, Text, plain
+from qqops.protocol.words import INVISIBLE, Piece, Word, plainer, split
+from qqops.runtime.aliases import DEEPEST, Aliases
+from qqops.runtime.hints import Hints
+from qqops.runtime.registry import (
+    Command,
+    Filter,
+    Handler,
+    Hit,
+    Line,
+    Listener,
+    Mode,
+    names_of,
+)
+from qqops.texts import Say
+
+if TYPE_CHECKING:
+    from qqops.runtime.context import Context
+
+#: A word without quotes.
+_FIRST_WORD = re.compile(r"""[^\s"'“‘「『＂＇]+(?=\s|$)""")
+#: What may stand before a prefix.
+_LEADING = re.compile(rf"[\s{INVISIBLE}]*")
+
+#: Longest part of a message that is searched for the bot's name, in characters.
+NAME_LIMIT = 64
+
+
+@attrs.define(eq=False)
+class Node:
+    """A word of the command table; *children* are the words that may follow."""
+
+    command: Command | None = None
+    children: dict[str, Node] = attrs.field(factory=dict)
+
+    def handlers(self) -> Iterable[Handler]:
+        """Return what can be reached from here."""
+        if self.command is not None:
+            yield self.command.handler
+        for child in self.children.values():
+            yield from child.handlers()
+
+
+def table_of(commands: Iterable[tuple[tuple[str, ...], Command]]) -> dict[str, Node]:
+    """Return the table of *commands* by their words; the first of one name stays."""
+    words: dict[str, Node] = {}
+    for name, command in commands:
+        table, node = words, Node()
+        for word in name:
+            node = table.setdefault(word, Node())
+            table = node.children
+        node.command = node.command or command
+    return words
+
+
+@attrs.frozen(eq=False)
+class Routes:
+    """The tables as dispatch reads them. Cost of a message that nobody wants: a few look-ups.
+
+    Attributes:
+        first: Every character that a command line may begin with.
+        by_room: What a command begins with in single rooms, by name or id.
+        glued: Names that need no space after them, by their first character, the longest first.
+        ranks: Priority and stop of the listeners, when any has them.
+    """
+
+    prefixes: tuple[str, ...]
+    by_room: Mapping[str, tuple[str, ...]]
+    first: frozenset[str]
+    words: Mapping[str, Node]
+    depth: int
+    glued: Mapping[str, Sequence[tuple[str, Command]]]
+    always: tuple[Listener, ...]
+    at_me: tuple[Listener, ...]
+    regexes: tuple[Listener, ...]
+    keyword_pattern: re.Pattern[str] | None
+    keywords: tuple[Listener, ...]
+    others: Mapping[type[Any], tuple[Listener, ...]]
+    ranks: Mapping[Handler, Listener]
+    filters: tuple[Filter, ...]
+    aliases: Aliases
+    hints: Hints | None
+    visible: Callable[[Context, Handler], bool]
+    commands: Sequence[Command]
+    _owned: dict[str, dict[str, Node]] = attrs.field(factory=dict)
+
+    def match_event(self, event: Event) -> list[Hit]:
+        """Return who listens to an event that is no message."""
+        return [Hit(listener.handler) for listener in self.others.get(type(event), ())]
+
+    def may_concern(self, text: str, names: tuple[str, ...]) -> bool:
+        """Whether a group message that is all *text* and mentions nobody might set something off.
+
+        It says no only where `match` finds nothing, and costs less than what `match` needs to be asked.
+        """
+        if self.always or not text:
+            return True
+        first = text[0]
+        if first in self.first or first in "@＠" or first.isspace():
+            return True
+        if names and text[:NAME_LIMIT].lower().startswith(names):
+            return True
+        if self.keyword_pattern is not None and self.keyword_pattern.search(text):
+            return True
+        for one in self.regexes:  # noqa: SIM110 - a generator costs more than the searches
+            if one.pattern is not None and one.pattern.search(text):
+                return True
+        return False
+
+    def match(self, message: Message, names: tuple[str, ...]) -> list[Hit]:
+        """Return what *message* sets off: its command, then listeners, those of a higher priority first.
+
+        Args:
+            names: What people call this bot in the account of the message, in lower case.
+        """
+        text = message.text
+        hits: list[Hit] = []
+        addressed = message.at_me
+        start = self._after_prefix(text, message.room)
+        prefixed = start >= 0
+        if not prefixed:
+            start = self._after_name(message, text, names)
+            addressed = addressed or start >= 0
+        if start >= 0:
+            found = self._line(message, text, start, prefixed)
+            if found is not None:
+                hits.append(found)
+        heard = len(hits)
+        hits.extend(Hit(listener.handler) for listener in self.always)
+        if addressed:
+            hits.extend(Hit(listener.handler) for listener in self.at_me)
+        if self.keyword_pattern is not None and self.keyword_pattern.search(text):
+            folded = text.casefold()
+            hits.extend(Hit(one.handler) for one in self.keywords if any(k in folded for k in one.keywords))
+        for listener in self.regexes:
+            pattern = listener.pattern
+            if pattern is not None and (found_match := pattern.search(text)):
+                hits.append(Hit(listener.handler, found_match))
+        if self.ranks and len(hits) - heard > 1:
+            hits[heard:] = self._ranked(hits[heard:])
+        return hits
+
+    def _ranked(self, hits: list[Hit]) -> list[Hit]:
+        """Return the listeners among *hits* by priority, up to the first that stops the others."""
+        ranks = self.ranks
+        hits.sort(key=lambda hit: -ranks[hit.handler].priority)
+        stop = next((i for i, hit in enumerate(hits) if ranks[hit.handler].stop), len(hits))
+        return hits[: stop + 1]
+
+    def prefixed(self, text: str, room: Room) -> Hit | None:
+        """Return the command that *text*, said in *room*, calls by a prefix."""
+        start = self._after_prefix(text, room)
+        return self.command(text, start, (), room.ref) if start >= 0 else None
+
+    def called(self, text: str, room: Room) -> str:
+        """Return the word that stands where a command's name would, after a prefix; "" when there is none."""
+        start = self._after_prefix(text, room)
+        words = split(text, start, most=1) if start >= 0 else ()
+        return words[0].text if words else ""
+
+    # -- where a command line begins --------------------------------------------------------------
+
+    def _after_prefix(self, text: str, room: Room) -> int:
+        """Return where the command's name begins, or -1. Most chatter ends at the first test."""
+        if not text or (text[0] not in self.first and not text[0].isspace()):
+            return -1
+        return self._skip_prefix(text, _skip(text, 0), room, -1)
+
+    def _skip_prefix(self, text: str, start: int, room: Room, without: int) -> int:
+        prefixes = self.prefixes
+        if self.by_room:
+            prefixes = self.by_room.get(room.id) or self.by_room.get(room.name) or prefixes
+        for prefix in prefixes:
+            if text.startswith(prefix, start):
+                start += len(prefix)
+                while start < len(text) and text[start] in INVISIBLE:
+                    start += 1
+                return start
+        return without
+
+    def _after_name(self, message: Message, text: str, names: tuple[str, ...]) -> int:
+        """Return where the text after ``@bot`` or ``bot,`` begins, or -1."""
+        start = -1
+        if message.at_me and isinstance(message.segments[0] if message.segments else None, At):
+            first = message.segments[0]
+            start = len(f"@{first.name or first.person.id}") if isinstance(first, At) else -1
+        elif text and names:
+            bare = text[1:] if text[0] in "@＠" else text
+            folded = bare[:NAME_LIMIT].lower()
+            if folded.startswith(names):
+                name = max((n for n in names if folded.startswith(n)), key=len)
+                after = bare[len(name) : len(name) + 1]
+                if not after or after.isspace() or after in ",，:：、/／":
+                    start = len(text) - len(bare) + len(name)
+        if start < 0:
+            return -1
+        while start < len(text) and (text[start].isspace() or text[start] in ",，:：、"):
+            start += 1
+        start = _skip(text, start)
+        return self._skip_prefix(text, start, message.room, start)
+
+    def _line(self, message: Message, text: str, start: int, prefixed: bool) -> Hit | None:
+        pieces = pieces_of(message.segments, start) if len(message.segments) > 1 else ()
+        room = message.room.ref
+        found = self.command(text, start, pieces, room)
+        if found is None and prefixed and self.hints is not None:
+            return self.hints.hit(self, text, start, room)
+        return found
+
+    # -- which command it is ----------------------------------------------------------------------
+
+    def command(
+        self, text: str, start: int, pieces: tuple[Piece, ...] = (), room: RoomRef | None = None
+    ) -> Hit | None:
+        """Return the command whose name stands at *start*; the longest path wins."""
+        if start >= len(text) or text[start].isspace():
+            return None
+        first = _FIRST_WORD.match(text, start, pieces[0].start if pieces else len(text))
+        lone = self.words.get(first[0].lower()) if first is not None else None
+        if first is not None and lone is not None and lone.command is not None and not lone.children:
+            # Nearly all commands are one word.
+            return Hit(lone.command.handler, Line(text, first.end(), pieces))
+        return self._search(text, start, pieces, room, DEEPEST)
+
+    def _search(
+        self, text: str, start: int, pieces: tuple[Piece, ...], room: RoomRef | None, deepest: int
+    ) -> Hit | None:
+        words = split(text, start, pieces, most=self.depth)
+        if not words or words[0].quoted or words[0].piece is not None:
+            return None
+        line = Line(text, start, pieces)
+        found = self._walk(line, words, self.words, words[0].text.lower())
+        if found is None:
+            found = self._of_plugin(line, words) or self._without_space(line)
+        if found is not None:
+            return found
+        expansion = self.aliases.find(room, words[0].text)
+        if expansion is None:
+            return None
+        if not deepest:
+            return Hit(_says("aliases", Say("refuse.alias_loop", {"name": words[0].text})), line)
+        end = words[0].end
+        moved = len(expansion) - end
+        shifted = tuple(attrs.evolve(p, start=p.start + moved, end=p.end + moved) for p in pieces)
+        return self._search(expansion + text[end:], 0, shifted, room, deepest - 1)
+
+    def _walk(self, line: Line, words: list[Word], table: Mapping[str, Node], first: str) -> Hit | None:
+        """Follow *words* through *table*, the first of them as *first*."""
+        end = line.start
+        best: Hit | None = None
+        group: Node | None = None
+        for i, word in enumerate(words):
+            node = _look_up(table, first if i == 0 else word.text.lower()) if not word.quoted else None
+            if node is None or word.piece is not None:
+                break
+            end = word.end
+            if node.command is not None:
+                best = Hit(node.command.handler, attrs.evolve(line, start=end))
+                group = None
+            else:
+                group = node
+            table = node.children
+        if best is None and group is not None:
+            return Hit(self._group_help(line.text[line.start : end], group), attrs.evolve(line, start=end))
+        return best
+
+    def _of_plugin(self, line: Line, words: list[Word]) -> Hit | None:
+        """Return the command that is meant by ``plugin:command``."""
+        plugin, colon, first = plainer(words[0].text).lower().partition(":")
+        if not colon or not first:
+            return None
+        table = self._owned.get(plugin)
+        if table is None:
+            own = [c for c in self.commands if c.handler.plugin == plugin]
+            if not own:
+                return None
+            table = self._owned[plugin] = table_of((name, c) for c in own for name in names_of(c))
+        return self._walk(line, words, table, first)
+
+    def _without_space(self, line: Line) -> Hit | None:
+        """Return the command whose name the line begins with, where it is declared to need no space."""
+        text, start = line.text, line.start
+        for name, command in self.glued.get(text[start].lower(), ()):
+            if text[start : start + len(name)].lower() == name:
+                return Hit(command.handler, attrs.evolve(line, start=start + len(name)))
+        return None
+
+    def _group_help(self, name: str, group: Node) -> Handler:
+        """Return a handler that says what may follow a group's name."""
+
+        def prepare(ctx: Context, source: object) -> Callable[[], Any]:
+            seen = [
+                n for n, node in group.children.items() if any(self.visible(ctx, h) for h in node.handlers())
+            ]
+            if not seen:
+                return _nothing
+            choices = ("、" if ctx.language == "zh" else ", ").join(seen)
+            raise Refuse(
+                ctx.render(Say("refuse.unknown_sub", {"name": split(name)[-1].text, "choices": choices}))
+            )
+
+        plugin = next(handler.plugin for handler in group.handlers())
+        return Handler(plugin=plugin, name="group", where="", mode=Mode.INLINE, prepare=prepare)
+
+
+def _nothing() -> None:
+    return None
+
+
+def _says(plugin: str, say: Say) -> Handler:
+    def prepare(ctx: Context, source: object) -> Callable[[], Any]:
+        raise Refuse(ctx.render(say))
+
+    return Handler(plugin=plugin, name="says", where="", mode=Mode.INLINE, prepare=prepare)
+
+
+def _skip(text: str, start: int) -> int:
+    found = _LEADING.match(text, start)
+    return found.end() if found is not None else start
+
+
+def _look_up(table: Mapping[str, Node], word: str) -> Node | None:
+    node = table.get(word)
+    return node if node is not None or word.isascii() else table.get(plainer(word).lower())
+
+
+def pieces_of(segments: tuple[Segment, ...], start: int) -> tuple[Piece, ...]:
+    """Return where in the plain text from *start* on stands what is no text."""
+    found: list[Piece] = []
+    at = 0
+    for segment in segments:
+        length = len(plain((segment,)))
+        if not isinstance(segment, Text) and at >= start and length:
+            found.append(Piece(at, at + length, segment))
+        at += length
+    return tuple(found)

@@ -1,0 +1,34 @@
+"""Which messages were seen lately: two generations of ids, so that forgetting costs nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+
+
+class Seen:
+    """Remembers at least the last *window* keys and at least the last *seconds*; at most twice what that takes.
+
+    Args:
+        most: Keys above which the time does not count any more.
+    """
+
+    def __init__(self, window: int, seconds: float, most: int) -> None:
+        self._window = window
+        self._seconds = seconds
+        self._most = most
+        self._young: set[Hashable] = set()
+        self._old: set[Hashable] = set()
+        self._since = float("-inf")
+
+    def add(self, key: Hashable, now: float) -> bool:
+        """Note *key*; return whether it is new."""
+        young = self._young
+        if key in young or key in self._old:
+            return False
+        if not young:
+            self._since = now
+        elif len(young) >= self._window and (now - self._since >= self._seconds or len(young) >= self._most):
+            self._old, self._young, self._since = young, set(), now
+            young = self._young
+        young.add(key)
+        return True

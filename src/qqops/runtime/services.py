@@ -1,0 +1,258 @@
+"""What plugins lean on: services, entered before whoever needs them and left after.
+
+Each service has one task that holds its context manager open. A service that fails is entered again after a pause;
+until then whoever needs it is refused with a reason. One that ends takes those that lean on it along first.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractAsyncContextManager
+from typing import Any
+
+import attrs
+import structlog
+import trio
+
+from qqops.errors import PluginError, Refuse
+from qqops.runtime.backoff import Backoff, BackoffPolicy
+from qqops.runtime.context import Context
+from qqops.texts import Say
+
+log = structlog.get_logger("qqops.services")
+
+#: Seconds in which a service must be up; and for which the start of the bot waits for all of them.
+START_WITHIN, PATIENCE = 60.0, 10.0
+#: Seconds that those who lean on a failed service have to leave it.
+LEAVE_WITHIN = 5.0
+
+
+@attrs.define(eq=False)
+class Provided:
+    """The place of a service's value: empty while it is not up.
+
+    Attributes:
+        where: ``file:line`` of the service.
+        reason: Why it is not up.
+        up: Set while it is.
+    """
+
+    plugin: str
+    name: str
+    where: str
+    reason: str = "it has not started yet"
+    up: trio.Event = attrs.field(factory=trio.Event)
+    _value: Any = None
+
+    def value(self, ctx: Context | None) -> Any:
+        """Return the value. Raises `Refuse` while there is none."""
+        if not self.up.is_set():
+            name = f"{self.plugin}:{self.name}"
+            say = Say("refuse.service", {"name": name, "reason": self.reason})
+            raise Refuse(ctx.render(say) if ctx is not None else f"{name}: {self.reason}")
+        return self._value
+
+    def fill(self, value: Any) -> None:
+        """Take over the value of a service that is up."""
+        self._value = value
+        self.up.set()
+
+    def clear(self, reason: str) -> None:
+        """Forget the value."""
+        self._value = None
+        self.reason = reason
+        if self.up.is_set():
+            self.up = trio.Event()
+
+
+@attrs.frozen(kw_only=True, eq=False)
+class Service:
+    """A service of a plugin.
+
+    Attributes:
+        kind: Type by which it is injected.
+        needs: Services that it leans on itself.
+        open: Returns its context manager; they are up then.
+    """
+
+    kind: type[Any]
+    provided: Provided
+    needs: tuple[Provided, ...]
+    open: Callable[[], AbstractAsyncContextManager[Any]]
+
+    def __str__(self) -> str:
+        return f"{self.provided.plugin}:{self.provided.name} ({self.provided.where})"
+
+
+@attrs.define(eq=False)
+class _Slot:
+    """A service, and where it stands."""
+
+    service: Service
+    leaning: list[_Slot] = attrs.field(factory=list)
+    stopping: bool = False
+    tried: trio.Event = attrs.field(factory=trio.Event)
+    waiting: trio.CancelScope = attrs.field(factory=trio.CancelScope)
+    leave: trio.Event = attrs.field(factory=trio.Event)
+    left: trio.Event = attrs.field(factory=trio.Event)
+    closed: trio.Event = attrs.field(factory=trio.Event)
+
+    def __attrs_post_init__(self) -> None:
+        self.left.set()  # nobody is inside yet
+
+    def stopped(self) -> bool:
+        return self.stopping
+
+    def stop(self) -> None:
+        self.stopping = True
+        self.waiting.cancel(reason="the service is closed")
+        self.leave.set()
+
+
+class Services:
+    """Owner of the services of all plugins."""
+
+    def __init__(self, rng: random.Random, policy: BackoffPolicy | None = None) -> None:
+        self._rng = rng
+        self._policy = policy or BackoffPolicy()
+        self._slots: dict[type[Any], _Slot] = {}
+        self._running = False
+
+    def add(self, services: Sequence[Service]) -> None:
+        """Add the services of one plugin before the bot runs: all of them, or none.
+
+        Raises:
+            PluginError: A type is provided twice, or services lean on each other in a circle.
+        """
+        kinds = {kind: slot.service for kind, slot in self._slots.items()}
+        for one in services:
+            other = kinds.setdefault(one.kind, one)
+            if other is not one:
+                raise PluginError(
+                    f"{one.kind.__name__} is provided by {other} already", where=one.provided.where
+                )
+        in_order(kinds.values())
+        self._slots.update({one.kind: _Slot(one) for one in services})
+
+    def drop(self, plugin: str) -> None:
+        """Forget the services of *plugin*, before the bot runs."""
+        self._slots = {k: s for k, s in self._slots.items() if s.service.provided.plugin != plugin}
+
+    @property
+    def provided(self) -> dict[type[Any], Provided]:
+        """The place of every service's value, by type."""
+        return {kind: slot.service.provided for kind, slot in self._slots.items()}
+
+    async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Hold all services until `close`; ready when each is up or has failed, or after `PATIENCE` seconds."""
+        slots = list(self._slots.values())
+        for slot in slots:
+            slot.leaning = [s for s in slots if slot.service.provided in s.service.needs]
+        self._running = True
+        async with trio.open_nursery() as nursery:
+            for slot in slots:
+                nursery.start_soon(self._keep, slot, name=f"service {slot.service.provided.name}")
+            with trio.move_on_after(PATIENCE):
+                for slot in slots:
+                    await slot.tried.wait()
+            task_status.started()
+
+    async def close(self) -> None:
+        """Leave all services, each after those that lean on it."""
+        if not self._running:
+            return
+        for service in reversed(in_order(slot.service for slot in self._slots.values())):
+            slot = self._slots[service.kind]
+            slot.stop()
+            await slot.closed.wait()
+
+    async def _keep(self, slot: _Slot) -> None:
+        provided = slot.service.provided
+        backoff = Backoff(self._policy, self._rng)
+        try:
+            while not slot.stopped():
+                slot.waiting = trio.CancelScope()
+                with slot.waiting:
+                    for need in slot.service.needs:
+                        await need.up.wait()
+                if slot.stopped():
+                    return
+                began = trio.current_time()
+                try:
+                    await self._hold(slot)
+                except (Exception, SystemExit) as exc:
+                    provided.clear(f"{type(exc).__name__}: {exc}")
+                    backoff.ended(trio.current_time() - began)
+                    pause = backoff.next_delay()
+                    log.exception(
+                        "service failed", plugin=provided.plugin, service=provided.name, where=provided.where,
+                        again_in=round(pause, 1),
+                    )  # fmt: skip
+                    slot.tried.set()
+                    slot.waiting = trio.CancelScope()
+                    with slot.waiting:
+                        await trio.sleep(pause)
+        finally:
+            provided.clear("it is closed")
+            slot.tried.set()
+            slot.closed.set()
+
+    async def _hold(self, slot: _Slot) -> None:
+        """Enter the service, and leave it when it is told to; raises what it raises."""
+        provided = slot.service.provided
+        slot.leave, slot.left = trio.Event(), trio.Event()
+        entered = False
+        try:
+            with trio.CancelScope(deadline=trio.current_time() + START_WITHIN) as scope:
+                async with slot.service.open() as value:
+                    entered = True
+                    scope.deadline = math.inf
+                    provided.fill(value)
+                    slot.tried.set()
+                    try:
+                        await slot.leave.wait()
+                    finally:
+                        provided.clear("it is closing")
+                        # A service that failed is cancelled already, and others still hold what it gave them.
+                        with trio.move_on_after(LEAVE_WITHIN, shield=True):
+                            await self._send_away(slot)
+        finally:
+            slot.left.set()
+        if not entered:
+            raise TimeoutError(f"it did not start within {START_WITHIN:g} s")
+
+    async def _send_away(self, slot: _Slot) -> None:
+        """Let those that lean on *slot* leave before it does."""
+        for other in slot.leaning:
+            other.leave.set()
+        for other in slot.leaning:
+            await other.left.wait()
+
+
+def in_order(services: Iterable[Service]) -> list[Service]:
+    """Return *services*, each after those that it leans on. Raises `PluginError` for a circle, and names it."""
+    by_place = {one.provided: one for one in services}
+    done: list[Service] = []
+    path: list[Service] = []
+
+    def visit(one: Service) -> None:
+        if one in done:
+            return
+        if one in path:
+            circle = [*path[path.index(one) :], one]
+            raise PluginError(
+                f"services lean on each other in a circle: {' → '.join(map(str, circle))}",
+                where=one.provided.where,
+            )
+        path.append(one)
+        for need in one.needs:
+            if need in by_place:
+                visit(by_place[need])
+        path.pop()
+        done.append(one)
+
+    for one in by_place.values():
+        visit(one)
+    return done

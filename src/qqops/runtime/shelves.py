@@ -1,0 +1,63 @@
+"""What the runtime makes for each single plugin: its values, its logger, its HTTP client."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+import structlog
+
+from qqops.model import Clock
+from qqops.runtime.kv import MemoryRows, Rows, Store, StoredRows
+from qqops.runtime.store import Store as File
+from qqops.runtime.upgrade import Migration, upgrade
+from qqops.runtime.web import HTTP
+
+
+class Logger(Protocol):
+    """A structlog logger that names its plugin; injected by type. Values are given by keyword."""
+
+    def debug(self, event: str, **values: Any) -> Any:
+        """Log what helps to find mistakes."""
+
+    def info(self, event: str, **values: Any) -> Any:
+        """Log what happens."""
+
+    def warning(self, event: str, **values: Any) -> Any:
+        """Log what somebody should look at."""
+
+    def error(self, event: str, **values: Any) -> Any:
+        """Log what went wrong."""
+
+    def exception(self, event: str, **values: Any) -> Any:
+        """Log what went wrong, with the traceback of the error that is being handled."""
+
+
+class Shelves:
+    """Owner of what single plugins get."""
+
+    def __init__(self, file: File | None, clock: Clock) -> None:
+        self._file = file
+        self._clock = clock
+        self._rows: Rows = StoredRows(file) if file is not None else MemoryRows()
+        self._stores: dict[str, Store] = {}
+        self._clients: dict[str, HTTP] = {}
+
+    def own(self, plugin: str) -> Mapping[type[Any], object]:
+        """Return what is injected into *plugin* alone, by type."""
+        store = self._stores.setdefault(plugin, Store(plugin, self._rows, self._clock))
+        client = self._clients.setdefault(plugin, HTTP())
+        logger = structlog.get_logger(f"qqops.plugin.{plugin}").bind(plugin=plugin)
+        return {Store: store, HTTP: client, Logger: logger}
+
+    async def upgrade(self, migrations: Mapping[str, Sequence[Migration]]) -> None:
+        """Bring stored data to the versions that plugins know; who reads it meanwhile waits."""
+        for plugin in migrations:
+            self._stores[plugin].hold()
+        for plugin, steps in migrations.items():
+            await upgrade(self._stores[plugin], steps, self._rows, self._file)
+
+    async def close(self) -> None:
+        """Close the HTTP clients."""
+        for client in self._clients.values():
+            await client.aclose()

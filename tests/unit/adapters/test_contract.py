@@ -1,0 +1,183 @@
+"""The networks of the core keep the contract of adapters."""
+
+import random
+
+from qqops.adapters._onebot_options import Options as OneBotOptions
+from qqops.adapters._ports import Port
+from qqops.adapters.loopback import MemoryAdapter, MemoryNetwork
+from qqops.adapters.onebot11 import OneBot11
+from qqops.adapters.webqq import Options, WebQQ
+from qqops.model import AccountRef, Limits, Secret
+from qqops.simulator.local import LocalHttp
+from qqops.simulator.onebot.implementation import Implementation
+from qqops.simulator.onebot.local import LocalDial
+from qqops.simulator.onebot.server import OneBotServer
+from qqops.simulator.server import Server
+from qqops.simulator.service import Service, ServiceOptions
+from qqops.testing.bots import Nobody
+from qqops.testing.contract import AdapterContract
+
+
+class MemoryStage:
+    human = Nobody()
+    patience = 10.0
+
+    def __init__(self, clock):
+        self.network = MemoryNetwork(AccountRef("memory", "main"), clock)
+        self.adapter = MemoryAdapter(self.network, Limits(max_bytes=1000))
+        for name in ("ops", "qqops-test"):
+            self.network.group(name, "Ali", "Bo")
+
+    def say(self, who, room, text):
+        self.network.say(who, self.network.rooms[room] if room else self.network.private(who), text)
+
+    def said(self):
+        names = {r.ref: r.name for r in self.network.rooms.values()}
+        people = {u.id: u.name for u in self.network.users.values()}
+        return [(names.get(d.room) or people[d.room.id], d.text) for d in self.network.sent]
+
+    def connections(self):
+        return int(self.network._break is not None)
+
+    def drop(self):
+        self.network.drop()
+
+    def trouble(self, what):
+        self.network.drop()
+
+
+class Looks(Nobody):
+    """Sees the picture; the simulator scans it by itself."""
+
+    async def show(self, question):
+        pass
+
+
+class WebStage:
+    human = Looks()
+    patience = 120.0
+
+    def __init__(self, profile, clock):
+        self.server = Server(Service(clock, options=ServiceOptions(hold=60.0, seed=1)))
+        more = {"number": 100200300, "password": Secret("sim-pass-1")} if profile == "webqq2013" else {}
+        self.adapter = WebQQ(
+            AccountRef("webqq", "main"), Options(profile=profile, send_gap=0.0, kick_pause=5.0, **more), clock=clock,
+            rng=random.Random(1), http=lambda: LocalHttp(self.server),
+        )  # fmt: skip
+
+    def call(self, name, **data):
+        self.server.control.call("POST", name, data)
+
+    def say(self, who, room, text):
+        place = {"kind": "group", "room": room} if room else {"kind": "buddy"}
+        self.call("inject", **place, **{"from": who, "text": text})
+
+    def said(self):
+        return [(line.name, line.text) for line in self.server.service.state.sent]
+
+    def connections(self):
+        return sum(s.hold is not None and not s.code for s in self.server.service.state.live.values())
+
+    def drop(self):
+        self.call("drop")
+
+    def trouble(self, what):
+        match what:
+            case "stall":
+                self.call("faults", fault="stall", on="poll2", count=3)
+            case "kick":
+                self.call("kick")
+            case "duplicate":
+                self.call("faults", fault="duplicate", count=2)
+            case "unknown":
+                self.call("faults", fault="close", on="send_", after=True)
+
+
+class OneBotStage:
+    human = Nobody()
+    patience = 100.0
+
+    def __init__(self, nursery, clock, flavor, reverse):
+        self.server = OneBotServer(Implementation(clock, flavor=flavor, seed=1), token="t")
+        dial = LocalDial(self.server.handle, nursery)
+        port = Port("127.0.0.1", 8080) if reverse else None
+        where = {"listen": "127.0.0.1:8080"} if reverse else {"url": "ws://qq/"}
+        options = OneBotOptions(token=Secret("t"), room_gap=0.0, **where)
+        self.adapter = OneBot11(AccountRef("onebot11", "main"), options, clock.now, port, dial)
+        if port is not None:
+            port.trouble = ""
+            self.server._dial = LocalDial(port.handle, nursery)
+            nursery.start_soon(self.server.call_out, "ws://app/", 0)
+        self.reverse = reverse
+
+    def call(self, name, **data):
+        self.server.control.call("POST", name, data)
+
+    def say(self, who, room, text):
+        place = {"kind": "group", "room": room} if room else {"kind": "buddy"}
+        self.call("inject", **place, **{"from": who, "text": text})
+
+    def said(self):
+        it = self.server.it
+        return [(it.name_of(s.kind, s.room), s.text) for s in it.sent]
+
+    def connections(self):
+        return len([p for p in self.server.peers if not p.stalled])
+
+    def drop(self):
+        self.call("drop")
+
+    def trouble(self, what):
+        match what:
+            case "stall":
+                self.call("drop", stall=1000.0)
+            case "duplicate":
+                self.call("faults", fault="duplicate", on="message", count=2)
+            case "garbage":
+                self.call("faults", fault="garbage", on="message")
+            case "unknown":
+                self.call("faults", fault="timeout")
+            case "refuse":
+                self.call("faults", fault="mute")
+
+
+class TestMemory(AdapterContract):
+    can = frozenset({"ids", "keeps", "kick"})
+
+    def stage(self, nursery, clock):
+        return MemoryStage(clock)
+
+
+class TestWebQQ2013(AdapterContract):
+    can = frozenset({"duplicate", "stall", "unknown", "kick", "keeps"})
+
+    def stage(self, nursery, clock):
+        return WebStage("webqq2013", clock)
+
+
+class TestSmartQQ(AdapterContract):
+    can = frozenset({"duplicate", "stall", "unknown", "kick", "keeps"})
+
+    def stage(self, nursery, clock):
+        return WebStage("smartqq", clock)
+
+
+class TestNapCat(AdapterContract):
+    can = frozenset({"duplicate", "garbage", "unknown", "refuse", "stall", "ids"})
+
+    def stage(self, nursery, clock):
+        return OneBotStage(nursery, clock, "napcat", reverse=False)
+
+
+class TestSnowLumaReverse(AdapterContract):
+    can = frozenset({"duplicate", "garbage", "unknown", "refuse", "stall", "ids"})
+
+    def stage(self, nursery, clock):
+        return OneBotStage(nursery, clock, "snowluma", reverse=True)
+
+
+class TestGoCqhttp(AdapterContract):
+    can = frozenset({"duplicate", "garbage", "unknown", "refuse", "stall", "ids"})
+
+    def stage(self, nursery, clock):
+        return OneBotStage(nursery, clock, "gocq", reverse=True)
