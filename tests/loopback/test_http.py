@@ -196,3 +196,19 @@ async def test_a_client_that_goes_away_ends_the_handler():
         await trio.sleep(0.05)
         await stream.aclose()
         await ended.wait()
+
+
+async def test_resting_closes_every_spare_connection_also_when_it_is_cancelled():
+    """An account that ends at this very moment leaves no socket behind."""
+    async with trio.open_nursery() as nursery, HttpClient() as client:
+        url, connections = await raw_server(nursery, [ok(), ok()])
+        async with trio.open_nursery() as calls:
+            for _ in range(3):
+                calls.start_soon(functools.partial(fetch, client, url))
+        with trio.CancelScope() as ending:
+            ending.cancel()
+            await client.rest()
+        while any(stream.socket.fileno() != -1 for stream in connections):  # the server closes when we have
+            await trio.sleep(0.01)
+        assert len(connections) == 3
+        nursery.cancel_scope.cancel()

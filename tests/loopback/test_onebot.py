@@ -4,6 +4,8 @@ import contextlib
 import hashlib
 import hmac
 import json
+import socket
+import struct
 
 import pytest
 import trio
@@ -11,8 +13,10 @@ import trio
 from qqops import Ctx, Message, Plugin, Refuse
 from qqops.adapters._onebot_options import Options
 from qqops.adapters._ports import Port, Ports
+from qqops.adapters._ws_open import connect
 from qqops.adapters.onebot11 import OneBot11
 from qqops.app import App, AppPolicy, End
+from qqops.errors import TransientError
 from qqops.model import AccountRef, Secret
 from qqops.plugin.host import Candidate
 from qqops.runtime.backoff import BackoffPolicy
@@ -328,4 +332,21 @@ async def test_a_port_that_nobody_wants_says_so(extra):
     async with trio.open_nursery() as nursery:
         await nursery.start(port.run)
         assert b"404" in await _post(port.port, "", extra)
+        nursery.cancel_scope.cancel()
+
+
+async def test_a_connection_that_is_reset_in_the_handshake_is_closed_here_too():
+    """An unclosed socket is a warning, and a warning fails the test."""
+
+    async def reset(stream):
+        await stream.receive_some(1000)
+        stream.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        stream.socket.close()
+
+    async with trio.open_nursery() as nursery:
+        listeners = await trio.open_tcp_listeners(0, host="127.0.0.1")
+        nursery.start_soon(trio.serve_listeners, reset, listeners)
+        port = listeners[0].socket.getsockname()[1]
+        with pytest.raises(TransientError, match="cannot connect"):
+            await connect(f"ws://127.0.0.1:{port}/", [], within=60, max_size=1000)
         nursery.cancel_scope.cancel()

@@ -108,9 +108,10 @@ class Connections(httpx.AsyncBaseTransport):
         return httpx.Response(reply.status, headers=reply.headers, content=reply.body, request=request)
 
     async def aclose(self) -> None:
-        """Close what is idle; what is in use is closed by who uses it."""
-        while self._idle:
-            await self._idle.pop().aclose()
+        """Close what is idle, all of it, also when cancelled meanwhile; what is in use is closed by who uses it."""
+        with trio.CancelScope(shield=True):  # closing forcefully does not wait
+            while self._idle:
+                await self._idle.pop().aclose()
 
 
 class HttpClient:

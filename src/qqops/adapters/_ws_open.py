@@ -57,16 +57,15 @@ async def connect(
     """
     uri = _parse(url)
     with trio.move_on_after(within):
-        stream: trio.abc.Stream | None = None
         try:
             stream = await _open(uri.host, uri.port, (tls or tls_context()) if uri.secure else None)
-            return await upgrade(stream, url, headers, max_size=max_size)
+            try:
+                return await upgrade(stream, url, headers, max_size=max_size)
+            except BaseException:
+                await trio.aclose_forcefully(stream)
+                raise
         except (OSError, ssl.SSLError, trio.BrokenResourceError) as exc:
             raise TransientError(f"cannot connect to {uri.host}:{uri.port}: {said_by(exc)}") from exc
-        except BaseException:
-            if stream is not None:
-                await trio.aclose_forcefully(stream)
-            raise
     raise TransientError(f"no answer from {uri.host}:{uri.port} within {within:g} s")
 
 
