@@ -199,7 +199,7 @@ async def test_a_client_that_goes_away_ends_the_handler():
 
 
 async def test_resting_closes_every_spare_connection_also_when_it_is_cancelled():
-    """An account that ends at this very moment leaves no socket behind."""
+    """An account that ends while it rests leaves no socket behind."""
     async with trio.open_nursery() as nursery, HttpClient() as client:
         url, connections = await raw_server(nursery, [ok(), ok()])
         async with trio.open_nursery() as calls:

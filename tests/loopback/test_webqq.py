@@ -180,8 +180,8 @@ async def test_each_fault_alone(rig, profile, fault):
         assert len(visible) == len(set(visible)), "no send is seen twice"
         answers = {text.removeprefix("/say ") for text in handled}
         assert answers - set(visible) <= set(doubtful), "what is not seen was reported"
-        if fault["fault"] in ("duplicate", "reorder"):
-            assert not doubtful, "no connection was touched: nothing is in doubt"
+        if fault["fault"] not in ("close", "http", "port"):
+            assert len(visible) == 13, "no send was touched: none may be in doubt"
 
 
 @pytest.mark.parametrize("delivered", [True, False])

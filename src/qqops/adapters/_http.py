@@ -109,7 +109,7 @@ class Connections(httpx.AsyncBaseTransport):
 
     async def aclose(self) -> None:
         """Close what is idle, all of it, also when cancelled meanwhile; what is in use is closed by who uses it."""
-        with trio.CancelScope(shield=True):  # closing forcefully does not wait
+        with trio.move_on_after(2, shield=True):  # closing forcefully hardly waits
             while self._idle:
                 await self._idle.pop().aclose()
 

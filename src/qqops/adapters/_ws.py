@@ -267,7 +267,7 @@ class WebSocket:
         if not flush and not half_written:
             self._protocol.data_to_send()
             self._put = self._written
-        with trio.move_on_after(GOODBYE, shield=True) as scope:
+        with trio.move_on_after(GOODBYE, shield=True):
             try:
                 if self._protocol.state is State.OPEN and not half_written:
                     self._protocol.send_close(code)
@@ -285,7 +285,6 @@ class WebSocket:
                 TransientError,
             ):
                 pass
-        scope.deadline = float("inf")
         await trio.aclose_forcefully(self._stream)
 
 
