@@ -57,7 +57,7 @@ KINDS = ["C2C_MESSAGE_CREATE", "GROUP_AT_MESSAGE_CREATE", "GROUP_MESSAGE_CREATE"
          "DIRECT_MESSAGE_CREATE", "GROUP_MEMBER_ADD", "MESSAGE_REACTION_ADD", "OF_TOMORROW", ""]  # fmt: skip
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=settings.default.max_examples * 3)
 @given(st.sampled_from(KINDS), st.dictionaries(st.sampled_from(
     ["id", "content", "timestamp", "author", "group_openid", "channel_id", "guild_id", "mentions", "attachments", "member",
      "message_reference", "openid", "op_member_openid", "target", "emoji"]), ANYTHING, max_size=8))  # fmt: skip

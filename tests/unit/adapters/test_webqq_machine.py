@@ -432,5 +432,7 @@ def empty_store():
 
 TestMachine = Machine.TestCase
 TestMachine.settings = settings(
-    max_examples=30, stateful_step_count=25, deadline=None, suppress_health_check=list(HealthCheck)
+    max_examples=settings.default.max_examples * 3 // 10,
+    stateful_step_count=25,
+    suppress_health_check=list(HealthCheck),
 )

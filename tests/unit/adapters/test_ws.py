@@ -62,7 +62,7 @@ async def receive_all(found):
     return got, error
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=settings.default.max_examples * 3 // 2)
 @given(FRAMES, st.booleans(), st.lists(st.integers(0, 400), max_size=6))
 def test_frames_in_any_pieces_are_the_messages_that_were_sent(groups, server, cuts):
     async def main():

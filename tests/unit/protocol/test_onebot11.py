@@ -245,7 +245,7 @@ KINDS += [("meta_event", "heartbeat"), ("meta_event", "lifecycle"), ("message_se
 KINDS += [("notice", kind) for kind in {kind for kind, *_ in NOTICES}]
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=settings.default.max_examples * 4)
 @given(st.sampled_from(KINDS), st.dictionaries(st.sampled_from(FIELDS), ANYTHING, max_size=8))
 def test_wrong_types_in_every_field_are_no_error(kind, fields):
     post_type, what = kind
@@ -269,7 +269,7 @@ async def taken_in(frame):
     assert [e.text for e in link.events if isinstance(e, Message)][-1] == "after it"
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=settings.default.max_examples * 3)
 @given(
     st.dictionaries(
         st.sampled_from(["status", "retcode", "data", "echo", "message", "wording", "msg", "stream"]),

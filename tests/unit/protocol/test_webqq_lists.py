@@ -1,11 +1,13 @@
-"""Lists that are too long to be true are cut, and it is counted."""
+"""Lists that are too long to be true are cut, and it is counted; a number is what the service tells, or not known yet."""
 
 import json
 import random
 
 import pytest
 
+from qqops.errors import ProtocolError, TransientError
 from qqops.protocol.webqq import lists
+from qqops.protocol.webqq.classify import SessionGone
 from qqops.protocol.webqq.flow import Call
 from qqops.protocol.webqq.http import Response
 from qqops.protocol.webqq.profile import PROFILES
@@ -13,12 +15,12 @@ from qqops.protocol.webqq.session import Session
 from qqops.protocol.webqq.wire import MOST_ROWS, rows
 
 
-def fetched(flow, result):
+def fetched(flow, result, *, retcode=0, status=200):
     step = flow.send(None)
     assert isinstance(step, Call)
-    body = json.dumps({"retcode": 0, "result": result}).encode()
+    body = json.dumps({"retcode": retcode, "result": result}).encode()
     with pytest.raises(StopIteration) as end:
-        flow.send(Response(status=200, body=body))
+        flow.send(Response(status=status, body=body))
     return end.value.value
 
 
@@ -64,3 +66,35 @@ def test_lists_as_long_as_real_ones_are_whole(session):
     people = [{"uin": n + 1, "nick": "x"} for n in range(3000)]
     assert len(fetched(lists.friends(session), {"friends": people, "info": people})) == 3000
     assert session.cut == {}
+
+
+@pytest.mark.parametrize(
+    ("result", "retcode", "number"),
+    [
+        ({"account": 20001}, 0, 20001),
+        ({"account": 0}, 0, 0),
+        ({"account": "?"}, 0, 0),
+        (None, 0, 0),
+        (None, 100000, 0),  # the service does not tell, then and for ever (§9.6)
+    ],
+)
+def test_a_number_is_what_the_service_tells(session, result, retcode, number):
+    assert fetched(lists.real_number(session, 5, group=False), result, retcode=retcode) == number
+
+
+@pytest.mark.parametrize(
+    ("status", "retcode", "error"),
+    [
+        (502, 0, TransientError),
+        (404, 100000, TransientError),
+        (200, 103, TransientError),
+        (200, 99999, TransientError),
+        (200, 100001, ProtocolError),
+    ],
+)
+def test_what_says_nothing_about_a_number_is_not_taken_for_none(session, status, retcode, error):
+    with pytest.raises(error) as raised:
+        fetched(
+            lists.real_number(session, 5, group=False), {"account": 20001}, retcode=retcode, status=status
+        )
+    assert not isinstance(raised.value, SessionGone)

@@ -271,7 +271,7 @@ async def play(world):
     return found
 
 
-@settings(max_examples=150)
+@settings(max_examples=settings.default.max_examples * 3 // 2)
 @given(WORLDS)
 def test_what_runs_is_what_the_oracle_allows(world):
     expected = [

@@ -15,31 +15,35 @@ WINDOW = 256
 
 @attrs.frozen
 class _Where:
-    """Who wrote a message where: by the aliases of one roster, and by real numbers where they were known, else 0."""
+    """Who wrote a message where and when: by the aliases of one roster, and by what outlasts it where known, else 0."""
 
     aliases: object
     room: int
     sender: int
     room_number: int
     sender_number: int
+    time: int
 
     def same(self, other: _Where) -> bool:
         """Whether both can be one place and one person.
 
-        Aliases of one roster tell that for certain. Across logins only numbers do, and the service may have told
-        them for one of the two only: then nothing speaks against it.
+        Aliases of one roster tell that for certain. Across logins only numbers and the time do, and the service may
+        have told them for one of the two only: then nothing speaks against it.
         """
         if self.aliases is other.aliases:
             return (self.room, self.sender) == (other.room, other.sender)
-        rooms, senders = {self.room_number, other.room_number}, {self.sender_number, other.sender_number}
-        return len(rooms - {0}) < 2 and len(senders - {0}) < 2
+        pairs = zip(self._lasting(), other._lasting(), strict=True)
+        return all(ours == theirs or 0 in (ours, theirs) for ours, theirs in pairs)
+
+    def _lasting(self) -> tuple[int, int, int]:
+        return self.room_number, self.sender_number, self.time
 
 
 class Heard:
     """The last messages of one account, over all its sessions.
 
     Members number their messages independently, so an id alone does not tell a message from another's: it is a copy
-    when id and text are the same, and neither room nor sender is known to be another.
+    when id and text are the same, and neither room, sender nor time is known to be another.
     """
 
     def __init__(self) -> None:
@@ -48,13 +52,13 @@ class Heard:
     def before(self, seen: Iterable[tuple[str, str]]) -> None:
         """Take over what an earlier run has heard: (room id, message id) as that run has made them, the oldest first.
 
-        Whether a number could be looked up then and now may differ, and with it the ids; what is in the message does not.
+        A message's id (`Incoming.name`) begins with an alias, which means nothing any more; the rest is the same for ever.
         """
         for room, name in list(seen)[-WINDOW:]:
-            sender, _, found = name.rpartition("/")
-            if sender:
-                where = _Where(object(), 0, 0, _number(room), _number(sender.rpartition("/")[0]))
-                self._last.setdefault(found, []).append(where)
+            match name.split("/"):
+                case [_, _, time, found]:
+                    where = _Where(object(), 0, 0, _number(room), 0, _number(time))
+                    self._last.setdefault(found, []).append(where)
 
     def is_new(self, message: Incoming, roster: Roster) -> bool:
         """Note *message*; False when it came before."""
@@ -85,4 +89,5 @@ def _where(message: Incoming, roster: Roster) -> _Where:
         message.sender,
         room_number,
         message.real or roster.numbers.get(message.sender, 0),
+        message.time,
     )

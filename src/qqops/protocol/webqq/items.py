@@ -23,7 +23,8 @@ class Incoming:
         kind: ``buddy``, ``group``, ``discu`` or ``sess`` (somebody who shares a group with us, §10.1).
         room: gid or did; 0 for a friend. For ``sess``, where we both are.
         sender: uin of who wrote it; 0 is ourselves from another device.
-        id: Made of the service's numbers; the same for a message that is delivered twice.
+        id: Made of the service's numbers; the same for a message that is delivered twice. A group's members number
+            their messages independently of each other.
         time: Unix seconds.
         number: Real number of the group where the message tells it (2013), else 0.
         code: The group's second alias where the message tells it, else 0. SmartQQ writes the gid there.
@@ -42,6 +43,14 @@ class Incoming:
     code: int = 0
     real: int = 0
     service: int = 0
+
+    @property
+    def name(self) -> str:
+        """What the message is called in its room: made of what the wire says and of nothing that is looked up.
+
+        All copies have it within one login; the next login has other aliases, and `heard` knows them by the rest.
+        """
+        return f"{self.sender}/{self.id}/{self.time}/{self.fingerprint}"
 
     @property
     def fingerprint(self) -> str:

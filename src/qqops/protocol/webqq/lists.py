@@ -58,6 +58,8 @@ class Discussion:
 MOST_FRIENDS, MOST_GROUPS = 10_000, 5_000
 #: Most members of a group: 2000 was the largest group one could buy, 3000 with later favours.
 MOST_MEMBERS = 10_000
+#: The code of `real_number` that says: there is none for you (§9.6).
+NO_NUMBER = 100000
 #: Most characters of a name as the service writes it; real ones have a tenth. Beyond 4300 digits Python's own
 #: `html.unescape` fails.
 _LONGEST_NAME = 1000
@@ -198,20 +200,31 @@ def discussion_members(session: Session, did: int) -> Flow[tuple[dict[int, Conta
 
 
 def real_number(session: Session, uin: int, *, group: bool) -> Flow[int]:
-    """Ask for the permanent number behind an alias; 0 when the service no longer tells (§9.6).
+    """Ask for the permanent number behind an alias; 0 when the service no longer tells: 100000, or none (§9.6).
 
     Args:
         uin: The person's uin, or the group's *code*.
+
+    Raises:
+        TransientError: The answer says nothing about the number; another try may have it.
+        ProtocolError: The question is refused, or the answer cannot be read.
     """
     query: dict[str, object] = {"tuin": uin, "type": 4 if group else 1, "verifysession": "", "code": ""}
     response = yield from call(session.list_get("get_friend_uin2", query))
     if response.status != 200:
-        return 0
+        raise TransientError(f"get_friend_uin2: HTTP {response.status}")
     body = json_of(response, "get_friend_uin2")
-    result = body.get("result")
-    if retcode(body, "get_friend_uin2") != 0 or not isinstance(result, dict):
+    code = retcode(body, "get_friend_uin2")
+    if code == NO_NUMBER:
         return 0
-    number = _int(result.get("account"))
+    verdict = classify(session.profile.name, "list", code)
+    if verdict is Verdict.REFUSED:
+        raise ProtocolError(f"get_friend_uin2: retcode {code}")
+    if verdict is not Verdict.OK:
+        # Whether the session is over is for the poll to say: a number is not worth a login.
+        raise TransientError(f"get_friend_uin2: retcode {code}")
+    result = body.get("result")
+    number = _int(result.get("account")) if isinstance(result, dict) else 0
     # Some accounts got group numbers with this constant on top (§9.6, one source).
     return number - 3890000000 if group and number > 3890000000 else number
 

@@ -151,9 +151,7 @@ class Roster:
         code = group.code if group is not None else message.code
         segments = tuple(_fetchable(s, message, code) if isinstance(s, Image) else s for s in segments)
         return Message(
-            # A group's members number their messages independently: the sender belongs to the id. The fingerprint tells
-            # a copy in a later run, in which the sender or the room may be known by another id; see `heard.Heard.before`.
-            ref=MessageRef(room.ref, f"{sender.id}/{message.id}/{message.fingerprint}"),
+            ref=MessageRef(room.ref, message.name),
             room=room,
             sender=sender,
             segments=segments,
