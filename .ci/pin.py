@@ -14,8 +14,8 @@ COMMAND = (
 
 path = pathlib.Path(__file__).parents[1] / "pyproject.toml"
 text = path.read_text("utf-8")
-block = re.compile(r"\n\[tool\.uv\]\nconstraint-dependencies = \[\n.*?\n\]\n", re.DOTALL)
-path.write_text(block.sub("\n", text), "utf-8")
+block = re.compile(r"\n+\[tool\.uv\]\nconstraint-dependencies = \[\n.*?\n\]\n+", re.DOTALL)
+path.write_text(block.sub("\n\n", text), "utf-8")
 lines = subprocess.run(
     COMMAND.split(), cwd=path.parent, check=True, capture_output=True, text=True
 ).stdout.splitlines()

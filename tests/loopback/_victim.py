@@ -6,7 +6,7 @@ import signal
 import sys
 
 import trio
-from sqlalchemy import text
+from sqlalchemy import Engine, event, text
 
 from qqops.runtime import backup, datafile
 from qqops.runtime.clock import WallClock
@@ -35,6 +35,8 @@ async def main(mode, folder):
         backup.restore(folder / "copy.db", path, reached)
         return
     file = File(path, StorePolicy(), reached=reached)
+    if mode == "layout":
+        event.listen(Engine, "after_cursor_execute", lambda *_: reached("after a statement"))
     if mode == "checkpoint":
         opened = file.file.open
 

@@ -58,7 +58,7 @@ POINTS = [
     ("plain", "inside the migration", 1), ("plain", "after the migration", 1), ("snapshot", "inside the copy", 1),
     ("snapshot", "before the copy appears", 1), ("snapshot", "after the copy", 1), ("backup", "inside the copy", 1),
     ("backup", "before the copy appears", 1), ("migrate", "inside the copy", 1), ("migrate", "before the transaction", 41),
-    ("migrate", "inside the transaction", 41),
+    ("migrate", "inside the transaction", 41), *(("layout", "after a statement", n) for n in (11, 12, 14, 16, 17, 18, 20, 21, 23)),
 ]  # fmt: skip
 
 

@@ -211,6 +211,8 @@ async def end_in(state, how, world):
     before = ["before"] if state == "polling" else []
     assert world.seen() == [*before, "meanwhile"], "nothing is handled twice, nothing is lost"
     assert world.state.most_live == 1
+    log = (world.folder / "bot.log").read_text("utf-8")
+    assert "[error" not in log, "whatever was cut off is no trouble for the next start"
 
 
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL], ids=lambda how: how.name)

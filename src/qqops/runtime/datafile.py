@@ -107,6 +107,9 @@ class DataFile:
         config.set_main_option("script_location", str(pathlib.Path(__file__).with_name("migrations")))
         config.attributes["connection"] = connection
         self.reached("before the migration")
+        # The driver begins no transaction for statements that change the layout: without this one each would stand
+        # alone, and a process that is killed between two of them leaves a file that no other can open.
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
         alembic.command.upgrade(config, "head")
         self.reached("inside the migration")
         connection.commit()
