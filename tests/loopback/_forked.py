@@ -1,68 +1,86 @@
-"""Starts `qqops run` processes quickly: imports everything once, then forks one for each line on standard input.
+"""Starts Python programs quickly: imports what they need once, then forks one for each request; see `conftest.Forks`.
 
-A line is a folder with a ``qqops.toml``. The process's number goes to ``pid`` there, its exit code to ``code`` (negative
-for a signal), what it writes to ``bot.log``.
+A request is a JSON object (``program``: ``qqops`` or a path, ``arguments``, ``cwd``, ``env``) with four open files: the
+three of the program, and one to which its exit code is written (negative for a signal), after its number.
 """
 
+import contextlib
+import gc
 import importlib
+import json
 import os
-import pathlib
+import runpy
 import select
+import signal
+import socket
 import sys
 
-#: What a bot with one WebQQ account loads on its way; nothing of it starts a thread or opens a file that stays open.
+#: What the programs load on their way; nothing of it starts a thread or opens a file that stays open.
 LOADED = (
-    "qqops.cli.main", "qqops.cli.run", "qqops.adapters.webqq", "qqops.runtime.store", "alembic.command", "segno",
-    "qqops_essentials",
+    "qqops.cli.main", "qqops.cli.run", "qqops.cli.demo", "qqops.cli.simulate", "qqops.cli.plugins", "qqops.cli.config",
+    "qqops.adapters.webqq", "qqops.adapters.onebot11", "qqops.runtime.store", "qqops.runtime.kv", "qqops.runtime.backup",
+    "alembic.command", "segno", "qqops_essentials",
 )  # fmt: skip
 
 
-def start(folder: pathlib.Path) -> int:
-    """Fork a bot; return its number."""
-    pid = os.fork()
-    if pid:
-        put(folder / "pid", pid)
-        return pid
-    for number, name, flags in (
-        (0, os.devnull, os.O_RDONLY),
-        (1, folder / "bot.log", os.O_WRONLY),
-        (2, None, 0),
-    ):
-        if name is None:
-            os.dup2(1, number)
-        else:
-            os.dup2(os.open(name, flags | os.O_CREAT | os.O_APPEND, 0o600), number)
-    from qqops.__main__ import main
-
-    sys.argv = ["qqops", "run", "--config", str(folder / "qqops.toml")]
-    try:
-        main()
-    except SystemExit as end:
-        os._exit(end.code if isinstance(end.code, int) else 1)
-    os._exit(0)
-
-
-def put(path: pathlib.Path, value: int) -> None:
-    """Write *value* so that a reader sees all of it or nothing."""
-    beside = path.with_suffix(".new")
-    beside.write_text(str(value))
-    beside.replace(path)
-
-
-def serve() -> None:
-    """Fork, and tell who has ended, until standard input ends."""
-    folders: dict[int, pathlib.Path] = {}
+def serve(requests):
+    """Fork one program for each request until nobody asks any more; in a program, return what was asked for."""
+    told = {}
+    waking, woken = os.pipe()
+    os.set_blocking(woken, False)
+    signal.set_wakeup_fd(woken)
+    signal.signal(signal.SIGCHLD, lambda *_: None)
     while True:
-        if select.select([0], [], [], 0.01)[0]:
-            line = sys.stdin.readline().strip()
-            if not line:
-                return
-            folders[start(pathlib.Path(line))] = pathlib.Path(line)
-        while folders and (ended := os.waitpid(-1, os.WNOHANG))[0]:
-            put(folders.pop(ended[0]) / "code", os.waitstatus_to_exitcode(ended[1]))
+        ready, _, _ = select.select([requests, waking], [], [])
+        if waking in ready:
+            os.read(waking, 4096)
+            with contextlib.suppress(ChildProcessError):
+                while (ended := os.waitpid(-1, os.WNOHANG))[0]:
+                    tell(told[ended[0]], os.waitstatus_to_exitcode(ended[1]))
+                    os.close(told.pop(ended[0]))
+        if requests in ready:
+            data, files, _, _ = socket.recv_fds(requests, 1 << 20, 4)
+            if not data:
+                return None
+            pid = os.fork()
+            if pid:
+                told[pid] = files[3]
+                tell(files[3], pid)
+                for file in files[:3]:
+                    os.close(file)
+                continue
+            signal.set_wakeup_fd(-1)
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+            for number, file in enumerate(files[:3]):
+                os.dup2(file, number)
+            for file in (*files, *told.values(), waking, woken):
+                os.close(file)
+            requests.close()
+            return json.loads(data)
+
+
+def tell(file, number):
+    """Write *number*; nobody need listen any more."""
+    with contextlib.suppress(BrokenPipeError):
+        os.write(file, f"{number}\n".encode())
+
+
+def become(asked):
+    """Go on as the program that was asked for."""
+    os.chdir(asked["cwd"])
+    os.environ.clear()
+    os.environ.update(asked["env"])
+    sys.path[1:1] = [entry for entry in asked["env"].get("PYTHONPATH", "").split(os.pathsep) if entry]
+    sys.argv = [asked["program"], *asked["arguments"]]
+    if asked["program"] == "qqops":
+        runpy.run_module("qqops", run_name="__main__", alter_sys=True)
+    else:
+        runpy.run_path(asked["program"], run_name="__main__")
 
 
 if __name__ == "__main__":
     for module in LOADED:
         importlib.import_module(module)
-    serve()
+    gc.freeze()
+    if (program := serve(socket.socket(fileno=int(sys.argv[1])))) is not None:
+        become(program)

@@ -2,8 +2,16 @@
 
 import contextlib
 import inspect
+import json
+import os
 import random
 import re
+import select
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
 from pathlib import Path
 
 import attrs
@@ -25,6 +33,8 @@ from qqops.simulator.server import Server
 from qqops.simulator.service import Service, ServiceOptions
 
 HERE = Path(__file__).parent
+#: Seconds after which a test or a process hangs. No test comes near, also on a machine that has much else to do.
+HANGS = 120.0
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -36,7 +46,7 @@ def pytest_collection_modifyitems(items):
 
 def _run_bounded(function, *, clock=None, instruments=()):
     async def bounded():
-        with trio.fail_after(30):
+        with trio.fail_after(HANGS):
             await function()
 
     return trio.run(bounded, instruments=instruments)
@@ -72,6 +82,7 @@ class Rig:
     stop: trio.Event
     handled: list
     states: list
+    ends: list
 
     @property
     def service(self):
@@ -130,7 +141,7 @@ def make_plugin(handled):
 
 
 @contextlib.asynccontextmanager
-async def start_rig(profile, *, service_options=None, grace=5.0, limits=None, **options):
+async def start_rig(profile, *, service_options=None, grace=60.0, limits=None, folder=None, **options):
     """Run a simulator and a bot; yields as soon as both run, not yet online."""
     clock = WallClock()
     service_options = service_options or ServiceOptions(hold=5.0, seed=1)
@@ -152,8 +163,9 @@ async def start_rig(profile, *, service_options=None, grace=5.0, limits=None, **
         if profile == "webqq2013":
             defaults |= {"number": 100200300, "password": Secret("sim-pass-1")}
         adapter = WebQQ(
-            AccountRef("webqq", "main"), Options(**{**defaults, **options}), clock=clock, rng=random.Random(1)
-        )
+            AccountRef("webqq", "main"), Options(**{**defaults, **options}), clock=clock, rng=random.Random(1),
+            folder=folder,
+        )  # fmt: skip
         link = LinkPolicy(backoff=BackoffPolicy(first=0.05, cap=0.3))
         app.add_account(adapter, link, OutboxPolicy())
 
@@ -161,7 +173,7 @@ async def start_rig(profile, *, service_options=None, grace=5.0, limits=None, **
             ends.append(await app.run(stop))
 
         nursery.start_soon(run_app)
-        rig = Rig(server, app, human, stop, handled, states)
+        rig = Rig(server, app, human, stop, handled, states, ends)
         yield rig
         stop.set()
         while not ends:
@@ -178,3 +190,101 @@ def profile(request):
 @pytest.fixture
 def rig():
     return start_rig
+
+
+# -- processes ------------------------------------------------------------------------------------
+
+
+class Forked:
+    """A process that `Forks` has started; as `subprocess.Popen`, as far as tests need it."""
+
+    def __init__(self, told, stdout, stderr):
+        self._told = told
+        self.stdout, self.stderr = stdout, stderr
+        self.returncode = None
+        self.pid = int(told.readline())
+
+    def poll(self):
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self.wait(0)
+        return self.returncode
+
+    def wait(self, timeout=HANGS):
+        if self.returncode is None:
+            if not select.select([self._told], [], [], timeout)[0]:
+                raise subprocess.TimeoutExpired(str(self.pid), timeout)
+            self.returncode = int(self._told.readline())
+        return self.returncode
+
+    def send_signal(self, how):
+        if self.poll() is None:
+            os.kill(self.pid, how)
+
+    def close(self):
+        """End it, and let go of what belongs to it."""
+        self.send_signal(signal.SIGKILL)
+        self.wait()
+        for file in (self._told, self.stdout, self.stderr):
+            if file is not None:
+                file.close()
+
+
+class Forks:
+    """Starts ``qqops`` and scripts in processes of their own, forked from one that has imported everything already.
+
+    An import takes longer than most of what is tested. Who needs another interpreter starts one: `subprocess` does.
+    """
+
+    def __init__(self):
+        self._requests, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        script = HERE / "_forked.py"
+        with theirs:
+            self._server = subprocess.Popen(
+                [sys.executable, str(script), str(theirs.fileno())], pass_fds=[theirs.fileno()],
+                stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+            )  # fmt: skip
+
+    def close(self):
+        self._requests.close()
+        self._server.wait(HANGS)
+
+    def start(self, program, *arguments, cwd=None, env=None, stdin=None, stdout=None, stderr=None):
+        """Start *program*: ``qqops`` or a path. Output goes to pipes where no file is given."""
+        asked = {"program": str(program), "arguments": [str(a) for a in arguments], "cwd": str(cwd or Path.cwd()),
+                 "env": {**os.environ, **(env or {})}}  # fmt: skip
+        with contextlib.ExitStack() as theirs:
+            read = []
+
+            def pipe():
+                ours, other = os.pipe()
+                read.append(open(ours, encoding="utf-8"))  # noqa: SIM115 - `Forked` closes it
+                return theirs.enter_context(open(other, "wb"))
+
+            nothing = stdin or theirs.enter_context(open(os.devnull, "rb"))
+            told = pipe()
+            files = [nothing, stdout or pipe(), stderr or pipe(), told]
+            socket.send_fds(self._requests, [json.dumps(asked).encode()], [file.fileno() for file in files])
+        streams = iter(read[1:])
+        return Forked(read[0], None if stdout else next(streams), None if stderr else next(streams))
+
+    def run(self, program, *arguments, text="", **more):
+        """Run *program* to its end; returns what `subprocess.run` does."""
+        with contextlib.ExitStack() as stack:
+            stdin, stdout, stderr = (stack.enter_context(tempfile.TemporaryFile()) for _ in range(3))
+            stdin.write(text.encode())
+            stdin.seek(0)
+            process = self.start(program, *arguments, stdin=stdin, stdout=stdout, stderr=stderr, **more)
+            stack.callback(process.close)
+            process.wait()
+            shown = []
+            for file in (stdout, stderr):
+                file.seek(0)
+                shown.append(file.read().decode())
+            return subprocess.CompletedProcess([program, *arguments], process.returncode, *shown)
+
+
+@pytest.fixture(scope="session")
+def forks():
+    forks = Forks()
+    yield forks
+    forks.close()

@@ -1,12 +1,11 @@
 """A process that is killed at any point has lost nothing that a call had returned for."""
 
+import functools
 import os
 import pathlib
 import shutil
 import signal
 import sqlite3
-import subprocess
-import sys
 
 import pytest
 
@@ -23,13 +22,14 @@ from qqops.runtime.store import Store as File
 VICTIM = pathlib.Path(__file__).with_name("_victim.py")
 
 
-def killed(mode, folder, point, times=1):
+@pytest.fixture
+def killed(forks):
+    return functools.partial(_killed, forks)
+
+
+def _killed(forks, mode, folder, point, times=1):
     """Run the victim until it kills itself; return the last number that a call had returned for."""
-    run = subprocess.run(
-        [sys.executable, str(VICTIM), mode, str(folder)],
-        env={**os.environ, "POINT": point, "TIMES": str(times)}, capture_output=True, text=True, timeout=60,
-        check=False,
-    )  # fmt: skip
+    run = forks.run(VICTIM, mode, folder, env={"POINT": point, "TIMES": str(times)})
     assert run.returncode == -signal.SIGKILL, run.stderr
     lines = [line for line in run.stdout.splitlines() if line.isdigit()]
     return int(lines[-1]) if lines else -1
@@ -63,7 +63,7 @@ POINTS = [
 
 
 @pytest.mark.parametrize(("mode", "point", "times"), POINTS)
-async def test_nothing_is_lost_that_a_call_had_returned_for(tmp_path, mode, point, times):
+async def test_nothing_is_lost_that_a_call_had_returned_for(tmp_path, killed, mode, point, times):
     returned = killed(mode, tmp_path, point, times)
     a, b, kept = await found(tmp_path / "q.db")
     assert a == b, "a transaction is there as a whole or not at all"
@@ -73,7 +73,7 @@ async def test_nothing_is_lost_that_a_call_had_returned_for(tmp_path, mode, poin
         verify(copied)
 
 
-async def test_a_restore_that_is_killed_leaves_the_old_file_or_the_new_one(tmp_path):
+async def test_a_restore_that_is_killed_leaves_the_old_file_or_the_new_one(tmp_path, killed):
     assert killed("backup", tmp_path, "before the checkpoint") == 19
     shutil.copy(tmp_path / "q.db", tmp_path / "old.db")
     killed("restore", tmp_path, "before the exchange")

@@ -13,6 +13,7 @@ from qqops.simulator.ordeal import Ordeal, Plan
 SHORT = Plan(seed=5, minutes=0.08, profile="webqq2013", hold=1.0, idle=0.0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("profile", "rough"),
     [("webqq2013", True), ("smartqq", True), ("smartqq", False)],

@@ -1,11 +1,8 @@
 """A real `qqops run` that gets SIGTERM or kill -9 in each state of the login: what is left, and what a restart does."""
 
 import functools
-import os
 import pathlib
 import signal
-import subprocess
-import sys
 
 import attrs
 import pytest
@@ -19,6 +16,7 @@ from qqops.simulator.world import DEFAULT_BOT
 SETTINGS = """
 [bot]
 ask = ["file"]
+grace_seconds = 60
 [accounts.main]
 network = "webqq"
 profile = "{profile}"
@@ -37,24 +35,20 @@ retry_cap = 0.3
 class Bot:
     """A process that runs `qqops run`."""
 
-    folder: pathlib.Path
-    pid: int
+    process: object
 
     @property
     def code(self):
-        path = self.folder / "code"
-        return int(path.read_text()) if path.exists() else None
+        return self.process.poll()
 
     def signal(self, how):
-        if self.code is None:
-            os.kill(self.pid, how)
+        self.process.send_signal(how)
 
     async def end(self, how):
-        """Return the exit code; it must come soon, whatever the bot is at."""
+        """Return the exit code; it must come by itself, whatever the bot is at."""
         self.signal(how)
-        with trio.fail_after(5):
-            while self.code is None:
-                await trio.sleep(0.01)
+        while self.code is None:
+            await trio.sleep(0.01)
         return self.code
 
 
@@ -63,7 +57,7 @@ class World:
     """A simulator that stays, and processes that come and go."""
 
     folder: pathlib.Path
-    starter: subprocess.Popen
+    forks: object
     server: Server
     bots: list = attrs.field(factory=list)
 
@@ -93,12 +87,12 @@ class World:
         return bool(self.service.faults.counts.get("stall"))
 
     async def start(self):
-        for name in ("pid", "code"):
-            (self.folder / name).unlink(missing_ok=True)
-        self.starter.stdin.write(f"{self.folder}\n")
-        self.starter.stdin.flush()
-        await self.until((self.folder / "pid").exists)
-        self.bots.append(Bot(self.folder, int((self.folder / "pid").read_text())))
+        with (self.folder / "bot.log").open("ab") as log:
+            process = self.forks.start(
+                "qqops", "run", "--config", self.folder / "qqops.toml", env={"QQOPS_PLUGINS": "essentials"},
+                stdout=log, stderr=log,
+            )  # fmt: skip
+        self.bots.append(Bot(process))
         return self.bots[-1]
 
     async def until(self, condition, bot=None):
@@ -109,36 +103,22 @@ class World:
             await trio.sleep(0.01)
 
 
-@pytest.fixture(scope="module")
-def starter():
-    """Forks the bots; an import of everything for each of them would take a minute in all."""
-    script = pathlib.Path(__file__).with_name("_forked.py")
-    environment = {**os.environ, "QQOPS_PLUGINS": "essentials"}
-    with subprocess.Popen(
-        [sys.executable, str(script)], stdin=subprocess.PIPE, text=True, env=environment
-    ) as process:
-        yield process
-        process.stdin.close()
-        process.wait(10)
-
-
-async def in_world(folder, starter, profile, script, hold=20.0, **options):
+async def in_world(folder, forks, profile, script, hold=20.0, **options):
     server = Server(Service(WallClock(), options=ServiceOptions(hold=hold, seed=1, **options)))
     folder.mkdir(exist_ok=True)
-    with trio.fail_after(25):
-        async with trio.open_nursery() as nursery:
-            url = await nursery.start(server.run)
-            login = f'number = {DEFAULT_BOT}\npassword = "sim-pass-1"' if profile == "webqq2013" else ""
-            text = SETTINGS.format(profile=profile, login=login, url=url, hold=hold, deadline=min(hold, 8.0))
-            (folder / "qqops.toml").write_text(text, "utf-8")
-            (folder / "qqops.toml").chmod(0o600)
-            world = World(folder, starter, server)
-            try:
-                await script(world)
-            finally:
-                for bot in world.bots[-1:]:
-                    bot.signal(signal.SIGKILL)
-            nursery.cancel_scope.cancel()
+    async with trio.open_nursery() as nursery:
+        url = await nursery.start(server.run)
+        login = f'number = {DEFAULT_BOT}\npassword = "sim-pass-1"' if profile == "webqq2013" else ""
+        text = SETTINGS.format(profile=profile, login=login, url=url, hold=hold, deadline=min(hold, 8.0))
+        (folder / "qqops.toml").write_text(text, "utf-8")
+        (folder / "qqops.toml").chmod(0o600)
+        world = World(folder, forks, server)
+        try:
+            await script(world)
+        finally:
+            for bot in world.bots:
+                bot.process.close()
+        nursery.cancel_scope.cancel()
 
 
 def hang(on):
@@ -217,12 +197,12 @@ async def end_in(state, how, world):
 
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL], ids=lambda how: how.name)
 @pytest.mark.parametrize("state", STATES)
-async def test_a_bot_that_ends_in_a_state_of_the_login_comes_back(tmp_path, starter, state, how):
-    await in_world(tmp_path, starter, STATES[state][0], functools.partial(end_in, state, how))
+async def test_a_bot_that_ends_in_a_state_of_the_login_comes_back(tmp_path, forks, state, how):
+    await in_world(tmp_path, forks, STATES[state][0], functools.partial(end_in, state, how))
 
 
 @pytest.mark.parametrize("profile", ["webqq2013", "smartqq"])
-async def test_a_bot_that_was_suspended_beyond_every_deadline_goes_on(tmp_path, starter, profile):
+async def test_a_bot_that_was_suspended_beyond_every_deadline_goes_on(tmp_path, forks, profile):
     """SIGSTOP for longer than the hold, the deadline of a poll and that of a call; what was said meanwhile is handled once."""
 
     async def script(world):
@@ -244,4 +224,4 @@ async def test_a_bot_that_was_suspended_beyond_every_deadline_goes_on(tmp_path, 
         assert world.state.most_live == 1
         assert world.state.logins_done == 1, "the session is taken up again"
 
-    await in_world(tmp_path, starter, profile, script, hold=0.5)
+    await in_world(tmp_path, forks, profile, script, hold=0.5)

@@ -41,12 +41,11 @@ def reply(status, body=b"", *headers):
 @contextlib.asynccontextmanager
 async def against(answer):
     http = HTTP()
-    with trio.fail_after(10):
-        async with trio.open_nursery() as nursery:
-            url, requests = await server(nursery, answer)
-            yield http, url, requests
-            await http.aclose()
-            nursery.cancel_scope.cancel()
+    async with trio.open_nursery() as nursery:
+        url, requests = await server(nursery, answer)
+        yield http, url, requests
+        await http.aclose()
+        nursery.cancel_scope.cancel()
 
 
 async def test_json_goes_out_and_comes_in():

@@ -42,6 +42,8 @@ from qqops.testing.virtual import VirtualClock
 NUMBER = 100200300
 #: Virtual seconds in which a bot must be online, and have done everything, once nothing goes wrong any more.
 CALM = 900.0
+#: Real seconds after which a step hangs.
+HANGS = 120.0
 
 
 async def in_place(call, *args, limiter=None, abandon_on_cancel=False, thread_name=None):
@@ -64,7 +66,7 @@ class Stepper:
         )  # fmt: skip
         self._nursery = None
         while self._nursery is None:
-            self._callbacks.get(timeout=10)()
+            self._callbacks.get(timeout=HANGS)()
 
     async def _main(self):
         self._token = trio.lowlevel.current_trio_token()
@@ -84,7 +86,7 @@ class Stepper:
 
         self._token.run_sync_soon(self._nursery.start_soon, run)
         while not results and self._ended is None:
-            self._callbacks.get(timeout=10)()
+            self._callbacks.get(timeout=HANGS)()
         return (results[0] if results else self._ended).unwrap()
 
     def start(self, function, *args):
@@ -96,7 +98,7 @@ class Stepper:
         if self._ended is None:
             self._token.run_sync_soon(lambda: self._nursery.cancel_scope.cancel(reason="the end"))
         while self._ended is None:
-            self._callbacks.get(timeout=10)()
+            self._callbacks.get(timeout=HANGS)()
         self._ended.unwrap()
 
 
