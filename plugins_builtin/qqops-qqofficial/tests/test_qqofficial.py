@@ -119,9 +119,11 @@ class Rig:
         return [text for _, text, _ in self.platform.sent]
 
     async def until(self, condition, within=3600):
+        step = 0.01
         with trio.fail_after(within):
             while not condition():
-                await trio.sleep(0.01)
+                await trio.sleep(step)
+                step = min(step * 1.1, 0.5)  # the longer it takes, the less a moment matters
 
     async def online(self, within=3600):
         await self.until(lambda: self.state.phase is Phase.ONLINE and self.platform.peers, within)

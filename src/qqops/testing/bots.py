@@ -9,6 +9,7 @@ import re
 from collections.abc import AsyncGenerator, Callable, Collection, Mapping
 from typing import Any
 
+import attrs
 import trio
 
 from qqops._tables import SettingsFile, is_secret, structure
@@ -68,6 +69,7 @@ class Bots:
         """Run a bot with *plugins* until the block ends.
 
         Args:
+            policy: Without a seed it gets one: a test does the same every time.
             limits: What the network allows to send, to impersonate a platform.
             config: What the settings would say in ``[plugins.NAME]``, for every plugin that asks.
             folder: Where the store is kept; without one in memory, and nothing outlives the block.
@@ -80,8 +82,9 @@ class Bots:
         """
         clock = clock or VirtualClock()
         held = HeldThreads()
+        policy = policy or AppPolicy()
         app = App(
-            policy or AppPolicy(seed=1),
+            policy if policy.seed is not None else attrs.evolve(policy, seed=1),
             clock=clock,
             human=Nobody(),
             threads=held,

@@ -1,5 +1,6 @@
 """The WebQQ adapter against the simulator without sockets: days of virtual time in a second."""
 
+import datetime
 import random
 
 import pytest
@@ -14,6 +15,7 @@ from qqops.adapters.base import QuestionKind
 from qqops.plugin.host import Candidate
 from qqops.runtime.observe import Phase
 from qqops.simulator.service import ServiceOptions
+from qqops.testing.virtual import VirtualClock
 
 DAY = 86_400.0
 
@@ -128,13 +130,20 @@ async def test_who_could_not_be_looked_up_is_known_when_the_service_answers_agai
 
 
 async def test_the_planned_login_comes_at_its_hour(Rig, profile):
-    async def script(rig):
-        before = rig.clock.now().astimezone()
-        await trio.sleep((planned("04:30", before) - before).total_seconds() + 120)
-        assert (rig.state.logins_done, rig.links[-1].phase) == (2, Phase.ONLINE)
-        assert any("planned re-login at 04:30" in link.cause for link in rig.links)
+    clock = VirtualClock()
+    begun = clock.now().astimezone()
+    hour = f"{begun + datetime.timedelta(hours=2):%H:%M}"
+    wait = (planned(hour, begun) - begun).total_seconds()
+    assert 1.9 * 3600 < wait <= 2 * 3600
 
-    await Rig(profile, relogin_at="04:30").run(script)
+    async def script(rig):
+        await trio.sleep(wait - 60)
+        assert rig.state.logins_done == 1
+        await trio.sleep(180)
+        assert (rig.state.logins_done, rig.links[-1].phase) == (2, Phase.ONLINE)
+        assert any(f"planned re-login at {hour}" in link.cause for link in rig.links)
+
+    await Rig(profile, clock=clock, relogin_at=hour).run(script)
 
 
 ACTIONS = st.sampled_from(

@@ -1,5 +1,7 @@
 """The outbox of a session that has many sends under way at once."""
 
+import random
+
 import pytest
 import trio
 from hypothesis import given
@@ -48,7 +50,7 @@ def outbox(records):
 def make(records, **limits):
     observers = Observers()
     observers.add(lambda record: records.append(record) if isinstance(record, Sent) else None)
-    return Outbox(ME, Limits(**limits), OutboxPolicy(), observers)
+    return Outbox(ME, Limits(**limits), OutboxPolicy(), observers, rng=random.Random(1))
 
 
 async def started(nursery, outbox, wire, most=8):

@@ -91,7 +91,7 @@ async def test_the_first_of_several_counts_and_the_others_are_let_go(bots):
             return "quick"
 
     async with bots.run(essentials) as bot, trio.open_nursery() as nursery:
-        questions = Questions([Nobody(), Slow(), Quick()], bot.app.rooms)
+        questions = Questions([Nobody(), Slow(), Quick()], bot.app.rooms, rng=random.Random(1))
         await nursery.start(questions.run)
         began = trio.current_time()
         assert await questions.ask(CAPTCHA) == "quick"

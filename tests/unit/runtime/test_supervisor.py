@@ -506,7 +506,7 @@ async def test_sends_keep_their_distance():
 
 async def test_cancelling_who_waits_does_not_lose_the_message():
     observers = Running(Scripted()).app.observers
-    box = Outbox(ME, Limits(), OutboxPolicy(), observers)
+    box = Outbox(ME, Limits(), OutboxPolicy(), observers, rng=random.Random(1))
     with trio.move_on_after(1):
         await box.send(draft("a"))
     assert len(box) == 1

@@ -120,9 +120,11 @@ class Rig:
         return session if session is not None and not session.code else None
 
     async def until(self, condition, within=HOUR):
+        step = 0.05
         with trio.fail_after(within):
             while not condition():
-                await trio.sleep(0.05)
+                await trio.sleep(step)
+                step = min(step * 1.1, 0.5)  # the longer it takes, the less a moment matters
 
     async def online(self):
         await self.until(lambda: self.live is not None and self.live.hold is not None)
