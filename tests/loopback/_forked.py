@@ -1,6 +1,6 @@
 """Starts Python programs quickly: imports what they need once, then forks one for each request; see `conftest.Forks`.
 
-A request is a JSON object (``program``: ``qqops`` or a path, ``arguments``, ``cwd``, ``env``) with four open files: the
+A request is a line of JSON (``program``: ``qqops`` or a path, ``arguments``, ``cwd``, ``env``) with four open files: the
 three of the program, and one to which its exit code is written (negative for a signal), after its number.
 """
 
@@ -39,9 +39,11 @@ def serve(requests):
                     tell(told[ended[0]], os.waitstatus_to_exitcode(ended[1]))
                     os.close(told.pop(ended[0]))
         if requests in ready:
-            data, files, _, _ = socket.recv_fds(requests, 1 << 20, 4)
+            data, files, _, _ = socket.recv_fds(requests, 1 << 16, 4)
             if not data:
                 return None
+            while not data.endswith(b"\n"):
+                data += requests.recv(1 << 16)
             pid = os.fork()
             if pid:
                 told[pid] = files[3]

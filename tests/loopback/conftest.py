@@ -236,7 +236,7 @@ class Forks:
     """
 
     def __init__(self):
-        self._requests, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self._requests, theirs = socket.socketpair()
         script = HERE / "_forked.py"
         with theirs:
             self._server = subprocess.Popen(
@@ -263,7 +263,9 @@ class Forks:
             nothing = stdin or theirs.enter_context(open(os.devnull, "rb"))
             told = pipe()
             files = [nothing, stdout or pipe(), stderr or pipe(), told]
-            socket.send_fds(self._requests, [json.dumps(asked).encode()], [file.fileno() for file in files])
+            line = json.dumps(asked).encode() + b"\n"
+            sent = socket.send_fds(self._requests, [line], [file.fileno() for file in files])
+            self._requests.sendall(line[sent:])
         streams = iter(read[1:])
         return Forked(read[0], None if stdout else next(streams), None if stderr else next(streams))
 

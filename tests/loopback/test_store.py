@@ -1,9 +1,11 @@
 """The store on a real disk: what is written survives, and a disk that fails is a state."""
 
+import contextlib
 import gc
 import os
 import pathlib
 import resource
+import shutil
 import sqlite3
 import stat
 
@@ -16,6 +18,7 @@ from sqlalchemy import insert, select
 
 import qqops.runtime
 from qqops.errors import StoreError
+from qqops.runtime import copies
 from qqops.runtime.store import Store
 from qqops.runtime.tables import HEAD, inbound, outbound
 
@@ -206,3 +209,27 @@ async def test_nothing_stays_open(tmp_path):
     for _ in range(5):
         await with_store(tmp_path / "q.db", use)
     assert len(os.listdir("/proc/self/fd")) <= before
+
+
+@pytest.mark.parametrize("mode", ["DELETE", "WAL"])
+async def test_what_a_killed_process_has_left_is_cleared_up_by_whoever_reads_next(tmp_path, mode):
+    """The file and what lies beside it, in the middle of a transaction: it is rolled back, what was there before stays."""
+    running, left = tmp_path / "running" / "q.db", tmp_path / "left" / "q.db"
+    running.parent.mkdir()
+    with contextlib.closing(sqlite3.connect(running, isolation_level=None)) as writer:
+        writer.execute(f"PRAGMA journal_mode={mode}")
+        writer.execute("PRAGMA cache_size=1")  # so that an open transaction reaches the disk
+        writer.execute("CREATE TABLE kv (namespace TEXT, key TEXT, value TEXT, expires REAL)")
+        writer.execute("INSERT INTO kv VALUES ('n', 'k', 'old', NULL)")
+        writer.execute("BEGIN IMMEDIATE")
+        writer.execute("UPDATE kv SET value = 'new'")
+        writer.executemany(
+            "INSERT INTO kv VALUES ('n', ?, ?, NULL)", [(str(n), "x" * 2000) for n in range(50)]
+        )
+        left.parent.mkdir()
+        for file in running.parent.iterdir():
+            if not file.name.endswith("-shm"):  # the system's memory, not the disk
+                shutil.copy(file, left.parent / file.name)
+    assert len(list(left.parent.iterdir())) == 2
+    assert copies.peek(left, "n") == {"k": "old"}
+    assert copies.copy(left, tmp_path / "copy.db") == {"kv": 1}

@@ -9,7 +9,7 @@ import sqlite3
 from collections.abc import Mapping
 
 from qqops.errors import StoreError
-from qqops.runtime.copies import copy, flush, read_only, verify
+from qqops.runtime.copies import copy, flush, reader, verify
 from qqops.runtime.datafile import Reached, lock
 
 
@@ -75,7 +75,7 @@ def _check_layout(source: pathlib.Path) -> None:
     from qqops.runtime.tables import HEAD
 
     try:
-        with contextlib.closing(read_only(source)) as connection:
+        with contextlib.closing(reader(source)) as connection:
             row = connection.execute("SELECT version_num FROM alembic_version").fetchone()
     except sqlite3.Error as exc:
         raise StoreError(f"{source} is no store of qqops") from exc

@@ -17,7 +17,7 @@ def peek(path: pathlib.Path, namespace: str) -> Mapping[str, str]:
     """Return key → JSON of a namespace in the file *path*. Raises `StoreError`."""
     query = "SELECT key, value FROM kv WHERE namespace = ? AND expires IS NULL"
     try:
-        with contextlib.closing(read_only(path)) as connection:
+        with contextlib.closing(reader(path)) as connection:
             if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'kv'").fetchone():
                 return {}
             return dict(connection.execute(query, (namespace,)).fetchall())
@@ -25,10 +25,15 @@ def peek(path: pathlib.Path, namespace: str) -> Mapping[str, str]:
         raise StoreError(f"cannot read {path}: {exc}") from exc
 
 
-def read_only(path: pathlib.Path) -> sqlite3.Connection:
-    """Return a connection of its own that reads *path*."""
-    connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=BUSY_MS / 1000)
+def reader(path: pathlib.Path) -> sqlite3.Connection:
+    """Return a connection of its own that reads *path*, which must exist, and writes nothing.
+
+    Not SQLite's read-only mode: a process that was killed may have left a transaction to be rolled back or a log to be
+    read in, and whoever opens the file next has to be allowed to do that.
+    """
+    connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=rw", uri=True, timeout=BUSY_MS / 1000)
     connection.isolation_level = None
+    connection.execute("PRAGMA query_only=ON")
     return connection
 
 
@@ -48,7 +53,7 @@ def counts(connection: sqlite3.Connection) -> dict[str, int]:
 def verify(path: pathlib.Path) -> dict[str, int]:
     """Return the row counts of *path* once it has proved to be whole. Raises `StoreError`."""
     try:
-        with contextlib.closing(read_only(path)) as connection:
+        with contextlib.closing(reader(path)) as connection:
             found = connection.execute("PRAGMA integrity_check").fetchone()
             if found is None or found[0] != "ok":
                 raise StoreError(f"{path} is damaged: {found[0] if found else 'no answer'}")
@@ -69,13 +74,13 @@ def copy(source: pathlib.Path, target: pathlib.Path, reached: Reached | None = N
         part.unlink(missing_ok=True)
         os.close(os.open(part, os.O_CREAT | os.O_RDWR | os.O_EXCL, 0o600))
         with (
-            contextlib.closing(read_only(source)) as reader,
+            contextlib.closing(reader(source)) as original,
             contextlib.closing(sqlite3.connect(part)) as copied,
         ):
-            reader.execute("BEGIN")  # one moment for the counts and the copy
-            wanted = counts(reader)
+            original.execute("BEGIN")  # one moment for the counts and the copy
+            wanted = counts(original)
             reached("inside the copy")
-            reader.backup(copied)
+            original.backup(copied)
             # The copy stands alone: no files beside it that might be forgotten.
             copied.execute("PRAGMA journal_mode=DELETE")
         found = verify(part)
