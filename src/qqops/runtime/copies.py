@@ -26,14 +26,29 @@ def peek(path: pathlib.Path, namespace: str) -> Mapping[str, str]:
 
 
 def reader(path: pathlib.Path) -> sqlite3.Connection:
-    """Return a connection of its own that reads *path*, which must exist, and writes nothing.
+    """Return a connection of its own that reads *path*, which must exist, and writes nothing. Raises `sqlite3.Error`.
 
-    Not SQLite's read-only mode: a process that was killed may have left a transaction to be rolled back or a log to be
-    read in, and whoever opens the file next has to be allowed to do that.
+    A process that was killed may have left a transaction to be rolled back or a log to be read in, and whoever opens the
+    file next has to be allowed to do that. Only then is it opened otherwise than to be read: whoever may write tidies up
+    when it closes the file, and is in the way of others meanwhile.
     """
-    connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=rw", uri=True, timeout=BUSY_MS / 1000)
-    connection.isolation_level = None
-    connection.execute("PRAGMA query_only=ON")
+    try:
+        return _connected(path, "ro")
+    except sqlite3.OperationalError as exc:
+        if exc.sqlite_errorcode & 0xFF != sqlite3.SQLITE_READONLY:
+            raise
+    return _connected(path, "rw")
+
+
+def _connected(path: pathlib.Path, mode: str) -> sqlite3.Connection:
+    uri = f"{path.absolute().as_uri()}?mode={mode}"
+    connection = sqlite3.connect(uri, uri=True, timeout=BUSY_MS / 1000, isolation_level=None)
+    try:
+        connection.execute("PRAGMA query_only=ON")
+        connection.execute("SELECT 1 FROM sqlite_master").fetchone()
+    except BaseException:
+        connection.close()
+        raise
     return connection
 
 
