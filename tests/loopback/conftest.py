@@ -144,7 +144,8 @@ def make_plugin(handled):
 async def start_rig(profile, *, service_options=None, grace=60.0, limits=None, folder=None, **options):
     """Run a simulator and a bot; yields as soon as both run, not yet online."""
     clock = WallClock()
-    service_options = service_options or ServiceOptions(hold=5.0, seed=1)
+    # A poll is held for longer than the grace: a shutdown that waits for one is cut off, and that is seen.
+    service_options = service_options or ServiceOptions(hold=600.0, seed=1)
     server = Server(Service(clock, options=service_options))
     human = Answers(server.service)
     handled, states = [], []

@@ -23,7 +23,7 @@ profile = "{profile}"
 {login}
 endpoints = {{ "*" = "{url}" }}
 poll_hold = {hold}
-call_deadline = {deadline}
+call_deadline = {hold}
 qr_interval = 0.05
 send_gap = 0.0
 retry_first = 0.05
@@ -45,7 +45,7 @@ class Bot:
         self.process.send_signal(how)
 
     async def end(self, how):
-        """Return the exit code; it must come by itself, whatever the bot is at."""
+        """Return the exit code. Whatever the bot is at takes longer than its grace: who waits for that is cut off."""
         self.signal(how)
         while self.code is None:
             await trio.sleep(0.01)
@@ -103,13 +103,13 @@ class World:
             await trio.sleep(0.01)
 
 
-async def in_world(folder, forks, profile, script, hold=20.0, **options):
+async def in_world(folder, forks, profile, script, hold=600.0, **options):
     server = Server(Service(WallClock(), options=ServiceOptions(hold=hold, seed=1, **options)))
     folder.mkdir(exist_ok=True)
     async with trio.open_nursery() as nursery:
         url = await nursery.start(server.run)
         login = f'number = {DEFAULT_BOT}\npassword = "sim-pass-1"' if profile == "webqq2013" else ""
-        text = SETTINGS.format(profile=profile, login=login, url=url, hold=hold, deadline=min(hold, 8.0))
+        text = SETTINGS.format(profile=profile, login=login, url=url, hold=hold)
         (folder / "qqops.toml").write_text(text, "utf-8")
         (folder / "qqops.toml").chmod(0o600)
         world = World(folder, forks, server)

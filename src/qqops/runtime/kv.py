@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import abc
 import contextlib
 import datetime
 from collections.abc import AsyncGenerator, Sequence
@@ -147,18 +148,18 @@ class StoredRows:
             self._file.write(statements.PURGE, b_now=now)
 
 
-class _Values:
+class _Values(abc.ABC):
     """Reading and writing with types; where the rows come from is decided below."""
 
     def __init__(self, namespace: str, clock: Clock) -> None:
         self.namespace = namespace
         self._clock = clock
 
-    async def _get(self, key: str) -> str | None:
-        raise NotImplementedError
+    @abc.abstractmethod
+    async def _get(self, key: str) -> str | None: ...
 
-    async def _scan(self, prefix: str) -> Sequence[tuple[str, str]]:
-        raise NotImplementedError
+    @abc.abstractmethod
+    async def _scan(self, prefix: str) -> Sequence[tuple[str, str]]: ...
 
     @overload
     async def get(self, key: str, kind: type[T]) -> T | None: ...

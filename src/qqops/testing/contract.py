@@ -10,6 +10,7 @@ around it::
 
 from __future__ import annotations
 
+import abc
 import contextlib
 from collections.abc import AsyncGenerator, Callable
 from typing import Any, Protocol
@@ -125,7 +126,7 @@ class Bench:
         self.ends.append(await self.app.run(stop))
 
 
-class AdapterContract:
+class AdapterContract(abc.ABC):
     """Inherit it and give `stage`.
 
     Attributes:
@@ -136,9 +137,9 @@ class AdapterContract:
 
     can: frozenset[str] = frozenset()
 
+    @abc.abstractmethod
     def stage(self, nursery: trio.Nursery, clock: Clock) -> Stage:
         """Return a fresh adapter and its network. Tasks of the network run in *nursery*."""
-        raise NotImplementedError
 
     @contextlib.asynccontextmanager
     async def bench(self) -> AsyncGenerator[Bench]:
