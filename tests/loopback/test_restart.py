@@ -5,8 +5,10 @@ import json
 import random
 import sqlite3
 import stat
+import threading
 
 import pytest
+import sqlalchemy.exc
 import trio
 
 from qqops import Ctx, Plugin
@@ -77,13 +79,19 @@ class World:
 
     @contextlib.asynccontextmanager
     async def bot(self, journal=None, **options):
-        """Run a bot; leaving the block is a kill: nothing gets to say good-bye."""
+        """Run a bot; leaving the block is a kill, once what was done so far is on the disk: nobody says good-bye."""
         clock = WallClock()
+        killed = threading.Event()
+
+        def reached(point):
+            if killed.is_set() and point.endswith("the transaction"):
+                raise sqlalchemy.exc.SQLAlchemyError("killed")
+
         app = self.app = App(
             AppPolicy(seed=1, grace_seconds=2, journal=journal or JournalPolicy()),
             clock=clock,
             human=self,
-            store=Store(self.folder / "qqops.db"),
+            store=Store(self.folder / "qqops.db", reached=reached),
         )
         app.host.load(Candidate(name="rig", load=self.plugin))
         app.observers.add(self.records.append)
@@ -101,7 +109,10 @@ class World:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(app.run, trio.Event())
             yield app
-            # As good as a kill for what was written: rows of handlers that are cut off have no end.
+            await app.store.read(lambda connection: None)
+            # A cancelled store still writes what the others note on their way out, if they are quick; a killed one
+            # does not.
+            killed.set()
             nursery.cancel_scope.cancel()
 
     async def online(self):
@@ -261,6 +272,7 @@ async def test_what_waited_to_be_sent_is_sent_after_the_restart_once(tmp_path, p
             world.say("quick three")
             await world.until(lambda: len(world.started) == 3)
             await world.until(lambda: world.server.service.faults.counts.get("stall"))
+            await world.until(lambda: world.app.dispatcher.busy == 0)
         world.server.control.faults({"clear": True})
         world.records.clear()
         async with world.bot():
