@@ -74,10 +74,13 @@ class Lives:
     all: list[Life] = attrs.field(factory=list)
 
     def line(self, kind: str, data: Usage) -> None:
-        """Take a line: B before the bot runs, Q in a quiet moment, D after the bot has ended."""
+        """Take a line: B before the bot runs, Q in a quiet moment, D after the bot has ended.
+
+        A moment is not quiet while a broken disk keeps the file of the store closed: that is less than the bot holds.
+        """
         if kind == "B":
             self.all.append(Life(born=data))
-        elif self.all and kind == "Q" and data["up"] >= WARM:
+        elif self.all and kind == "Q" and data["up"] >= WARM and data["store"]:
             self.all[-1].quiet.append(data)
         elif self.all and kind == "D":
             self.all[-1].done = data

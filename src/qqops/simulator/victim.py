@@ -199,7 +199,8 @@ async def report_quiet_moments(app: App) -> None:
             continue
         online = trio.current_time() if online is None else online
         if app.idle():
-            tell("Q", up=trio.current_time() - online, **usage())
+            open_store = app.store is not None and app.store.file.connection is not None
+            tell("Q", up=trio.current_time() - online, store=open_store, **usage())
 
 
 def main(folder: pathlib.Path, profile: str, port: int, hold: float, seed: int) -> int:
