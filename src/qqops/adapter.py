@@ -15,6 +15,7 @@ from qqops.adapters.base import (
     Human,
     Link,
     Network,
+    OnWire,
     Opening,
     Outgoing,
     Poster,
@@ -22,7 +23,7 @@ from qqops.adapters.base import (
     QuestionKind,
     Sender,
 )
-from qqops.model import Clock, Secret, combine
+from qqops.model import Clock, Later, Scope, Secret, combine
 
 if TYPE_CHECKING:
     from qqops.adapters._download import download
@@ -57,8 +58,10 @@ __all__ = [
     "HttpReply",
     "HttpRequest",
     "Human",
+    "Later",
     "Link",
     "Network",
+    "OnWire",
     "Opening",
     "Outgoing",
     "Port",
@@ -66,6 +69,7 @@ __all__ = [
     "Poster",
     "Question",
     "QuestionKind",
+    "Scope",
     "Secret",
     "Sender",
     "Takeover",

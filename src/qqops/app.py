@@ -131,6 +131,7 @@ class App:
         self.rng = random.Random(policy.seed)
         self.supervisors: list[Supervisor] = []
         self.ended = trio.Event()
+        self._alarms = Alarms()
         self._doors: dict[str, trio.CapacityLimiter] = {}
         self.ports = Ports()
         self.store = store
@@ -230,6 +231,7 @@ class App:
             adapter.limits,
             outbox,
             self.observers,
+            self._alarms,
             self.journal,
             self.rng,
             self.registry.chain,
@@ -329,6 +331,7 @@ class App:
         try:
             with trio.CancelScope() as hard:
                 async with trio.open_nursery() as links:
+                    links.start_soon(self._alarms.run, name="alarms")
                     with trio.move_on_after(ACCESS_PATIENCE):
                         await self._load_access()
                     if not self.gate.loaded:

@@ -169,7 +169,7 @@ def check_items(draw: Draw, session: Session, found: Sequence[items.Item]) -> No
             roster.friends[item.sender] = lists.Contact(item.sender, "n", "m")
             roster.numbers[item.sender] = draw.pick((0, session.number, 20001))
         for _ in range(6):
-            need = attempt("Roster.need", lambda m=item: roster.need(m))
+            need = next(iter(attempt("Roster.needs", lambda m=item: roster.needs(m))), None)
             if need is None:
                 break
             roster.asked.add(need)

@@ -133,7 +133,7 @@ async def test_sends_are_counted_by_room(bots):
             await who.expect("pong")
         await ali.say("/sends")
         await ali.expect(
-            r"lab: 2 sent, 0 unknown, 0 refused\n.*ops: 2 sent, 0 unknown, 0 refused|ops: 2 .*\n.*lab: 2"
+            r"lab: 2 sent, 0 in part, 0 unknown, 0 refused\n.*ops: 2 sent, 0 in part, 0 unknown, 0 refused|ops: 2 .*\n.*lab: 2"
         )
 
 

@@ -28,9 +28,6 @@ from qqops.protocol.onebot11.flavors import UNKNOWN, Flavor
 from qqops.protocol.onebot11.sends import is_heavy, request_of
 from qqops.protocol.onebot11.wire import Frame, body, decode, fields
 
-#: Sends under way at once; each holds a connection.
-MOST_AT_ONCE = 6
-
 
 class HttpCalls:
     """Actions by POST to ``URL/action``."""
@@ -108,7 +105,7 @@ class HttpSession:
             await self._link.ready()
             self._intake.begin(self._link)
             nursery.start_soon(self._look, name="is anybody there")
-            await outbox.stream(self._post, most=min(self._options.in_flight, MOST_AT_ONCE))
+            await outbox.stream(self._post)
 
     async def _look(self) -> None:
         while True:

@@ -6,6 +6,9 @@ import attrs
 
 from qqops.model import Secret
 
+#: Most sends that are under way at once over HTTP, where each holds a connection.
+MOST_AT_ONCE = 6
+
 
 @attrs.frozen(kw_only=True)
 class Options:

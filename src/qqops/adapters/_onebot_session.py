@@ -79,7 +79,7 @@ class LiveSession:
                 self._link.alive(math.inf)  # pings and heartbeats watch from here on
                 await self._link.ready()
                 self._intake.begin(self._link)
-                await outbox.stream(self._post, most=self._options.in_flight)
+                await outbox.stream(self._post)
         finally:
             self.calls.close()
 

@@ -6,7 +6,7 @@ import attrs
 
 from qqops.adapters._webqq_calls import Calls
 from qqops.adapters._webqq_lookups import LookUps
-from qqops.errors import AdapterError, NotSent, ProtocolError, Refuse
+from qqops.errors import AdapterError, NotSent, ProtocolError, Refuse, TransientError
 from qqops.model import (
     Action,
     AddFriend,
@@ -53,8 +53,8 @@ class Actions:
             return await self._calls.change(self._session, await self._request(action))
         except Refuse as exc:
             return Outcome(delivery=Delivery.REFUSED, reason=exc.text)
-        except (NotSent, ProtocolError) as exc:
-            return Outcome(delivery=Delivery.REFUSED, reason=str(exc))
+        except (TransientError, ProtocolError) as exc:
+            return Outcome(delivery=Delivery.REFUSED, reason=str(exc))  # nothing was asked for yet
 
     async def _be_seen(self, status: str) -> Outcome:
         try:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+import attrs
 import structlog
 import trio
 
 from qqops.adapters._webqq_calls import Calls
-from qqops.errors import NotSent, ProtocolError, Refuse, TransientError
-from qqops.model import AccountRef, RoomRef
+from qqops.errors import ProtocolError, Refuse, TransientError
+from qqops.model import AccountRef, RoomRef, User
 from qqops.protocol.webqq import items, lists
-from qqops.protocol.webqq.classify import SessionGone
-from qqops.protocol.webqq.roster import Need, NeedFriend, NeedGroup, NeedPerson, Roster
+from qqops.protocol.webqq.roster import Need, NeedFriend, NeedGroup, NeedMembers, NeedPerson, Roster
 from qqops.protocol.webqq.session import Session
 
 log = structlog.get_logger("qqops.webqq")
@@ -19,6 +21,25 @@ log = structlog.get_logger("qqops.webqq")
 LOOK_UPS = 2
 #: Seconds between two look-ups of real numbers in the background; the call is rate limited (§9.6).
 LOOK_UP_GAP = 0.2
+#: Seconds for which what came in waits until it is known who and where it is about, and then no longer: the next poll
+#: waits as well, and the service keeps what nobody polls for about a minute (§10).
+LOOK_UP_PATIENCE = 5.0
+#: Seconds that a look-up may take; it goes on when nobody waits for it any longer.
+LOOK_UP_DEADLINE = 15.0
+#: Seconds after which a look-up that failed is tried again; twice as many each further time, up to the most.
+ASIDE, MOST_ASIDE = 30.0, 600.0
+
+
+@attrs.frozen
+class _Running:
+    """A look-up under way.
+
+    Attributes:
+        began: When it began, on trio's clock.
+    """
+
+    began: float
+    done: trio.Event = attrs.field(factory=trio.Event)
 
 
 class LookUps:
@@ -29,47 +50,79 @@ class LookUps:
         self._account = account
         self._session = session
         self._calls = calls
-        self._running: dict[Need, trio.Event] = {}
+        self._nursery: trio.Nursery  # from `run` on
+        self._running: dict[Need, _Running] = {}
+        self._aside: dict[Need, tuple[float, float]] = {}
         self._cut: set[str] = set()
         self._limit = trio.CapacityLimiter(LOOK_UPS)
 
+    async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Be there for look-ups until cancelled."""
+        async with trio.open_nursery() as self._nursery:
+            task_status.started()
+            await trio.sleep_forever()
+
     async def look_up_for(self, item: items.Incoming) -> None:
-        """Look up who and where; what the service does not tell in two tries stays unknown."""
-        tries = 0
-        while not self.roster.is_own(item) and (need := self.roster.need(item)) is not None:
-            if not await self.look_up(need):
-                tries += 1
-                if tries == 2:
-                    return
-                await trio.sleep(LOOK_UP_GAP)
+        """Look up who and where. What the service does not tell now stays unknown, and is asked for again later."""
+        while (need := self.need(item)) is not None:
+            await self.look_up(need)
+
+    def need(self, item: items.Incoming) -> Need | None:
+        """Return what *item* is to wait for, or None; what has failed before is asked for again, and not waited for."""
+        if self.roster.is_own(item):
+            return None
+        for need in self.roster.needs(item):
+            running = self._running.get(need)
+            if need in self._aside:
+                self._begin(need)
+            elif running is None or trio.current_time() - running.began < LOOK_UP_PATIENCE:
+                return need
+        return None
 
     async def look_up(self, need: Need) -> bool:
-        """Ask the service, or wait for whoever is asking already; False when there was no answer.
+        """Ask the service, or wait for whoever is asking already; False when there was no answer, or is none now.
 
-        Raises:
-            NotSent: There is no connection; the session is as good as over.
+        Whatever the answer says about the session: it is the poll that knows.
         """
-        if (running := self._running.get(need)) is not None:
-            await running.wait()
-            return need in self.roster.asked
-        self._running[need] = done = trio.Event()
-        try:
-            async with self._limit:
-                await self._ask_service(need)
-            self.report_cut()
-            self.roster.asked.add(need)
-        except (NotSent, SessionGone):
-            raise
-        except ProtocolError as exc:
-            self.roster.asked.add(need)  # an answer, if not a good one: the same question gets the same
-            self._log_failure(need, exc)
-        except TransientError as exc:
-            self._log_failure(need, exc)
+        if (running := self._begin(need)) is None:
             return False
+        await running.done.wait()
+        return need in self.roster.asked
+
+    def _begin(self, need: Need) -> _Running | None:
+        """Ask the service in the background; None when it has failed so lately that it is not asked."""
+        if (running := self._running.get(need)) is not None:
+            return running
+        if need in self._aside and trio.current_time() < self._aside[need][0]:
+            return None
+        running = self._running[need] = _Running(trio.current_time())
+        self._nursery.start_soon(self._look_up, need, running.done)
+        return running
+
+    async def _look_up(self, need: Need, done: trio.Event) -> None:
+        answered = False
+        try:
+            try:
+                answered = await self._ask_service(need)
+            except TransientError as exc:
+                self._log_failure(need, str(exc))
+                await trio.sleep(LOOK_UP_GAP)
+                answered = await self._ask_service(need)
+        except ProtocolError as exc:
+            answered = True  # if not a good one: the same question gets the same
+            self._log_failure(need, str(exc))
+        except TransientError as exc:
+            self._log_failure(need, str(exc))
         finally:
+            if answered:
+                self.roster.asked.add(need)
+                self._aside.pop(need, None)
+            else:
+                pause = min(2 * self._aside[need][1], MOST_ASIDE) if need in self._aside else ASIDE
+                self._aside[need] = (trio.current_time() + pause, pause)
             del self._running[need]
             done.set()
-        return True
+        self.report_cut()
 
     def report_cut(self) -> None:
         """Say once of each list that it was too long to be true, and was cut."""
@@ -81,10 +134,19 @@ class LookUps:
                 )
         self._session.cut.clear()
 
-    def _log_failure(self, need: Need, exc: Exception) -> None:
-        log.warning("look-up failed", account=str(self._account), need=type(need).__name__, reason=str(exc))
+    def _log_failure(self, need: Need, reason: str) -> None:
+        log.warning("look-up failed", account=str(self._account), need=type(need).__name__, reason=reason)
 
-    async def _ask_service(self, need: Need) -> None:
+    async def _ask_service(self, need: Need) -> bool:
+        """Ask; return whether there was an answer in time."""
+        async with self._limit:
+            with trio.move_on_after(LOOK_UP_DEADLINE):
+                await self._ask(need)
+                return True
+        self._log_failure(need, f"no answer within {LOOK_UP_DEADLINE:g} s")
+        return False
+
+    async def _ask(self, need: Need) -> None:
         session, roster, drive = self._session, self.roster, self._calls.drive
         if isinstance(need, NeedPerson):
             roster.numbers[need.uin] = await drive(session, lists.real_number(session, need.uin, group=False))
@@ -109,15 +171,16 @@ class LookUps:
         """Return (kind, alias) of *room*, looking up real numbers until it is found.
 
         Raises:
-            NotSent: Nobody can say at the moment whether the room exists; the message waits.
+            TransientError: Nobody can say at the moment whether the room exists.
         """
-        target = self.roster.target(room)
+        target, sure = self.roster.target(room), True
         for need in self.roster.unresolved(room) if target is None else []:
-            if not await self.look_up(need) and not await self.look_up(need):
-                raise NotSent(f"the room {room.id!r} cannot be looked up at the moment")
+            sure = await self.look_up(need) and sure
             target = self.roster.target(room)
             if target is not None:
                 break
+        if target is None and not sure:
+            raise TransientError(f"the room {room.id!r} cannot be looked up at the moment")
         return target
 
     async def known(self, room: RoomRef) -> tuple[str, int]:
@@ -133,3 +196,20 @@ class LookUps:
         if group is None:
             raise Refuse(f"{room.id!r} is no group of this account")
         return group.code
+
+    async def members(self, room: RoomRef) -> Sequence[User]:
+        """Return who is in *room*; nobody when the service does not tell."""
+        try:
+            target = await self.target(room)
+        except TransientError:
+            return []
+        if target is not None and target[0] in ("group", "discu") and target not in self.roster.members:
+            await self.look_up(NeedMembers(*target))
+        return self.people(room)
+
+    def people(self, room: RoomRef) -> Sequence[User]:
+        """Return who is in *room* as far as the lists that are there tell."""
+        kind, alias = self.roster.target(room) or ("", 0)
+        if kind in ("buddy", "sess"):
+            return [self.roster.user(alias)]
+        return [self.roster.user(uin, kind, alias) for uin in self.roster.members.get((kind, alias), {})]

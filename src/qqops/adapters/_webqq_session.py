@@ -16,20 +16,20 @@ from qqops.adapters._webqq_calls import Calls
 from qqops.adapters._webqq_events import HandOver, KnownHere
 from qqops.adapters._webqq_fetch import Fetch
 from qqops.adapters._webqq_login import log_in
-from qqops.adapters._webqq_lookups import LookUps
+from qqops.adapters._webqq_lookups import LOOK_UP_PATIENCE, LookUps
 from qqops.adapters._webqq_options import Options
 from qqops.adapters._webqq_saved import SavedSession
 from qqops.adapters._webqq_sends import Sends
 from qqops.adapters._webqq_upkeep import Upkeep, wait_for_hour
 from qqops.adapters.base import Directory, Link, Outgoing
 from qqops.errors import AdapterError, FatalError, NotSent, ProtocolError, TransientError
-from qqops.model import AccountRef, Clock, Outcome, RoomRef, SetStatus, User
+from qqops.model import AccountRef, Clock, Outcome, SetStatus
 from qqops.protocol.webqq import items, poll
 from qqops.protocol.webqq.classify import SessionGone, Verdict
 from qqops.protocol.webqq.heard import Heard
 from qqops.protocol.webqq.http import Request
 from qqops.protocol.webqq.opening import logout, relink
-from qqops.protocol.webqq.roster import NeedMembers, Roster
+from qqops.protocol.webqq.roster import Roster
 from qqops.protocol.webqq.session import Session
 
 log = structlog.get_logger("qqops.webqq")
@@ -40,8 +40,6 @@ POLL_FAILURES = 8
 POLL_PAUSE = 10.0
 #: Seconds that a session which is over waits for the answer to a send.
 SEND_PATIENCE = 2.0
-#: Most seconds for which the next poll waits until it is known who and where the last one was about.
-LOOK_UP_PATIENCE = 15.0
 
 
 class LiveSession:
@@ -87,6 +85,7 @@ class LiveSession:
         self.online = False
         #: Whether a poll has shown that the session works.
         self.proved = False
+        self._good_poll = float("-inf")
         self.roster = Roster(account=account, own=0, nick="", known=self._known)
 
     @property
@@ -169,8 +168,9 @@ class LiveSession:
             self._actions = Actions(session, self._calls, self._look_ups)
             self._fetch = Fetch(session, self._calls, self._look_ups)
             self._abilities = WebAccount(self._account, session, self._calls, self._look_ups)
-            vary = self._options.vary_equal
-            self._sends = Sends(session, self._calls, self._look_ups, vary=vary, give_up=self._give_up)
+            self._sends = Sends(
+                session, self._calls, self._look_ups, vary=self._options.vary_equal, proved=self.proved_since
+            )
             await self._saved.save(session)
             self._upkeep = Upkeep(self._account, self._options, session, self._calls, self._look_ups)
             await self._upkeep.fetch_lists(within)
@@ -198,7 +198,6 @@ class LiveSession:
 
     @property
     def _look_up_patience(self) -> float:
-        # The service keeps what nobody polls for about a minute (webqq.md §10): stay well below that.
         return min(LOOK_UP_PATIENCE, self._options.poll_hold)
 
     async def say_goodbye(self) -> None:
@@ -217,6 +216,7 @@ class LiveSession:
         """Poll, hand over, send and refresh until the session is over; raises why."""
         try:
             async with trio.open_nursery() as nursery:
+                await nursery.start(self.look_ups.run)
                 nursery.start_soon(outbox.carry, self.sends.send, name="send")
                 nursery.start_soon(self.upkeep.run, name="upkeep")
                 if self._options.relogin_at:
@@ -257,12 +257,14 @@ class LiveSession:
             # The next poll tells the service that the last answer has arrived: it goes out only when what that
             # held has been handed over and is on the disk.
             await self._link.ready()
+            began = trio.current_time()
             polled = await self._poll_once(session, hold)
             if polled.ptwebqq:
                 session.renew_ptwebqq(polled.ptwebqq)
                 await self._saved.save(session)
             if polled.verdict in (Verdict.OK, Verdict.IDLE):
                 failures = 0
+                self._good_poll = began
                 self._link.alive(self._patience)
             if polled.items:
                 self._pending.extend(polled.items)
@@ -306,18 +308,42 @@ class LiveSession:
         if failures >= POLL_FAILURES:
             raise TransientError(f"{failures} polls failed in a row, the last one: {polled.cause}")
 
+    def proved_since(self, moment: float) -> bool:
+        """Whether a poll that began at *moment* (trio's clock) or later has shown that the session works."""
+        return self._good_poll >= moment
+
     async def _deliver(self) -> None:
         """Hand over what came in, oldest first, after looking up who and where it is.
 
-        What the service does not tell in time is handed over as it is: a late poll would lose more.
+        What the service does not tell in time is handed over as it is: a late poll would lose more. Nobody waits for
+        the look-ups of another room.
         """
         until = trio.current_time() + self._look_up_patience
+        self._deliver_known()
         while self._pending:
             item = self._pending[0]
             if isinstance(item, items.Incoming):
                 with trio.move_on_at(until):
                     await self.look_ups.look_up_for(item)
             self._hand_over.item(self._pending.popleft(), self.roster)
+
+    def _deliver_known(self) -> None:
+        """Hand over what needs no look-up and stands behind nothing of its room that does."""
+        waiting: deque[items.Item] = deque()
+        places = set()
+        while self._pending:
+            item = self._pending.popleft()
+            if isinstance(item, items.Incoming):
+                waits = item.place in places or self.look_ups.need(item) is not None
+                if waits:
+                    places.add(item.place)
+            else:
+                waits = bool(waiting)
+            if waits:
+                waiting.append(item)
+            else:
+                self._hand_over.item(item, self.roster)
+        self._pending.extend(waiting)
 
     def _note_kick(self, found: Sequence[items.Item]) -> None:
         """Note at once that another login took over: whatever fails from now on fails because of that."""
@@ -347,25 +373,6 @@ class LiveSession:
             self._saved.status = status
             await self._saved.save(self.session)
         return outcome
-
-    async def members(self, room: RoomRef) -> Sequence[User]:
-        """Return who is in *room*."""
-        target = await self.look_ups.target(room)
-        if target is None:
-            return []
-        kind, alias = target
-        if kind in ("buddy", "sess"):
-            return [self.roster.user(alias)]
-        if (kind, alias) not in self.roster.members:
-            await self.look_ups.look_up(NeedMembers(kind, alias))
-        return [self.roster.user(uin, kind, alias) for uin in self.roster.members.get((kind, alias), {})]
-
-    def people(self, room: RoomRef) -> Sequence[User]:
-        """Return who is in *room* as far as the lists that are there tell."""
-        kind, alias = self.roster.target(room) or ("", 0)
-        if kind in ("buddy", "sess"):
-            return [self.roster.user(alias)]
-        return [self.roster.user(uin, kind, alias) for uin in self.roster.members.get((kind, alias), {})]
 
 
 def is_cancelled(exc: BaseException) -> bool:

@@ -11,10 +11,9 @@ import trio
 from qqops.adapters._webqq_calls import Calls
 from qqops.adapters._webqq_lookups import LOOK_UP_GAP, LookUps
 from qqops.adapters._webqq_options import Options
-from qqops.errors import NotSent, ProtocolError, TransientError
+from qqops.errors import ProtocolError, TransientError
 from qqops.model import AccountRef, Clock
 from qqops.protocol.webqq import lists
-from qqops.protocol.webqq.classify import SessionGone
 from qqops.protocol.webqq.http import get
 from qqops.protocol.webqq.roster import NeedGroup
 from qqops.protocol.webqq.session import Session
@@ -116,8 +115,6 @@ class Upkeep:
         try:
             await self.fetch_lists()
             self._roster.members.clear()
-        except (NotSent, SessionGone):
-            raise
         except (ProtocolError, TransientError) as exc:
             log.warning("the lists could not be refreshed", account=str(self._account), reason=str(exc))
 

@@ -17,16 +17,24 @@ import attrs
 
 from qqops.adapters._ports import Ports
 from qqops.errors import ProtocolError
-from qqops.model import AccountRef, Clock, Draft, Event, Limits, Outcome, Room, RoomRef, User
+from qqops.model import AccountRef, Clock, Draft, Event, Later, Limits, Outcome, Room, RoomRef, User
 
-#: Sends one part; calls *started* right before it goes on the wire; returns how it went. Raises only when the session is over: `NotSent` when the part certainly
-#: has not left (it stays queued), any other `AdapterError` when nobody knows.
-Sender: TypeAlias = Callable[[Draft, Callable[[], None]], Awaitable[Outcome]]
+#: Awaited right before a part goes on the wire; returns when it is its turn, at the pace of the account.
+OnWire: TypeAlias = Callable[[], Awaitable[None]]
+
+#: Sends one part and returns how it went, or when it is to be tried again. What concerns one message is a value: an
+#: upload that fails, a room that is not known. What must be done before (uploads, look-ups) is done before `OnWire` is
+#: awaited, and holds up that room alone.
+#:
+#: An `AdapterError` ends the session, and is for that alone. A part for which `OnWire` was not awaited has not left and
+#: stays queued, also after `NotSent`; of any other nobody knows, and it is never sent again. Any other exception is an
+#: error in the adapter: it costs that one message.
+Sender: TypeAlias = Callable[[Draft, OnWire], Awaitable[Outcome | Later]]
 
 
 #: Puts one part on the wire without waiting; *settle* is called once when it is known how it went, unless the session
 #: ends before. Returns what tells whether the part has left us. Raises `NotSent` when it cannot go.
-Poster: TypeAlias = Callable[[Draft, Callable[[Outcome], None]], Callable[[], bool]]
+Poster: TypeAlias = Callable[[Draft, Callable[[Outcome | Later], None]], Callable[[], bool]]
 
 
 class QuestionKind(enum.Enum):
@@ -75,10 +83,10 @@ class Outgoing(Protocol):
     """The queue of what this account has to send."""
 
     async def carry(self, send: Sender) -> None:
-        """Hand each waiting part to *send*, one after the other and at the account's pace, until cancelled."""
+        """Run *send* for each waiting part until cancelled: one of each room at a time, at the account's `limits`."""
 
-    async def stream(self, post: Poster, *, most: int) -> None:
-        """Hand waiting parts to *post*, at most *most* under way at once and one of each room, until cancelled."""
+    async def stream(self, post: Poster) -> None:
+        """Do the same with *post*, for adapters that can put a part on the wire without waiting."""
 
 
 class Link(Protocol):

@@ -21,6 +21,7 @@ from qqops.model import (
     Clock,
     Delivery,
     Draft,
+    Later,
     Limits,
     Message,
     MessageRef,
@@ -136,7 +137,7 @@ class MemoryNetwork:
                 async with trio.open_nursery() as nursery:
                     link.online([self.nick])
                     link.alive(float("inf"))
-                    nursery.start_soon(outbox.carry, self._take)
+                    nursery.start_soon(outbox.stream, self._take)
                     await self._deliver(link)
             finally:
                 self._break = None
@@ -153,12 +154,12 @@ class MemoryNetwork:
             await link.ready()
             await self._arrived.wait()
 
-    async def _take(self, draft: Draft, started: Callable[[], None]) -> Outcome:
-        await trio.lowlevel.checkpoint()
-        started()
+    def _take(self, draft: Draft, settle: Callable[[Outcome | Later], None]) -> Callable[[], bool]:
         self.sent.append(draft)
         self.heard(draft)
-        return Outcome(delivery=Delivery.DELIVERED, refs=(MessageRef(draft.room, f"b{next(self._ids)}"),))
+        refs = (MessageRef(draft.room, f"b{next(self._ids)}"),)
+        settle(Outcome(delivery=Delivery.DELIVERED, refs=refs))
+        return lambda: True
 
 
 class MemoryAdapter:

@@ -19,7 +19,7 @@ from qqops.adapters._listen import HttpAnswer, HttpRequest
 from qqops.adapters._onebot_actions import OneBot
 from qqops.adapters._onebot_arrivals import Arrivals, TakenOver
 from qqops.adapters._onebot_intake import Intake
-from qqops.adapters._onebot_options import Options
+from qqops.adapters._onebot_options import MOST_AT_ONCE, Options
 from qqops.adapters._onebot_session import LiveSession
 from qqops.adapters._ports import Port, address
 from qqops.adapters._ws import WebSocket
@@ -87,11 +87,13 @@ class OneBot11:
     def limits(self) -> Limits:
         """Pace and size of sends."""
         options = self._options
+        over_http = self._port is not None and bool(options.url)
         return Limits(
             gap=options.send_gap,
             room_gap=options.room_gap,
             jitter=options.jitter,
             max_bytes=options.max_bytes,
+            in_flight=min(options.in_flight, MOST_AT_ONCE) if over_http else options.in_flight,
         )
 
     async def serve(self, link: Link, outbox: Outgoing) -> None:

@@ -144,11 +144,11 @@ class WebQQ:
         """Return who is in *room*; nobody while offline or when the service does not tell."""
         if self._live is None:
             return []
-        return await self._live.members(room)
+        return await self._live.look_ups.members(room)
 
     def people(self, room: RoomRef) -> Sequence[User]:
         """Return who is in *room* as far as it is known; nobody while offline."""
-        return self._live.people(room) if self._live is not None else []
+        return self._live.look_ups.people(room) if self._live is not None else []
 
     def heard_before(self, seen: Sequence[tuple[str, str]]) -> None:
         """Take over what an earlier run has accepted, so that a copy is one, whatever can be looked up now."""

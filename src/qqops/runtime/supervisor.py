@@ -114,7 +114,6 @@ class Supervisor:
                 self.outbox.close(f"the account is stopped: {end.cause}")
                 return self.state
             self._change(Phase.WAITING, cause=end.cause, retry_in=delay)
-            self.outbox.expire(trio.current_time())
             await trio.sleep(delay or 0.0)
 
     def leave_door(self) -> None:

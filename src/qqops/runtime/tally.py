@@ -20,6 +20,7 @@ class Sends:
     room: RoomRef
     delivered: int
     accepted: int
+    partial: int
     unknown: int
     refused: int
 
@@ -42,4 +43,6 @@ class Tally:
     def rooms(self) -> Sequence[Sends]:
         """Return the counts of every room, those with the most trouble first."""
         found = [Sends(room, *counts) for room, counts in self._rooms.items()]
-        return sorted(found, key=lambda one: (-one.refused - one.unknown, -one.delivered - one.accepted))
+        return sorted(
+            found, key=lambda one: (-one.refused - one.unknown - one.partial, -one.delivered - one.accepted)
+        )

@@ -212,12 +212,15 @@ async def test_who_leaves_lets_the_send_under_way_finish_and_begins_no_other():
     session = Session(profile=PROFILES["webqq2013"], rng=random.Random(1), number=100)
     roster = Roster(account=ACCOUNT, own=100, nick="bot", friends={7: Contact(7, "Ali")}, numbers={7: 20001})
     calls = Calls(ACCOUNT, {}, service, None, spread=0, deadline=5)
-    sends = Sends(session, calls, LookUps(ACCOUNT, session, roster, calls), vary=True, give_up=lambda: None)
+    sends = Sends(session, calls, LookUps(ACCOUNT, session, roster, calls), vary=True, proved=lambda at: True)
     outcomes, started = [], []
 
     async def send(text):
+        async def on_wire():
+            started.append(text)
+
         draft = Draft.of(RoomRef(ACCOUNT, RoomKind.PRIVATE, "20001"), text)
-        outcomes.append(await sends.send(draft, lambda: started.append(text)))
+        outcomes.append(await sends.send(draft, on_wire))
 
     async with trio.open_nursery() as nursery:
         nursery.start_soon(send, "one")

@@ -4,12 +4,10 @@ import random
 
 import pytest
 import trio
-from hypothesis import given
-from hypothesis import strategies as st
 
 from qqops.errors import NotSent
 from qqops.model import AccountRef, Delivery, Draft, Limits, Outcome, RoomKind, RoomRef
-from qqops.runtime.lanes import Lanes
+from qqops.runtime.alarms import Alarms
 from qqops.runtime.observe import Observers, Sent
 from qqops.runtime.outbox import Outbox, OutboxPolicy
 
@@ -50,14 +48,14 @@ def outbox(records):
 def make(records, **limits):
     observers = Observers()
     observers.add(lambda record: records.append(record) if isinstance(record, Sent) else None)
-    return Outbox(ME, Limits(**limits), OutboxPolicy(), observers, rng=random.Random(1))
+    return Outbox(ME, Limits(**{"in_flight": 8, **limits}), OutboxPolicy(), observers, Alarms(), rng=random.Random(1))
 
 
-async def started(nursery, outbox, wire, most=8):
+async def started(nursery, outbox, wire):
     async def stream():
         with trio.CancelScope() as scope:
             scopes.append(scope)
-            await outbox.stream(wire, most=most)
+            await outbox.stream(wire)
 
     scopes = []
     nursery.start_soon(stream)
@@ -87,10 +85,10 @@ async def test_one_of_each_room_at_a_time(outbox, records):
         nursery.cancel_scope.cancel()
 
 
-async def test_at_most_so_many_at_once(outbox):
-    wire = Wire()
+async def test_at_most_so_many_at_once(records):
+    outbox, wire = make(records, in_flight=3), Wire()
     async with trio.open_nursery() as nursery:
-        await started(nursery, outbox, wire, most=3)
+        await started(nursery, outbox, wire)
         for n in range(10):
             outbox.put(draft(n, str(n)))
         assert len(wire.posted) == 3
@@ -172,38 +170,3 @@ async def test_an_account_rests_between_two_sends(records):
             assert len(wire.posted) == count
             await trio.sleep(1.01)
         nursery.cancel_scope.cancel()
-
-
-@given(
-    st.lists(
-        st.tuples(st.sampled_from("abc"), st.sampled_from(["add", "next", "done", "again", "drop"])),
-        max_size=60,
-    )
-)
-def test_lanes_keep_the_order_of_each_key_and_lose_nothing(steps):
-    lanes, out, added, taken, dropped = Lanes(), {}, 0, [], []
-    for key, step in steps:
-        if step == "add":
-            added += 1
-            lanes.add(key, (key, added))
-        elif step == "next" and (found := lanes.next(0.0)) is not None:
-            assert found[0] not in out
-            out[found[0]] = found[1]
-        elif step in ("done", "again") and key in out:
-            entry = out.pop(key)
-            lanes.back(key, entry if step == "again" else None, 0.0, sent=step == "done")
-            if step == "done":
-                taken.append(entry)
-        elif step == "drop":
-            dropped += lanes.remove(lambda entry, key=key: entry[0] == key and entry[1] % 2)
-    for key in list(out):
-        lanes.back(key, None, 0.0, sent=True)
-        taken.append(out.pop(key))
-    while (found := lanes.next(0.0)) is not None:
-        taken.append(found[1])
-        lanes.back(found[0], None, 0.0, sent=True)
-    assert len(lanes) == 0
-    assert len(taken) + len(dropped) == added
-    for key in "abc":
-        mine = [number for name, number in taken if name == key]
-        assert mine == sorted(mine)

@@ -11,6 +11,7 @@ from qqops.adapters.loopback import MemoryAdapter, MemoryNetwork
 from qqops.app import COMING_ONLINE, App, AppPolicy, End
 from qqops.errors import FatalError, NeedsHuman, NotSent, ProtocolError, TransientError
 from qqops.model import AccountRef, Delivery, Draft, Limits, Outcome, RoomKind, RoomRef
+from qqops.runtime.alarms import Alarms
 from qqops.runtime.backoff import BackoffPolicy
 from qqops.runtime.observe import BadData, LinkState, Phase
 from qqops.runtime.outbox import Outbox, OutboxPolicy
@@ -399,7 +400,7 @@ async def test_sends_wait_for_the_connection_and_go_out_in_order():
     sent = []
 
     async def send(part, started):
-        started()
+        await started()
         sent.append(part.text)
         return Outcome(delivery=Delivery.ACCEPTED)
 
@@ -437,12 +438,12 @@ async def test_what_was_on_the_wire_is_unknown_and_never_sent_again():
     sent = []
 
     async def break_off(part, started):
-        started()
+        await started()
         sent.append(part.text)
         raise TransientError("reset by peer")
 
     async def send(part, started):
-        started()
+        await started()
         sent.append(part.text)
         return Outcome(delivery=Delivery.ACCEPTED)
 
@@ -459,11 +460,11 @@ async def test_what_has_not_left_is_sent_by_the_next_session():
     sent = []
 
     async def not_sent(part, started):
-        started()
+        await started()
         raise NotSent("no connection")
 
     async def send(part, started):
-        started()
+        await started()
         sent.append(part.text)
         return Outcome(delivery=Delivery.ACCEPTED)
 
@@ -475,7 +476,7 @@ async def test_what_has_not_left_is_sent_by_the_next_session():
 
 async def test_a_session_that_is_cut_leaves_unknown_behind():
     async def hang(part, started):
-        started()
+        await started()
         await trio.sleep_forever()
 
     async def session(link, outbox):
@@ -492,7 +493,7 @@ async def test_sends_keep_their_distance():
     times = []
 
     async def send(part, started):
-        started()
+        await started()
         times.append(trio.current_time())
         return Outcome(delivery=Delivery.ACCEPTED)
 
@@ -506,7 +507,7 @@ async def test_sends_keep_their_distance():
 
 async def test_cancelling_who_waits_does_not_lose_the_message():
     observers = Running(Scripted()).app.observers
-    box = Outbox(ME, Limits(), OutboxPolicy(), observers, rng=random.Random(1))
+    box = Outbox(ME, Limits(), OutboxPolicy(), observers, Alarms(), rng=random.Random(1))
     with trio.move_on_after(1):
         await box.send(draft("a"))
     assert len(box) == 1
@@ -588,7 +589,7 @@ async def test_a_begun_message_does_not_block_those_behind_it():
 
     async def one_part(part, started):
         if part.text == "aaaa":
-            started()
+            await started()
             return Outcome(delivery=Delivery.ACCEPTED)
         raise NotSent("no connection")
 
@@ -614,7 +615,7 @@ async def test_what_was_cut_before_it_left_is_sent_by_the_next_session():
         await outbox.carry(never_starts)
 
     async def send(part, started):
-        started()
+        await started()
         sent.append(part.text)
         return Outcome(delivery=Delivery.ACCEPTED)
 

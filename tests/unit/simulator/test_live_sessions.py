@@ -33,25 +33,6 @@ async def test_a_session_that_takes_the_place_of_another_is_no_second_one(rig, p
     await rig().add(profile).run(script)
 
 
-async def test_a_client_that_closes_its_connection_leaves_no_session_behind(rig, profile):
-    """The service still holds the poll when the client gives it up and logs in anew."""
-
-    async def script(at):
-        for _ in range(5):
-            await at.online()
-            at.fault(
-                "retcode", on="send_", code=108
-            )  # a send says that the session is gone; the poll is open
-            logins = at.state.logins_done
-            at.say()
-            await at.until(lambda before=logins: at.state.logins_done > before)
-        await at.settled()
-        assert at.state.most_live == 1
-        assert sorted(at.bot.handled) == list(range(1, at.said + 1))
-
-    await rig().add(profile).run(script)
-
-
 async def test_a_bot_that_is_killed_and_started_again_is_one(rig, profile):
     at = rig().add(profile).add(profile, seed=2)
     for bot in at.bots:

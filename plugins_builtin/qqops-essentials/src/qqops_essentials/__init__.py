@@ -57,7 +57,7 @@ def sends(ctx: Ctx, *, bot: BotInfo) -> str:
     """Say how many messages reached each room, and how many did not. / 各房间的发送结果统计。"""
     rows = [
         say(ctx, "sends", room=f"{one.room.account.id}/{one.room.id}", sent=one.delivered + one.accepted,
-            unknown=one.unknown, refused=one.refused)
+            partial=one.partial, unknown=one.unknown, refused=one.refused)
         for one in bot.sends[:ROOMS]
     ]  # fmt: skip
     return "\n".join(rows) or say(ctx, "no_sends")

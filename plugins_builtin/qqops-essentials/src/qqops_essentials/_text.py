@@ -18,8 +18,8 @@ _TEXTS = {
     "about": ("qqops {version}; plugins: {plugins}", "qqops {version}；插件：{plugins}"),
     "uptime": ("up for {time}", "已运行 {time}"),
     "sends": (
-        "{room}: {sent} sent, {unknown} unknown, {refused} refused",
-        "{room}：已发送 {sent}，未知 {unknown}，被拒 {refused}",
+        "{room}: {sent} sent, {partial} in part, {unknown} unknown, {refused} refused",
+        "{room}：已发送 {sent}，部分 {partial}，未知 {unknown}，被拒 {refused}",
     ),
     "no_sends": ("nothing was sent yet", "还没有发送过消息"),
     "who": ("{count} here: {names}", "共 {count} 人：{names}"),

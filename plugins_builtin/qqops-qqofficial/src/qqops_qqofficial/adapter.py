@@ -106,7 +106,8 @@ class QQOfficial:
     @property
     def limits(self) -> Limits:
         """Pace and size of sends."""
-        return Limits(room_gap=self._options.room_gap, max_bytes=self._options.max_bytes)
+        options = self._options
+        return Limits(room_gap=options.room_gap, max_bytes=options.max_bytes, in_flight=options.in_flight)
 
     def rooms(self) -> Sequence[Room]:
         """Return the chats in which something was said; the platform tells of no others."""
@@ -270,7 +271,7 @@ class QQOfficial:
 
     async def _send_all(self, online: trio.Event, outbox: Outgoing) -> None:
         await online.wait()
-        await outbox.stream(self._post, most=self._options.in_flight)
+        await outbox.stream(self._post)
 
     def _post(self, draft: Draft, settle: Callable[[Outcome], None]) -> Callable[[], bool]:
         """Begin a send; see `qqops.adapter.Poster`."""
@@ -288,7 +289,7 @@ class QQOfficial:
     async def _deliver(self, draft: Draft) -> Outcome:
         """Send *draft*: as many messages as it has pictures and files, for the platform takes one in each."""
         outcomes = [await self._deliver_one(part) for part in one_medium_each(draft)]
-        return combine(outcomes)
+        return combine(outcomes, len(outcomes))
 
     async def _deliver_one(self, draft: Draft) -> Outcome:
         api, room = self._api, draft.room

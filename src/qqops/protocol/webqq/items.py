@@ -45,6 +45,11 @@ class Incoming:
     service: int = 0
 
     @property
+    def place(self) -> tuple[str, int]:
+        """The room or person that it belongs to, within this session: what it must stay in order with."""
+        return self.kind, self.room if self.kind in ("group", "discu") else self.sender
+
+    @property
     def name(self) -> str:
         """What the message is called in its room: made of what the wire says and of nothing that is looked up.
 

@@ -109,8 +109,8 @@ class Roster:
     aliases: object = attrs.field(factory=object)
     offered: deque[str] = attrs.field(factory=lambda: deque(maxlen=OFFERED))
 
-    def need(self, message: Incoming) -> Need | None:
-        """Return what must be looked up before *message* can be translated, or None."""
+    def needs(self, message: Incoming) -> list[Need]:
+        """Return what must be looked up before *message* can be translated, in the order of asking."""
         wanted: list[Need] = []
         if message.kind == "group":
             if message.number:
@@ -128,7 +128,7 @@ class Roster:
             wanted.append(NeedMembers(kind, room, message.sender))
         if message.sender not in self.numbers and message.sender not in (self.own, 0):
             wanted.append(NeedPerson(message.sender))
-        return next((need for need in wanted if need not in self.asked), None)
+        return [need for need in wanted if need not in self.asked]
 
     def is_own(self, message: Incoming) -> bool:
         """Whether *message* is our own, seen from another device or echoed (§10.1, §12.4)."""

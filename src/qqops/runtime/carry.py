@@ -1,0 +1,297 @@
+"""From the outbox to a session: as a task for each part (`Carrier`), or as calls that do not wait (`Streamer`)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Protocol
+
+import structlog
+import trio
+
+from qqops.adapters.base import Poster, Sender
+from qqops.errors import AdapterError, NotSent
+from qqops.model import Delivery, Later, Outcome, Scope
+from qqops.runtime.entry import Entry
+from qqops.runtime.journal import Journal
+
+if TYPE_CHECKING:
+    from qqops.runtime.outbox import Outbox
+
+log = structlog.get_logger("qqops.outbox")
+
+#: Parts that a session may prepare at the same time, besides those on the wire: pictures to upload, rooms to look up.
+PREPARED = 8
+#: Seconds for which nothing is posted after the wire would not take it.
+BLOCKED = 1.0
+_NEVER = float("inf")
+_CUT = "the connection broke while sending"
+
+
+class Session(Protocol):
+    """What takes parts to one session of the account."""
+
+    async def run(self) -> None:
+        """Take parts until cancelled."""
+
+    def go_on(self) -> None:
+        """Look again: something has come in, or has landed."""
+
+    def cut(self, entry: Entry) -> None:
+        """Give up *entry*, which is out and has become too old, unless it is on the wire."""
+
+
+def bug(outbox: Outbox, entry: Entry, what: str, *, left: bool) -> Outcome:
+    """Return the outcome of a part on which the adapter failed: it costs this message and nothing else."""
+    log.error(
+        "error in the adapter",
+        account=str(outbox.account),
+        room=str(entry.draft.room),
+        error=what,
+        exc_info=True,
+    )
+    return Outcome(
+        delivery=Delivery.UNKNOWN if left else Delivery.REFUSED, reason=f"error in the adapter: {what}"
+    )
+
+
+# -- a task for each part ---------------------------------------------------------------------------
+
+
+class _Flight:
+    """One part on its way.
+
+    Attributes:
+        left: Whether it may have left us.
+        reason: Why nobody knows how it went, if the adapter has said so.
+    """
+
+    def __init__(self, entry: Entry) -> None:
+        self.entry = entry
+        self.scope = trio.CancelScope()
+        self.left = False
+        self.reason = _CUT
+
+
+class Carrier:
+    """Runs the adapter's `Sender` for one part of each room at a time."""
+
+    def __init__(self, outbox: Outbox, send: Sender) -> None:
+        self._outbox = outbox
+        self._send = send
+        self._work = trio.Event()
+        self._turn = trio.Lock()
+        self._flights: dict[Entry, _Flight] = {}
+
+    async def run(self) -> None:
+        """Take parts until cancelled.
+
+        Raises:
+            AdapterError: The session is over, as the sender says.
+        """
+        queue = self._outbox.queue
+        async with trio.open_nursery() as nursery:
+            while True:
+                self._work = trio.Event()
+                now = trio.current_time()
+                most = queue.limits.in_flight + PREPARED
+                while isinstance(found := queue.next_part(now, most), Entry):
+                    nursery.start_soon(self._carry, found, name="send")
+                with trio.move_on_at(_NEVER if found is None else found):
+                    await self._work.wait()
+
+    def go_on(self) -> None:
+        """See `Session.go_on`."""
+        self._work.set()
+
+    def cut(self, entry: Entry) -> None:
+        """See `Session.cut`."""
+        self._flights[entry].scope.cancel(reason="it has waited too long")
+
+    async def _carry(self, entry: Entry) -> None:
+        flight = self._flights[entry] = _Flight(entry)
+        result: Outcome | Later | None = None
+        try:
+            with flight.scope:
+                result = await self._ask(flight)
+        finally:
+            # Also when cancelled: what was on the wire has an outcome before the session is gone, and what was not
+            # is the first thing that the next session sends.
+            del self._flights[entry]
+            if result is None and flight.left:
+                result = Outcome(delivery=Delivery.UNKNOWN, reason=flight.reason)
+            self._outbox.settle(entry, result)
+
+    async def _ask(self, flight: _Flight) -> Outcome | Later:
+        async def on_wire() -> None:
+            await self._take_off(flight)
+
+        try:
+            answer: object = await self._send(flight.entry.part, on_wire)
+        except Exception as exc:
+            ends = [one for one in _leaves(exc) if isinstance(one, AdapterError)]
+            if not ends:
+                return bug(self._outbox, flight.entry, f"{type(exc).__name__}: {exc}", left=flight.left)
+            if all(isinstance(one, NotSent) for one in ends):
+                flight.left = False
+            flight.reason = str(ends[0])
+            raise
+        if isinstance(answer, Outcome | Later):
+            return answer
+        return bug(
+            self._outbox, flight.entry, f"it gave {answer!r}, not an Outcome or Later", left=flight.left
+        )
+
+    async def _take_off(self, flight: _Flight) -> None:
+        """Wait until it is this part's turn on the wire: first come, first served, at the account's pace."""
+        if flight.left:
+            return
+        await trio.lowlevel.checkpoint_if_cancelled()  # a session that is ending puts nothing more on the wire
+        outbox, entry = self._outbox, flight.entry
+        if not self._turn.locked() and outbox.queue.wire_at(now := trio.current_time()) <= now:
+            outbox.queue.take_off(entry, now)
+        else:
+            await self._wait_for_turn(entry)
+        if outbox.journal is not None and entry.row:
+            await outbox.journal.flying([entry.row])
+        flight.left = True
+
+    async def _wait_for_turn(self, entry: Entry) -> None:
+        outbox = self._outbox
+        async with self._turn:
+            while (at := outbox.queue.wire_at(now := trio.current_time())) > now:
+                if at < _NEVER:
+                    await trio.sleep_until(at)
+                else:
+                    outbox.landing = trio.Event()
+                    await outbox.landing.wait()
+            outbox.queue.take_off(entry, now)
+
+
+def _leaves(exc: BaseException) -> Iterator[BaseException]:
+    if isinstance(exc, BaseExceptionGroup):
+        for one in exc.exceptions:
+            yield from _leaves(one)
+    else:
+        yield exc
+
+
+# -- calls that do not wait -------------------------------------------------------------------------
+
+
+class _Posted:
+    """One part that was posted.
+
+    Attributes:
+        has_left: Tells whether it has left us; None while it is being posted.
+        over: Whether it is known how it went, or the session has ended.
+    """
+
+    __slots__ = ("_landed", "entry", "has_left", "over")
+
+    def __init__(self, landed: Callable[[_Posted, Outcome | Later], None], entry: Entry) -> None:
+        self._landed = landed
+        self.entry = entry
+        self.has_left: Callable[[], bool] | None = None
+        self.over = False
+
+    def settle(self, result: Outcome | Later) -> None:
+        """Note how it went. What comes after the session's end comes too late and changes nothing."""
+        if not self.over:
+            self._landed(self, result)
+
+
+class Streamer:
+    """Calls the adapter's `Poster`, for one part of each room at a time.
+
+    Without a journal a part is posted on the spot, without a task; with one it is noted first that it goes, for as many
+    parts at once as may go.
+    """
+
+    def __init__(self, outbox: Outbox, post: Poster) -> None:
+        self._outbox = outbox
+        self._post = post
+        self._work = trio.Event()
+        self._posted: dict[Entry, _Posted] = {}
+        self._pumping = False
+
+    async def run(self) -> None:
+        """Take parts until cancelled. What is under way then was sent or not, as the poster has said."""
+        journal = self._outbox.journal
+        try:
+            while True:
+                self._work = trio.Event()
+                at = self._pump() if journal is None else await self._pump_noted(journal)
+                with trio.move_on_at(at):
+                    await self._work.wait()
+        finally:
+            self._pumping = True  # what comes back now waits for the next session
+            for posted in list(self._posted.values()):
+                left = posted.has_left is not None and posted.has_left()
+                self._landed(posted, Outcome(delivery=Delivery.UNKNOWN, reason=_CUT) if left else None)
+
+    def go_on(self) -> None:
+        """See `Session.go_on`."""
+        if self._outbox.journal is not None or self._pump() < _NEVER:
+            self._work.set()
+
+    def cut(self, entry: Entry) -> None:
+        """See `Session.cut`: what is posted is on the wire."""
+
+    def _next(self, now: float) -> Entry | float:
+        """Take the next entry, or say when to look again."""
+        queue = self._outbox.queue
+        at = queue.wire_at(now)
+        if at > now:
+            return at if len(queue) else _NEVER
+        found = queue.next_part(now, queue.limits.in_flight)
+        return _NEVER if found is None else found
+
+    def _pump(self) -> float:
+        """Post what may go at this moment; return when to look again."""
+        if self._pumping:
+            return _NEVER  # the loop below is at it
+        self._pumping = True
+        try:
+            now = trio.current_time()
+            while isinstance(found := self._next(now), Entry):
+                self._outbox.queue.take_off(found, now)
+                self._post_one(found)
+            return found
+        finally:
+            self._pumping = False
+
+    async def _pump_noted(self, journal: Journal) -> float:
+        """Post what may go at this moment, once it is on the disk that it goes; return when to look again."""
+        now = trio.current_time()
+        batch: list[Entry] = []
+        while isinstance(found := self._next(now), Entry):
+            self._outbox.queue.take_off(found, now)
+            batch.append(found)
+        noted = False
+        try:
+            if batch:
+                await journal.flying([entry.row for entry in batch if entry.row])
+            noted = True
+        finally:
+            for entry in batch:
+                if noted:
+                    self._post_one(entry)
+                else:
+                    self._outbox.settle(entry, None)
+        return found
+
+    def _post_one(self, entry: Entry) -> None:
+        posted = self._posted[entry] = _Posted(self._landed, entry)
+        try:
+            posted.has_left = self._post(entry.part, posted.settle)
+        except NotSent as exc:
+            # It is closing, or does not read. Whoever waits next in line would hear the same.
+            self._landed(posted, Later(BLOCKED, Scope.ACCOUNT, str(exc)))
+        except Exception as exc:  # noqa: BLE001 - `bug` logs it
+            reason = bug(self._outbox, entry, f"{type(exc).__name__}: {exc}", left=False)
+            self._landed(posted, reason)
+
+    def _landed(self, posted: _Posted, result: Outcome | Later | None) -> None:
+        posted.over = True
+        self._posted.pop(posted.entry, None)
+        self._outbox.settle(posted.entry, result)
