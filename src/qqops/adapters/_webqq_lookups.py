@@ -42,6 +42,20 @@ class _Running:
     done: trio.Event = attrs.field(factory=trio.Event)
 
 
+@attrs.frozen
+class _Failed:
+    """A look-up that has failed.
+
+    Attributes:
+        until: When it may be tried again, on trio's clock.
+        stalled: Whether that took so long that nobody shall wait for the next try.
+    """
+
+    until: float
+    pause: float
+    stalled: bool
+
+
 class LookUps:
     """Fills the roster of one session."""
 
@@ -52,7 +66,7 @@ class LookUps:
         self._calls = calls
         self._nursery: trio.Nursery  # from `run` on
         self._running: dict[Need, _Running] = {}
-        self._aside: dict[Need, tuple[float, float]] = {}
+        self._aside: dict[Need, _Failed] = {}
         self._cut: set[str] = set()
         self._limit = trio.CapacityLimiter(LOOK_UPS)
 
@@ -68,14 +82,17 @@ class LookUps:
             await self.look_up(need)
 
     def need(self, item: items.Incoming) -> Need | None:
-        """Return what *item* is to wait for, or None; what has failed before is asked for again, and not waited for."""
+        """Return what *item* is to wait for, or None; what has stalled before is asked for again, and not waited for."""
         if self.roster.is_own(item):
             return None
         for need in self.roster.needs(item):
-            running = self._running.get(need)
-            if need in self._aside:
+            running, failed = self._running.get(need), self._aside.get(need)
+            if failed is not None and failed.stalled:
                 self._begin(need)
-            elif running is None or trio.current_time() - running.began < LOOK_UP_PATIENCE:
+            elif running is not None:
+                if trio.current_time() - running.began < LOOK_UP_PATIENCE:
+                    return need
+            elif failed is None or failed.until <= trio.current_time():
                 return need
         return None
 
@@ -93,14 +110,14 @@ class LookUps:
         """Ask the service in the background; None when it has failed so lately that it is not asked."""
         if (running := self._running.get(need)) is not None:
             return running
-        if need in self._aside and trio.current_time() < self._aside[need][0]:
+        if need in self._aside and trio.current_time() < self._aside[need].until:
             return None
         running = self._running[need] = _Running(trio.current_time())
         self._nursery.start_soon(self._look_up, need, running.done)
         return running
 
     async def _look_up(self, need: Need, done: trio.Event) -> None:
-        answered = False
+        answered, began = False, trio.current_time()
         try:
             try:
                 answered = await self._ask_service(need)
@@ -118,8 +135,9 @@ class LookUps:
                 self.roster.asked.add(need)
                 self._aside.pop(need, None)
             else:
-                pause = min(2 * self._aside[need][1], MOST_ASIDE) if need in self._aside else ASIDE
-                self._aside[need] = (trio.current_time() + pause, pause)
+                now, before = trio.current_time(), self._aside.get(need)
+                pause = min(2 * before.pause, MOST_ASIDE) if before is not None else ASIDE
+                self._aside[need] = _Failed(now + pause, pause, now - began > LOOK_UP_PATIENCE)
             del self._running[need]
             done.set()
         self.report_cut()

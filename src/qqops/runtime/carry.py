@@ -145,7 +145,9 @@ class Carrier:
         """Wait until it is this part's turn on the wire: first come, first served, at the account's pace."""
         if flight.left:
             return
-        await trio.lowlevel.checkpoint_if_cancelled()  # a session that is ending puts nothing more on the wire
+        await (
+            trio.lowlevel.checkpoint_if_cancelled()
+        )  # a session that is ending puts nothing more on the wire
         outbox, entry = self._outbox, flight.entry
         if not self._turn.locked() and outbox.queue.wire_at(now := trio.current_time()) <= now:
             outbox.queue.take_off(entry, now)

@@ -452,7 +452,7 @@ def test_a_message_whose_second_copy_is_lost_was_there_all_the_same():
     machine = Machine()
     machine.begin(profile="webqq2013", seed=0, online=True)
     machine.say(count=2, place="ops", sender="Ali")
-    for _ in range(3):  # no time passes, but each step lets the bot go on a little
+    for _ in range(5):  # no time passes, but each step lets the bot go on a little
         machine.close_the_port_or_clear_faults(seconds=0.0)
     machine.break_messages(kind="lose", seconds=5.0)
     machine.restart(seconds=0)

@@ -318,11 +318,12 @@ async def test_a_room_that_refuses_is_tried_again_and_that_is_said_once(capsys):
     tries = []
     take = it.network._take
 
-    async def muted(draft, started):
+    def muted(draft, settle):
         tries.append(draft)
         if len(tries) < 8:
-            return Outcome(delivery=Delivery.REFUSED, reason="muted")
-        return await take(draft, started)
+            settle(Outcome(delivery=Delivery.REFUSED, reason="muted"))
+            return lambda: False
+        return take(draft, settle)
 
     it.network._take = muted
     async with it.run():
