@@ -23,6 +23,8 @@ EARLY = 75.0
 AGAIN, SLOWER = 1.0, 5.0
 #: How many times one send is tried.
 TRIES = 3
+#: Bytes from which a file is written as text in a thread.
+LARGE = 2**18
 
 
 class Refused(AdapterError):
@@ -158,8 +160,10 @@ class Api:
     ) -> str:
         """Upload a picture (1), video (2), voice (3) or file (4) and return its ``file_info``. Raises as `call`."""
         body: dict[str, Any] = {"file_type": kind, "srv_send_msg": False}
-        if content:  # in a thread: a large file must not hold up everybody else
+        if len(content) > LARGE:  # it must not hold up everybody else
             body["file_data"] = (await trio.to_thread.run_sync(base64.b64encode, content)).decode()
+        elif content:
+            body["file_data"] = base64.b64encode(content).decode()
         else:
             body["url"] = url
         if name:
