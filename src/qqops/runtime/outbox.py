@@ -213,7 +213,7 @@ class Outbox:
             elif result is not None:
                 queue.later(entry, now, result.seconds, result.scope)
             else:
-                queue.put_back(entry, now)
+                queue.put_back(entry)
         self.landing.set()
         self._note_idle()
         self.go_on()

@@ -139,15 +139,12 @@ class SendQueue:
                 room.until = max(room.until, now + self.limits.room_gap * self._jitter())
         self._go_on(room, now)
 
-    def put_back(self, entry: Entry, now: float) -> None:
+    def put_back(self, entry: Entry) -> None:
         """Note that the part of *entry* has not left: it is the next one of its room, and its room the next one."""
         room = self._back(entry)
         room.waiting.appendleft(entry)
         self._waiting += 1
-        if room.until > now:
-            self._rest(room)
-        else:
-            self._ready.appendleft(room)
+        self._ready.appendleft(room)
 
     def later(self, entry: Entry, now: float, seconds: float, scope: Scope) -> None:
         """Note that the part of *entry* cannot go before *seconds* from now, and no other of its room or account."""
