@@ -48,7 +48,9 @@ def outbox(records):
 def make(records, **limits):
     observers = Observers()
     observers.add(lambda record: records.append(record) if isinstance(record, Sent) else None)
-    return Outbox(ME, Limits(**{"in_flight": 8, **limits}), OutboxPolicy(), observers, Alarms(), rng=random.Random(1))
+    return Outbox(
+        ME, Limits(**{"in_flight": 8, **limits}), OutboxPolicy(), observers, Alarms(), rng=random.Random(1)
+    )
 
 
 async def started(nursery, outbox, wire):

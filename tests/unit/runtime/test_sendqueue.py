@@ -127,7 +127,9 @@ def test_later_for_a_room(seconds, pause):
     assert taken(q, pause) == (["a1"], None)
 
 
-@pytest.mark.parametrize(("seconds", "pause"), [(0.0, MIN_PAUSE), (7.0, 7.0), (10 * 365 * 86_400.0, MAX_PAUSE)])
+@pytest.mark.parametrize(
+    ("seconds", "pause"), [(0.0, MIN_PAUSE), (7.0, 7.0), (10 * 365 * 86_400.0, MAX_PAUSE)]
+)
 def test_later_for_the_account(seconds, pause):
     q = queue("a1", "a2", "b1", "b2")
     taken(q)

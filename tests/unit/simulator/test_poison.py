@@ -96,9 +96,7 @@ async def test_a_room_that_cannot_be_looked_up(rig, profile):
     async def script():
         at.fault("http", on="get_friend_uin2", probability=1.0)
         began = trio.current_time()
-        outcome = await at.bot.supervisor.outbox.send(
-            Draft.of(room("nobody", RoomKind.PRIVATE), "to nobody")
-        )
+        outcome = await at.bot.supervisor.outbox.send(Draft.of(room("nobody", RoomKind.PRIVATE), "to nobody"))
         assert outcome.delivery is Delivery.REFUSED
         assert trio.current_time() - began <= 300
 
