@@ -34,6 +34,7 @@ from qqops.model import (
     AnswerJoin,
     At,
     AtAll,
+    Capabilities,
     CardChanged,
     Connected,
     Delivery,
@@ -57,7 +58,6 @@ from qqops.model import (
     Kick,
     LeaveRoom,
     Left,
-    Limits,
     Message,
     MessageRef,
     Mute,
@@ -66,6 +66,7 @@ from qqops.model import (
     Notice,
     Other,
     Outcome,
+    Pace,
     PersonRef,
     Poke,
     Poked,
@@ -98,6 +99,7 @@ from qqops.model import (
     User,
     Video,
     Voice,
+    fit,
 )
 from qqops.plugin import Arg, Build, Conversion, Group, Json, Opt, Plugin, Quote, Rest, Url, hookimpl
 from qqops.runtime.access import Access, Change
@@ -153,6 +155,7 @@ __all__ = [
     "Audit",
     "BotInfo",
     "Build",
+    "Capabilities",
     "CardChanged",
     "Change",
     "CommandInfo",
@@ -193,7 +196,6 @@ __all__ = [
     "LeaveRoom",
     "Left",
     "Limit",
-    "Limits",
     "LinkState",
     "Lock",
     "Locks",
@@ -211,6 +213,7 @@ __all__ = [
     "Other",
     "Outcome",
     "Overflow",
+    "Pace",
     "PersonRef",
     "Phase",
     "Plugin",
@@ -262,5 +265,6 @@ __all__ = [
     "User",
     "Video",
     "Voice",
+    "fit",
     "hookimpl",
 ]

@@ -23,7 +23,7 @@ from qqops.adapters.base import (
     QuestionKind,
     Sender,
 )
-from qqops.model import Clock, Later, Scope, Secret, combine
+from qqops.model import Capabilities, Clock, Later, Pace, Scope, Secret, combine
 
 if TYPE_CHECKING:
     from qqops.adapters._download import download
@@ -50,6 +50,7 @@ def __getattr__(name: str) -> Any:
 
 __all__ = [
     "Adapter",
+    "Capabilities",
     "Clock",
     "Dial",
     "Http",
@@ -64,6 +65,7 @@ __all__ = [
     "OnWire",
     "Opening",
     "Outgoing",
+    "Pace",
     "Port",
     "Ports",
     "Poster",

@@ -228,13 +228,15 @@ class App:
         """Add an account before the bot runs."""
         box = Outbox(
             adapter.account,
-            adapter.limits,
+            adapter.pace,
+            adapter.can,
             outbox,
             self.observers,
             self._alarms,
             self.journal,
             self.rng,
             self.registry.chain,
+            self.rooms.left_out,
         )
         supervisor = Supervisor(
             adapter,

@@ -21,7 +21,7 @@ from qqops import Ctx, Next, Plugin
 from qqops.adapters.loopback import MemoryAdapter, MemoryNetwork
 from qqops.app import App, AppPolicy
 from qqops.cli import logs
-from qqops.model import AccountRef, Joined, Limits, Message
+from qqops.model import AccountRef, Joined, Message
 from qqops.plugin.host import Candidate
 from qqops.runtime.clock import WallClock
 from qqops.runtime.outbox import OutboxPolicy
@@ -91,7 +91,7 @@ async def run(case: Case) -> float:
     made = plugin(case)
     app.host.load(Candidate(name="bench", load=lambda: made))
     network = MemoryNetwork(AccountRef("memory", "bench"), WallClock())
-    app.add_account(MemoryAdapter(network, Limits()), LinkPolicy(), OutboxPolicy(size=10 * COUNT))
+    app.add_account(MemoryAdapter(network), LinkPolicy(), OutboxPolicy(size=10 * COUNT))
     stop = trio.Event()
     async with trio.open_nursery() as nursery:
         await nursery.start(app.run, stop)

@@ -16,7 +16,7 @@ from qqops import Plugin
 from qqops.adapters.loopback import MemoryAdapter, MemoryNetwork
 from qqops.app import App, AppPolicy
 from qqops.cli import logs
-from qqops.model import AccountRef, Draft, Limits
+from qqops.model import AccountRef, Draft
 from qqops.plugin.host import Candidate
 from qqops.runtime.clock import WallClock
 from qqops.runtime.outbox import OutboxPolicy
@@ -46,7 +46,7 @@ async def first_and_later(rounds: int) -> dict[str, list[float]]:
     for name, one in {"essentials": essentials, "many": made}.items():
         app.host.load(Candidate(name=name, load=lambda one=one: one))
     network = MemoryNetwork(AccountRef("memory", "bench"), WallClock())
-    app.add_account(MemoryAdapter(network, Limits()), LinkPolicy(), OutboxPolicy())
+    app.add_account(MemoryAdapter(network), LinkPolicy(), OutboxPolicy())
     took: dict[str, list[float]] = {}
     stop = trio.Event()
     async with trio.open_nursery() as nursery:

@@ -112,7 +112,6 @@ async def test_a_picture_is_sent(rig, kind, where):
 @pytest.mark.parametrize(
     ("profile_", "content", "reason"),
     [
-        ("smartqq", PNG, "SmartQQ cannot"),
         ("webqq2013", b"MZ this is a program", "no picture"),
         ("webqq2013", b"\x89PNG\r\n" + bytes(5 * 1024 * 1024), "at most"),
     ],
@@ -123,6 +122,15 @@ async def test_a_picture_that_cannot_be_sent_is_refused_with_the_reason(rig, pro
         outcome = await bot.app.rooms.send(group(bot, 30002), (Image("x", content=content),))
         assert outcome.delivery is Delivery.REFUSED
         assert reason in outcome.reason
+
+
+async def test_where_there_are_no_pictures_they_are_said_in_words(rig):
+    async with rig("smartqq") as bot:
+        await bot.until_online()
+        link = Image("x", url="https://example.org/x.png")
+        outcome = await bot.app.rooms.send(group(bot, 30002), (Text("look: "), Image("y", content=PNG), link))
+        assert outcome.ok
+        assert bot.state.sent[0].text == "look: [image] https://example.org/x.png "
 
 
 async def test_received_pictures_are_fetched(rig):

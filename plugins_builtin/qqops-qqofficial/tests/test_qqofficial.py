@@ -506,7 +506,10 @@ class Stage:
 
     def said(self):
         names = {"G1": "ops", "G2": "qqops-test"}
-        return [(names.get(chat, chat), text) for chat, text, _ in self.platform.sent]
+        return [
+            (names.get(chat, chat), f"{text}[file]" if "media" in body else text)
+            for chat, text, body in self.platform.sent
+        ]
 
     def connections(self):
         return len([p for p in self.platform.peers if not p.stalled])

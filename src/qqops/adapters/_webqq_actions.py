@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import attrs
 
 from qqops.adapters._webqq_calls import Calls
@@ -35,6 +37,29 @@ from qqops.protocol.webqq import adding, grouping, manage
 from qqops.protocol.webqq.http import Request
 from qqops.protocol.webqq.opening import change_status
 from qqops.protocol.webqq.session import Session
+
+_BY_KIND: Mapping[RoomKind, frozenset[type[Action]]] = {
+    RoomKind.PRIVATE: frozenset(
+        {
+            AddFriend,
+            AnswerFriend,
+            Poke,
+            RefuseFile,
+            RemoveFriend,
+            SetRemark,
+            SetSignature,
+            SetStatus,
+            ShowTyping,
+        }
+    ),
+    RoomKind.GROUP: frozenset({AnswerJoin, JoinRoom, LeaveRoom, SetCard, SetRoomRemark}),
+    RoomKind.DISCUSSION: frozenset({LeaveRoom, SetRoomName}),
+}
+
+
+def actions_in(kind: RoomKind) -> frozenset[type[Action]]:
+    """Return what the service has calls for, in rooms of *kind*."""
+    return _BY_KIND[kind]
 
 
 class Actions:

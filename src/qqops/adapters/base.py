@@ -17,7 +17,20 @@ import attrs
 
 from qqops.adapters._ports import Ports
 from qqops.errors import ProtocolError
-from qqops.model import AccountRef, Clock, Draft, Event, Later, Limits, Outcome, Room, RoomRef, User
+from qqops.model import (
+    AccountRef,
+    Capabilities,
+    Clock,
+    Draft,
+    Event,
+    Later,
+    Outcome,
+    Pace,
+    Room,
+    RoomKind,
+    RoomRef,
+    User,
+)
 
 #: Awaited right before a part goes on the wire; returns when it is its turn, at the pace of the account.
 OnWire: TypeAlias = Callable[[], Awaitable[None]]
@@ -83,7 +96,7 @@ class Outgoing(Protocol):
     """The queue of what this account has to send."""
 
     async def carry(self, send: Sender) -> None:
-        """Run *send* for each waiting part until cancelled: one of each room at a time, at the account's `limits`."""
+        """Run *send* for each waiting part until cancelled: one of each room at a time, at the account's `pace`."""
 
     async def stream(self, post: Poster) -> None:
         """Do the same with *post*, for adapters that can put a part on the wire without waiting."""
@@ -162,8 +175,11 @@ class Adapter(Protocol):
         """Whose connection this is."""
 
     @property
-    def limits(self) -> Limits:
-        """What this account may send."""
+    def pace(self) -> Pace:
+        """How fast this account may send."""
+
+    def can(self, kind: RoomKind) -> Capabilities:
+        """Return what this account can do in rooms of *kind* at this moment; cheap, for it is asked of each message."""
 
     async def serve(self, link: Link, outbox: Outgoing) -> None:
         """Hold one session, from the first request to its end.

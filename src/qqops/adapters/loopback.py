@@ -18,14 +18,21 @@ from qqops.errors import AdapterError, TransientError
 from qqops.model import (
     AccountRef,
     At,
+    AtAll,
+    Capabilities,
     Clock,
     Delivery,
     Draft,
+    Face,
+    File,
+    Forward,
+    Image,
     Later,
-    Limits,
     Message,
     MessageRef,
+    Other,
     Outcome,
+    Pace,
     PersonRef,
     Room,
     RoomKind,
@@ -33,9 +40,15 @@ from qqops.model import (
     Segment,
     Text,
     User,
+    Video,
+    Voice,
 )
 
 NAME = "memory"
+#: Whatever a message can hold.
+EVERYTHING = Capabilities(
+    segments=frozenset({Text, Face, Image, At, AtAll, Voice, Video, File, Forward, Other})
+)
 
 
 @attrs.frozen(kw_only=True)
@@ -165,9 +178,12 @@ class MemoryNetwork:
 class MemoryAdapter:
     """The bot's side of a `MemoryNetwork`."""
 
-    def __init__(self, network: MemoryNetwork, limits: Limits) -> None:
+    def __init__(
+        self, network: MemoryNetwork, pace: Pace | None = None, can: Capabilities = EVERYTHING
+    ) -> None:
         self.network = network
-        self._limits = limits
+        self._pace = pace or Pace()
+        self._can = can
 
     @property
     def account(self) -> AccountRef:
@@ -175,9 +191,13 @@ class MemoryAdapter:
         return self.network.account
 
     @property
-    def limits(self) -> Limits:
-        """What the account may send."""
-        return self._limits
+    def pace(self) -> Pace:
+        """How fast the account may send."""
+        return self._pace
+
+    def can(self, kind: RoomKind) -> Capabilities:
+        """Return what the account can do."""
+        return self._can
 
     async def serve(self, link: Link, outbox: Outgoing) -> None:
         """Hold one session until it is broken on purpose."""
@@ -203,7 +223,9 @@ class MemoryAdapter:
 def open_memory(opening: Opening, options: Options) -> MemoryAdapter:
     """Return the adapter of an in-memory account."""
     network = MemoryNetwork(opening.account, opening.clock, options.nick)
-    return MemoryAdapter(network, Limits(gap=options.send_gap, max_bytes=options.max_bytes))
+    return MemoryAdapter(
+        network, Pace(gap=options.send_gap), attrs.evolve(EVERYTHING, max_bytes=options.max_bytes)
+    )
 
 
 network = Network(name=NAME, options=Options, open=open_memory)

@@ -12,6 +12,7 @@ import urllib.parse
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
+import attrs
 import structlog
 import trio
 
@@ -29,11 +30,13 @@ from qqops.errors import ConfigError, Refuse, TransientError
 from qqops.model import (
     AccountRef,
     Action,
+    Capabilities,
     Delivery,
+    File,
     FileOffered,
     Image,
-    Limits,
     Outcome,
+    Pace,
     PersonRef,
     Profile,
     Room,
@@ -41,7 +44,9 @@ from qqops.model import (
     RoomRef,
     User,
 )
+from qqops.protocol.onebot11.actions import actions_in
 from qqops.protocol.onebot11.events import Reader
+from qqops.protocol.onebot11.segments import SEGMENTS
 
 if TYPE_CHECKING:
     from qqops.adapters._onebot_http import HttpSession
@@ -68,6 +73,10 @@ class OneBot11:
         self._options = options
         self._port = port
         self._connect = dial
+        self._can = {
+            kind: Capabilities(actions=actions_in(kind), segments=SEGMENTS, max_bytes=options.max_bytes)
+            for kind in RoomKind
+        }
         self._reader = Reader(account, now)
         self._reader.self_id = str(options.self_id or "")
         self._numbers = itertools.count(1)
@@ -84,17 +93,23 @@ class OneBot11:
         return self._account
 
     @property
-    def limits(self) -> Limits:
-        """Pace and size of sends."""
+    def pace(self) -> Pace:
+        """How fast it may send."""
         options = self._options
         over_http = self._port is not None and bool(options.url)
-        return Limits(
+        return Pace(
             gap=options.send_gap,
             room_gap=options.room_gap,
             jitter=options.jitter,
-            max_bytes=options.max_bytes,
             in_flight=min(options.in_flight, MOST_AT_ONCE) if over_http else options.in_flight,
         )
+
+    def can(self, kind: RoomKind) -> Capabilities:
+        """Return what the account can do; the implementation may still lack some of it, and then says so."""
+        can = self._can[kind]
+        if self._live is not None and not self._live.calls.flavor.files:
+            return attrs.evolve(can, segments=SEGMENTS - {File})
+        return can
 
     async def serve(self, link: Link, outbox: Outgoing) -> None:
         """Hold one session; see `qqops.adapters.base.Adapter.serve`."""

@@ -18,6 +18,7 @@ import trio
 
 from qqops.adapters._http import Http, HttpClient
 from qqops.adapters._webqq_account import WebAccount
+from qqops.adapters._webqq_actions import actions_in
 from qqops.adapters._webqq_options import Options
 from qqops.adapters._webqq_saved import SavedSession
 from qqops.adapters._webqq_sends import INVISIBLE
@@ -27,21 +28,27 @@ from qqops.errors import AdapterError, ConfigError, Refuse
 from qqops.model import (
     AccountRef,
     Action,
+    Capabilities,
     Clock,
     Delivery,
+    Face,
     FileOffered,
     Image,
-    Limits,
     Outcome,
+    Pace,
     PersonRef,
     Profile,
     Room,
+    RoomKind,
     RoomRef,
+    Segment,
     SetStatus,
+    Text,
     User,
 )
 from qqops.protocol.webqq.heard import Heard
 from qqops.protocol.webqq.profile import STATUSES, Login, profile
+from qqops.protocol.webqq.profile import Profile as Generation
 from qqops.protocol.webqq.session import Session
 
 #: Re-links in a row that lead to no working poll before a new login (webqq.md §12.3).
@@ -71,6 +78,7 @@ class WebQQ:
         self._directory = directory
         self._saved = SavedSession(account, folder if options.save_session else None, options.status)
         self._heard = Heard()
+        self._can = {kind: _capabilities(kind, self._profile, options) for kind in RoomKind}
         self._before: LiveSession | None = None
         self._relinks = 0
         self._loaded = False
@@ -98,12 +106,13 @@ class WebQQ:
         return self._account
 
     @property
-    def limits(self) -> Limits:
-        """Pace and size of sends."""
-        most = self._options.max_bytes
-        if most and self._options.vary_equal:
-            most = max(most - len(INVISIBLE.encode()), 1)
-        return Limits(gap=self._options.send_gap, max_bytes=most)
+    def pace(self) -> Pace:
+        """How fast it may send."""
+        return Pace(gap=self._options.send_gap)
+
+    def can(self, kind: RoomKind) -> Capabilities:
+        """Return what the account can do."""
+        return self._can[kind]
 
     def rooms(self) -> Sequence[Room]:
         """Return the rooms of the live session; none while offline."""
@@ -234,6 +243,16 @@ class WebQQ:
             cipher_found=self._saved.cipher,
             cipher_spent=self._saved.cipher_spent,
         )
+
+
+def _capabilities(kind: RoomKind, profile: Generation, options: Options) -> Capabilities:
+    most = options.max_bytes
+    if most and options.vary_equal:
+        most = max(most - len(INVISIBLE.encode()), 1)
+    segments: set[type[Segment]] = {Text, Face}
+    if profile.repeats_ids:
+        segments.add(Image)  # SmartQQ has no way to upload one
+    return Capabilities(actions=actions_in(kind), segments=frozenset(segments), max_bytes=most)
 
 
 def _is_base_url(text: str) -> bool:

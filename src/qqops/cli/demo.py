@@ -16,7 +16,7 @@ from qqops.assemble import make_app
 from qqops.cli.perform import perform, read_script
 from qqops.cli.picture import draw_qr
 from qqops.cli.stage import Heard, MemoryStage, SimulatedStage, Stage
-from qqops.model import AccountRef, Limits, Secret
+from qqops.model import AccountRef, Secret
 from qqops.plugin.host import PluginState
 from qqops.protocol.webqq.profile import Login, profile
 from qqops.runtime.clock import WallClock
@@ -109,7 +109,7 @@ def run_console(script: str | None) -> int:
     async def main() -> int:
         app = _app(_nobody())
         network = MemoryNetwork(AccountRef("memory", "console"), app.clock)
-        app.add_account(MemoryAdapter(network, Limits()), LinkPolicy(), OutboxPolicy())
+        app.add_account(MemoryAdapter(network), LinkPolicy(), OutboxPolicy())
         return await perform(app, lambda heard: MemoryStage(network, heard), lines)
 
     return trio.run(main)

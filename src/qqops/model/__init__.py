@@ -7,21 +7,16 @@ from qqops.model.actions import (
     AnswerFriend,
     AnswerInvite,
     AnswerJoin,
-    Delivery,
     Highlight,
     JoinRoom,
     Kick,
-    Later,
     LeaveRoom,
-    Limits,
     Mute,
-    Outcome,
     Poke,
     React,
     Recall,
     RefuseFile,
     RemoveFriend,
-    Scope,
     SetAdmin,
     SetCard,
     SetMemberCard,
@@ -32,9 +27,8 @@ from qqops.model.actions import (
     SetStatus,
     SetTitle,
     ShowTyping,
-    account_of,
-    combine,
 )
+from qqops.model.capabilities import Capabilities, Pace
 from qqops.model.clock import Clock
 from qqops.model.events import (
     IN_ROOM,
@@ -61,6 +55,7 @@ from qqops.model.events import (
     RoomRenamed,
     Typing,
 )
+from qqops.model.fit import fit
 from qqops.model.message import (
     At,
     AtAll,
@@ -78,6 +73,7 @@ from qqops.model.message import (
     Voice,
     plain,
 )
+from qqops.model.outcome import Delivery, Later, Outcome, Scope, combine
 from qqops.model.people import AccountRef, MessageRef, PersonRef, Profile, Room, RoomKind, RoomRef, User
 from qqops.model.secret import Secret
 
@@ -93,6 +89,7 @@ __all__ = [
     "AnswerJoin",
     "At",
     "AtAll",
+    "Capabilities",
     "CardChanged",
     "Clock",
     "Connected",
@@ -118,7 +115,6 @@ __all__ = [
     "Later",
     "LeaveRoom",
     "Left",
-    "Limits",
     "Message",
     "MessageRef",
     "Mute",
@@ -127,6 +123,7 @@ __all__ = [
     "Notice",
     "Other",
     "Outcome",
+    "Pace",
     "PersonRef",
     "Poke",
     "Poked",
@@ -160,7 +157,7 @@ __all__ = [
     "User",
     "Video",
     "Voice",
-    "account_of",
     "combine",
+    "fit",
     "plain",
 ]

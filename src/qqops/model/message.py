@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Mapping
-from typing import TypeAlias
 
 import attrs
 
@@ -25,21 +24,26 @@ def _encodable(text: str) -> str:
 
 
 @attrs.frozen
-class Text:
+class Segment:
+    """A piece of a message. A network may have pieces of its own: subclasses."""
+
+
+@attrs.frozen
+class Text(Segment):
     """Plain text; line breaks are ``\\n``. It can always be encoded."""
 
     text: str = attrs.field(converter=_encodable)
 
 
 @attrs.frozen
-class Face:
+class Face(Segment):
     """A classic QQ emoticon by its number (14 is the smile)."""
 
     id: int
 
 
 @attrs.frozen
-class Image:
+class Image(Segment):
     """A picture, as far as the network described it.
 
     Attributes:
@@ -56,7 +60,7 @@ class Image:
 
 
 @attrs.frozen
-class Voice:
+class Voice(Segment):
     """A voice message; see `Image` for the attributes."""
 
     id: str = ""
@@ -66,7 +70,7 @@ class Voice:
 
 
 @attrs.frozen
-class Video:
+class Video(Segment):
     """A video; see `Image` for the attributes."""
 
     id: str = ""
@@ -76,7 +80,7 @@ class Video:
 
 
 @attrs.frozen
-class File:
+class File(Segment):
     """A file that is shown as a message; see `Image` for the other attributes.
 
     Attributes:
@@ -92,7 +96,7 @@ class File:
 
 
 @attrs.frozen
-class At:
+class At(Segment):
     """A mention of a person; *name* is how it is shown."""
 
     person: PersonRef
@@ -100,7 +104,7 @@ class At:
 
 
 @attrs.frozen
-class AtAll:
+class AtAll(Segment):
     """A mention of everybody in the room."""
 
 
@@ -118,7 +122,7 @@ class Node:
 
 
 @attrs.frozen
-class Forward:
+class Forward(Segment):
     """Several messages that are shown as one; received ones are known by *id*, sent ones by their *nodes*."""
 
     id: str = ""
@@ -126,16 +130,20 @@ class Forward:
 
 
 @attrs.frozen
-class Other:
+class Other(Segment):
     """A piece that qqops has no segment for; *data* is the network's own."""
 
     kind: str
     data: object = attrs.field(default=None, hash=False)
 
 
-Segment: TypeAlias = Text | Face | Image | At | AtAll | Voice | Video | File | Forward | Other
-
-_WORDS = {Image: "[image]", Voice: "[voice]", Video: "[video]", Forward: "[forward]", AtAll: "@all"}
+_WORDS: Mapping[type[Segment], str] = {
+    Image: "[image]",
+    Voice: "[voice]",
+    Video: "[video]",
+    Forward: "[forward]",
+    AtAll: "@all",
+}
 
 
 def plain(segments: tuple[Segment, ...]) -> str:
@@ -155,7 +163,7 @@ def plain(segments: tuple[Segment, ...]) -> str:
         elif isinstance(segment, Other):
             parts.append(f"[{segment.kind}]")
         else:
-            parts.append(_WORDS[type(segment)])
+            parts.append(_WORDS.get(type(segment)) or f"[{type(segment).__name__.lower()}]")
     return "".join(parts)
 
 

@@ -16,7 +16,6 @@ from qqops.model import (
     PersonRef,
     Profile,
     RoomRef,
-    account_of,
 )
 
 N = TypeVar("N")
@@ -56,11 +55,12 @@ class Accounts:
 
     async def act(self, action: Action) -> Outcome:
         """Do *action* with the account that it names, and return how that went."""
-        account = account_of(action)
+        account = action.account
         adapter = self._adapters.get(account)
-        if adapter is None or not isinstance(adapter, CanAct):
-            name = type(action).__name__
-            return Outcome(delivery=Delivery.REFUSED, reason=f"{account} does not know {name}")
+        if adapter is None or type(action) not in adapter.can(action.kind).actions:
+            name, where = type(action).__name__, action.kind.value
+            return Outcome(delivery=Delivery.REFUSED, reason=f"{account} cannot do {name} ({where})")
+        assert isinstance(adapter, CanAct)
         return await adapter.act(action)
 
     async def fetch(self, thing: Image | FileOffered, room: RoomRef) -> bytes:

@@ -93,8 +93,8 @@ class Carrier:
             while True:
                 self._work = trio.Event()
                 now = trio.current_time()
-                most = queue.limits.in_flight + PREPARED
-                while isinstance(found := queue.next_part(now, most), Entry):
+                most = queue.pace.in_flight + PREPARED
+                while isinstance(found := self._outbox.take(now, most), Entry):
                     nursery.start_soon(self._carry, found, name="send")
                 with trio.move_on_at(_NEVER if found is None else found):
                     await self._work.wait()
@@ -245,7 +245,7 @@ class Streamer:
         at = queue.wire_at(now)
         if at > now:
             return at if len(queue) else _NEVER
-        found = queue.next_part(now, queue.limits.in_flight)
+        found = self._outbox.take(now, queue.pace.in_flight)
         return _NEVER if found is None else found
 
     def _pump(self) -> float:

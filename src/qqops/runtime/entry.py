@@ -5,7 +5,7 @@ from __future__ import annotations
 import attrs
 import trio
 
-from qqops.model import Draft, Outcome
+from qqops.model import Capabilities, Draft, Outcome
 
 
 @attrs.define(eq=False)
@@ -15,6 +15,8 @@ class Entry:
     Attributes:
         parts: What it is split into; never empty.
         expires: When it has waited too long, on trio's clock.
+        queued: When it came.
+        can: What its parts were made for.
         outcomes: How the parts went that were tried, in order.
         outcome: How the whole message went, once that is known.
         held: What it waits for, if the adapter has said so.
@@ -32,6 +34,8 @@ class Entry:
     held: str = ""
     row: int = 0
     done: trio.Event | None = None
+    can: Capabilities | None = None
+    queued: float = 0.0
 
     @property
     def part(self) -> Draft:

@@ -7,25 +7,42 @@ sent again. `qqops.runtime.sendqueue` decides what goes when, `qqops.runtime.car
 
 from __future__ import annotations
 
+import functools
 import random
+from collections.abc import Callable
 
 import attrs
 import structlog
 import trio
 
 from qqops.adapters.base import Poster, Sender
-from qqops.model import AccountRef, Delivery, Draft, Later, Limits, Outcome, combine
+from qqops.model import (
+    AccountRef,
+    Capabilities,
+    Delivery,
+    Draft,
+    Later,
+    Outcome,
+    Pace,
+    RoomKind,
+    RoomRef,
+    combine,
+    fit,
+)
 from qqops.runtime.alarms import Alarm, Alarms
 from qqops.runtime.carry import Carrier, Session, Streamer
 from qqops.runtime.entry import Entry
 from qqops.runtime.journal import Journal, Unsent
 from qqops.runtime.observe import Observers, Sent
 from qqops.runtime.outgoing import Chain
-from qqops.runtime.pacing import split_draft
 from qqops.runtime.sendqueue import SendQueue
 from qqops.runtime.tally import Tally
 
 log = structlog.get_logger("qqops.outbox")
+
+
+#: Why a message without anything to see is refused.
+NOTHING = "there is nothing in it that can be sent: it is empty, or all blanks"
 
 
 @attrs.frozen(kw_only=True)
@@ -45,7 +62,9 @@ class Outbox:
     """The queue of one account. Owner of the order and the pace, not of the connection.
 
     Args:
+        can: Returns what the account can do in rooms of a kind at this moment.
         alarms: What wakes the outbox when a message has become too old, whether or not there is a session.
+        left_out: Returns the last line of a text that was cut: in what room, and how many characters are missing.
 
     Attributes:
         tally: How the sends to each room went.
@@ -57,17 +76,21 @@ class Outbox:
     def __init__(
         self,
         account: AccountRef,
-        limits: Limits,
+        pace: Pace,
+        can: Callable[[RoomKind], Capabilities],
         policy: OutboxPolicy,
         observers: Observers,
         alarms: Alarms,
         journal: Journal | None = None,
         rng: random.Random | None = None,
         chain: Chain | None = None,
+        left_out: Callable[[RoomRef, int], str] | None = None,
     ) -> None:
         self.account = account
         self.journal = journal
         self.tally = Tally()
+        self._can = can
+        self._left_out = left_out
         self._chain = chain if chain is not None else Chain()
         self._policy = policy
         self._observers = observers
@@ -75,7 +98,7 @@ class Outbox:
         self._alarm: Alarm | None = None
         self._alarm_at = float("inf")
         dice = (rng or random.Random()).uniform
-        self.queue = SendQueue(limits, lambda: dice(1.0, 1.0 + limits.jitter))
+        self.queue = SendQueue(pace, lambda: dice(1.0, 1.0 + pace.jitter))
         self.landing = trio.Event()
         self._idle = trio.Event()
         self._idle.set()
@@ -90,10 +113,14 @@ class Outbox:
     def put(self, draft: Draft, *, plugin: str = "", message: str = "") -> Entry:
         """Queue *draft* and return its entry; a full or closed outbox answers with `refused` at once."""
         draft, held = self._chain.through(draft)
-        expires = trio.current_time() + self._policy.max_age
-        entry = Entry(draft, split_draft(draft, self.queue.limits), expires, plugin, message)
-        if self._closed or held:
-            self.finish(entry, Outcome(delivery=Delivery.REFUSED, reason=held or self._closed))
+        can = self._can(draft.room.kind)
+        age = self._policy.max_age
+        if draft.reply_to is not None and can.reply_window is not None:
+            age = min(age, can.reply_window)
+        now = trio.current_time()
+        entry = Entry(draft, self._fit(draft, can), now + age, plugin, message, can=can, queued=now)
+        if refused := self._closed or held or ("" if entry.parts else NOTHING):
+            self.finish(entry, Outcome(delivery=Delivery.REFUSED, reason=refused))
         elif len(self.queue) >= self._policy.size:
             reason = f"{len(self.queue)} messages are waiting already"
             self.finish(entry, Outcome(delivery=Delivery.REFUSED, reason=reason))
@@ -102,6 +129,11 @@ class Outbox:
                 entry.row = self.journal.queued(self.account, draft, plugin, message)
             self._append(entry)
         return entry
+
+    def _fit(self, draft: Draft, can: Capabilities) -> list[Draft]:
+        if self._left_out is None:
+            return fit(draft, can)
+        return fit(draft, can, functools.partial(self._left_out, draft.room))
 
     def _append(self, entry: Entry) -> None:
         if self._idle.is_set():
@@ -119,14 +151,15 @@ class Outbox:
     def resume(self, one: Unsent) -> None:
         """Go on with a message that an earlier run has left; what was on the wire is reported, not repeated."""
         left = self._policy.max_age - max(one.age, 0.0)
-        parts = split_draft(one.draft, self.queue.limits)
+        can = self._can(one.draft.room.kind)
+        parts = self._fit(one.draft, can)
         entry = Entry(one.draft, parts, trio.current_time() + left, one.plugin, one.message)
-        entry.row = one.row
+        entry.row, entry.can, entry.queued = one.row, can, entry.expires - self._policy.max_age
         entry.outcomes = [Outcome(delivery=Delivery.ACCEPTED)] * min(one.done, len(parts))
         if one.flying:
             reason = "the bot was killed while it was on the wire"
             entry.outcomes.append(Outcome(delivery=Delivery.UNKNOWN, reason=reason))
-            self.finish(entry, combine(entry.outcomes, len(parts)))
+            self.finish(entry, combine(entry.outcomes, max(len(parts), len(entry.outcomes))))
         elif len(entry.outcomes) == len(parts):
             self.finish(entry, combine(entry.outcomes, len(parts)))
         elif self._closed:
@@ -164,7 +197,7 @@ class Outbox:
 
     def _refuse_old(self, entry: Entry) -> None:
         why = entry.held or "the account was not online"
-        self._refuse(entry, f"waited longer than {self._policy.max_age:g} s: {why}")
+        self._refuse(entry, f"waited longer than {entry.expires - entry.queued:g} s: {why}")
 
     def _refuse(self, entry: Entry, reason: str) -> None:
         """Give up the rest of *entry*."""
@@ -172,6 +205,21 @@ class Outbox:
         self.finish(entry, combine(entry.outcomes, len(entry.parts)))
 
     # -- to the session -------------------------------------------------------------------------
+
+    def take(self, now: float, most: int) -> Entry | float | None:
+        """Take the next entry; see `SendQueue.next_part`. What the account can do no longer is said otherwise.
+
+        An entry with nothing left to send is refused, and the one after it is taken.
+        """
+        while isinstance(entry := self.queue.next_part(now, most), Entry):
+            can = self._can(entry.draft.room.kind)
+            if entry.can is not can and entry.can != can and not entry.outcomes:
+                entry.can, entry.parts = can, self._fit(entry.draft, can)
+            if entry.parts:
+                return entry
+            self.queue.landed(entry, now, done=True)
+            self.finish(entry, Outcome(delivery=Delivery.REFUSED, reason=NOTHING))
+        return entry
 
     async def carry(self, send: Sender) -> None:
         """Hand each waiting part to *send* until cancelled. One session calls it, or `stream`, at a time."""

@@ -103,7 +103,7 @@ class Rooms:
                 delivery=Delivery.REFUSED, reason=f"no account knows exactly one room {str(room)!r}"
             )
         if isinstance(answer, Say):
-            answer = self._catalogue.render(answer, self._settings.language(known))
+            answer = self._catalogue.render(answer, self._settings.language(known or self._room(ref)))
         return await self._adapters[ref.account][1].send(Draft.of(ref, answer))
 
     def say(self, room: RoomRef, text: str) -> bool:
@@ -112,6 +112,15 @@ class Rooms:
             return False
         self._adapters[room.account][1].put(Draft.of(room, text), plugin="", message="")
         return True
+
+    def left_out(self, room: RoomRef, count: int) -> str:
+        """Return the last line of a text that was cut, in the language of *room*."""
+        words = Say("sent.left_out", {"count": f"{count:,}"})
+        return self._catalogue.render(words, self._settings.language(self._room(room)))
+
+    def _room(self, ref: RoomRef) -> Room | None:
+        found = self._adapters.get(ref.account)
+        return next((room for room in found[0].rooms() if room.ref == ref), None) if found else None
 
     async def members(self, room: RoomRef) -> Sequence[User]:
         """Return who is in *room*, as far as the network tells."""

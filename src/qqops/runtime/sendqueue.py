@@ -11,7 +11,7 @@ import heapq
 from collections import deque
 from collections.abc import Callable
 
-from qqops.model import Limits, RoomRef, Scope
+from qqops.model import Pace, RoomRef, Scope
 from qqops.runtime.entry import Entry
 
 #: Least and most seconds for which a `Later` holds something up. The queue asks again in between: an adapter that says
@@ -46,14 +46,14 @@ class SendQueue:
         jitter: Returns a factor for the gap of a room.
 
     Attributes:
-        limits: What the account may send; may be replaced at any time.
+        pace: How fast the account may send; may be replaced at any time.
         pause_until: Moment until which nothing of the account goes on the wire.
         out: Entries that are with the session.
         flying: Entries that are on the wire.
     """
 
-    def __init__(self, limits: Limits, jitter: Callable[[], float] = lambda: 1.0) -> None:
-        self.limits = limits
+    def __init__(self, pace: Pace, jitter: Callable[[], float] = lambda: 1.0) -> None:
+        self.pace = pace
         self._jitter = jitter
         self._rooms: dict[RoomRef, _Room] = {}
         self._ready: deque[_Room] = deque()
@@ -117,14 +117,14 @@ class SendQueue:
 
     def wire_at(self, now: float) -> float:
         """Return when the next part may go on the wire: at most *now* for at once, infinity when another must land."""
-        if len(self.flying) >= self.limits.in_flight:
+        if len(self.flying) >= self.pace.in_flight:
             return _NEVER
         return max(now, self._free_at, self.pause_until)
 
     def take_off(self, entry: Entry, now: float) -> None:
         """Note that a part of *entry* goes on the wire."""
         self.flying.add(entry)
-        self._free_at = now + self.limits.gap
+        self._free_at = now + self.pace.gap
 
     def landed(self, entry: Entry, now: float, *, done: bool) -> None:
         """Note that it is known how the part of *entry* went; unless it is *done* its next part is next in its room."""
@@ -134,9 +134,9 @@ class SendQueue:
             room.waiting.appendleft(entry)
             self._waiting += 1
         if flew:
-            self._free_at = max(self._free_at, now + self.limits.gap)
-            if self.limits.room_gap > 0:
-                room.until = max(room.until, now + self.limits.room_gap * self._jitter())
+            self._free_at = max(self._free_at, now + self.pace.gap)
+            if self.pace.room_gap > 0:
+                room.until = max(room.until, now + self.pace.room_gap * self._jitter())
         self._go_on(room, now)
 
     def put_back(self, entry: Entry) -> None:

@@ -6,12 +6,13 @@ import base64
 import datetime
 import functools
 import json
-from typing import TypeVar
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import cattrs
 from cattrs.errors import StructureHandlerNotFoundError
+from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn
 from cattrs.preconf.json import JsonConverter, make_converter
-from cattrs.strategies import configure_tagged_union
 
 from qqops.errors import StoreError
 from qqops.model import Draft, Message, Segment
@@ -24,7 +25,7 @@ def _converter() -> JsonConverter:
     converter = make_converter()
     # What a network named itself is JSON already.
     converter.register_structure_hook_func(lambda kind: kind is object, lambda value, _: value)
-    configure_tagged_union(Segment, converter, tag_name="is")
+    _register_open(converter, Segment)
     converter.register_unstructure_hook(bytes, lambda value: base64.b64encode(value).decode())
     converter.register_structure_hook(bytes, lambda value, _: base64.b64decode(value))
     converter.register_unstructure_hook(datetime.datetime, lambda value: value.isoformat())
@@ -36,6 +37,41 @@ def _converter() -> JsonConverter:
     for kind in (str, int, float, bool):
         converter.register_structure_hook(kind, functools.partial(_strictly, kind))
     return converter
+
+
+def _register_open(converter: JsonConverter, base: type[Any]) -> None:
+    """Let values of subclasses of *base* say of which they are; those of other packages are found once these are loaded."""
+    writers: dict[type[Any], Callable[[Any], dict[str, Any]]] = {}
+    readers: dict[type[Any], Callable[[Any, Any], Any]] = {}
+
+    def write(value: Any) -> dict[str, Any]:
+        kind = type(value)
+        if kind not in writers:
+            writers[kind] = make_dict_unstructure_fn(kind, converter)
+        return {"is": kind.__name__, **writers[kind](value)}
+
+    def read(value: Any, wanted: type[Any]) -> Any:
+        kind = _named(wanted, value["is"])
+        if kind not in readers:
+            readers[kind] = make_dict_structure_fn(kind, converter)
+        return readers[kind](value, kind)
+
+    def of_base(kind: Any) -> bool:
+        return isinstance(kind, type) and issubclass(kind, base)
+
+    converter.register_unstructure_hook_func(of_base, write)
+    converter.register_structure_hook_func(of_base, read)
+
+
+def _named(base: type[Any], name: object) -> type[Any]:
+    """Return the subclass *name* of *base*. Raises `ValueError` when there is none."""
+    waiting = [base]
+    while waiting:
+        kind = waiting.pop()
+        if kind.__name__ == name:
+            return kind
+        waiting += kind.__subclasses__()
+    raise ValueError(f"no {base.__name__} is called {name!r}")
 
 
 def _strictly(kind: type[object], value: object, _: object) -> object:

@@ -14,10 +14,10 @@ import trio
 
 from qqops._tables import SettingsFile, is_secret, structure
 from qqops.adapters.base import Question
-from qqops.adapters.loopback import MemoryAdapter, MemoryNetwork
+from qqops.adapters.loopback import EVERYTHING, MemoryAdapter, MemoryNetwork
 from qqops.app import App, AppPolicy
 from qqops.errors import NeedsHuman, PluginError
-from qqops.model import AccountRef, Clock, Draft, Limits, Room, RoomRef, Secret
+from qqops.model import AccountRef, Capabilities, Clock, Draft, Pace, Room, RoomRef, Secret
 from qqops.plugin.host import Candidate, PluginState
 from qqops.plugin.plugin import Plugin
 from qqops.runtime.audit import Audit
@@ -59,7 +59,8 @@ class Bots:
         self,
         *plugins: Plugin,
         policy: AppPolicy | None = None,
-        limits: Limits | None = None,
+        pace: Pace | None = None,
+        can: Capabilities | None = None,
         config: Mapping[str, Any] | None = None,
         folder: pathlib.Path | None = None,
         clock: VirtualClock | None = None,
@@ -70,7 +71,8 @@ class Bots:
 
         Args:
             policy: Without a seed it gets one: a test does the same every time.
-            limits: What the network allows to send, to impersonate a platform.
+            pace: How fast the network lets the bot send, to impersonate a platform.
+            can: What the network can do, for the same.
             config: What the settings would say in ``[plugins.NAME]``, for every plugin that asks.
             folder: Where the store is kept; without one in memory, and nothing outlives the block.
             drawers: What survives from one run to the next without a folder: locks, requests for approval.
@@ -101,7 +103,9 @@ class Bots:
         self._run += 1
         first = 1 if folder is None else self._run * 1_000_000
         network = MemoryNetwork(AccountRef("memory", "test"), clock, first=first)
-        app.add_account(MemoryAdapter(network, limits or Limits()), LinkPolicy(), OutboxPolicy())
+        app.add_account(
+            MemoryAdapter(network, pace or Pace(), can or EVERYTHING), LinkPolicy(), OutboxPolicy()
+        )
         bot = BotUnderTest(app, network, clock)
         stop = trio.Event()
         failure: Exception | None = None

@@ -21,7 +21,7 @@ import trio.testing
 
 from qqops.adapters.base import Adapter, Human
 from qqops.app import App, AppPolicy, End
-from qqops.model import Clock, Delivery, Message
+from qqops.model import Clock, Delivery, Message, RoomKind
 from qqops.plugin.host import Candidate
 from qqops.plugin.plugin import Plugin
 from qqops.runtime.backoff import BackoffPolicy
@@ -89,7 +89,11 @@ class Bench:
 
         @plugin.on(Message, regex="^long$")
         async def long(ctx: Context) -> str:  # noqa: ASYNC124 - as handlers are
-            return "".join(f"{n:07d}\n" for n in range(2000))
+            return "".join(f"{n:07d}\n" for n in range(600))
+
+        @plugin.on(Message, regex="^endless$")
+        async def endless(ctx: Context) -> str:  # noqa: ASYNC124 - as handlers are
+            return "".join(f"{n:07d}\n" for n in range(100_000))
 
         @plugin.on(Message, regex="^members$")
         async def members(ctx: Context) -> str:
@@ -300,7 +304,17 @@ class AdapterContract(abc.ABC):
             bench.stage.say("Ali", "ops", "long")
             await bench.until(lambda: bench.outcomes(), 600)
             seen = "\n".join(text for _, text in bench.stage.said())
-            assert [int(n) for n in seen.split()] == list(range(2000))
+            assert [int(n) for n in seen.split()] == list(range(600))
+
+    @pytest.mark.trio(run=run_virtual)
+    async def test_an_endless_text_is_cut_or_becomes_a_file(self) -> None:
+        async with self.bench() as bench:
+            await bench.online()
+            bench.stage.say("Ali", "ops", "endless")
+            await bench.until(lambda: bench.outcomes(), 600)
+            seen = [text for _, text in bench.stage.said()]
+            assert 1 <= len(seen) <= bench.stage.adapter.can(RoomKind.GROUP).max_parts
+            assert "characters left out]" in seen[-1] or "file" in seen[-1]
 
     @pytest.mark.trio(run=run_virtual)
     async def test_the_adapter_knows_rooms_and_members(self) -> None:

@@ -2,12 +2,14 @@
 
 import random
 
+import attrs
+
 from qqops.adapters._onebot_options import Options as OneBotOptions
 from qqops.adapters._ports import Port
-from qqops.adapters.loopback import MemoryAdapter, MemoryNetwork
+from qqops.adapters.loopback import EVERYTHING, MemoryAdapter, MemoryNetwork
 from qqops.adapters.onebot11 import OneBot11
 from qqops.adapters.webqq import Options, WebQQ
-from qqops.model import AccountRef, Limits, Secret
+from qqops.model import AccountRef, Secret
 from qqops.simulator.local import LocalHttp
 from qqops.simulator.onebot.implementation import Implementation
 from qqops.simulator.onebot.local import LocalDial
@@ -24,7 +26,7 @@ class MemoryStage:
 
     def __init__(self, clock):
         self.network = MemoryNetwork(AccountRef("memory", "main"), clock)
-        self.adapter = MemoryAdapter(self.network, Limits(max_bytes=1000))
+        self.adapter = MemoryAdapter(self.network, can=attrs.evolve(EVERYTHING, max_bytes=1000))
         for name in ("ops", "qqops-test"):
             self.network.group(name, "Ali", "Bo")
 

@@ -9,7 +9,18 @@ import pytest
 import trio
 
 from qqops.errors import NotSent, TransientError
-from qqops.model import AccountRef, Delivery, Draft, Later, Limits, Outcome, RoomKind, RoomRef, Scope
+from qqops.model import (
+    AccountRef,
+    Capabilities,
+    Delivery,
+    Draft,
+    Later,
+    Outcome,
+    Pace,
+    RoomKind,
+    RoomRef,
+    Scope,
+)
 from qqops.runtime.alarms import Alarms
 from qqops.runtime.observe import Observers, Sent
 from qqops.runtime.outbox import Outbox, OutboxPolicy
@@ -25,11 +36,18 @@ def draft(text):
 class Rig:
     """An outbox, its alarms, and sessions whose sends are written in the test."""
 
-    def __init__(self, max_age=300.0, **limits):
+    def __init__(self, max_age=300.0, max_bytes=0, **pace):
+        self.can = Capabilities(max_bytes=max_bytes)
         self.records, observers, self.alarms = [], Observers(), Alarms()
         observers.add(lambda record: self.records.append(record) if isinstance(record, Sent) else None)
         self.box = Outbox(
-            ME, Limits(**limits), OutboxPolicy(max_age=max_age), observers, self.alarms, rng=random.Random(1)
+            ME,
+            Pace(**pace),
+            lambda kind: self.can,
+            OutboxPolicy(max_age=max_age),
+            observers,
+            self.alarms,
+            rng=random.Random(1),
         )
 
     @contextlib.asynccontextmanager
@@ -366,7 +384,7 @@ async def test_limits_that_shrink_while_messages_wait_hold_from_then_on():
 
     for room in "abc":
         rig.box.put(draft(f"{room}1"))
-    rig.box.queue.limits = Limits(in_flight=1, gap=2.0)
+    rig.box.queue.pace = Pace(in_flight=1, gap=2.0)
     async with rig.time(), rig.session(send):
         began = trio.current_time()
         await rig.box.drain()

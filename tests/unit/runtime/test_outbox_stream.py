@@ -6,7 +6,7 @@ import pytest
 import trio
 
 from qqops.errors import NotSent
-from qqops.model import AccountRef, Delivery, Draft, Limits, Outcome, RoomKind, RoomRef
+from qqops.model import AccountRef, Capabilities, Delivery, Draft, Outcome, Pace, RoomKind, RoomRef
 from qqops.runtime.alarms import Alarms
 from qqops.runtime.observe import Observers, Sent
 from qqops.runtime.outbox import Outbox, OutboxPolicy
@@ -45,11 +45,17 @@ def outbox(records):
     return make(records)
 
 
-def make(records, **limits):
+def make(records, **pace):
     observers = Observers()
     observers.add(lambda record: records.append(record) if isinstance(record, Sent) else None)
     return Outbox(
-        ME, Limits(**{"in_flight": 8, **limits}), OutboxPolicy(), observers, Alarms(), rng=random.Random(1)
+        ME,
+        Pace(**{"in_flight": 8, **pace}),
+        lambda kind: Capabilities(),
+        OutboxPolicy(),
+        observers,
+        Alarms(),
+        rng=random.Random(1),
     )
 
 

@@ -8,13 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from qqops.errors import ConfigError
-from qqops.model import AccountRef, Draft, Face, Limits, RoomKind, RoomRef, Text
 from qqops.runtime.agenda import cron, every, once
 from qqops.runtime.backoff import Backoff, BackoffPolicy
-from qqops.runtime.pacing import Spacing, split_draft, split_text
 
 UTC = datetime.UTC
-ROOM = RoomRef(AccountRef("memory", "a"), RoomKind.GROUP, "g")
 
 
 class Most(random.Random):
@@ -52,41 +49,6 @@ def test_backoff_forgets_after_a_stable_session_only():
 def test_backoff_stays_within_its_window(attempt, seed):
     delay = Backoff(BackoffPolicy(first=1, cap=60), random.Random(seed), attempt=attempt).next_delay()
     assert 0 < delay <= min(2**attempt, 60)
-
-
-def test_spacing():
-    spacing = Spacing(0.5)
-    assert spacing.delay(100.0) == 0
-    spacing.sent(100.0)
-    assert spacing.delay(100.2) == pytest.approx(0.3)
-    assert spacing.delay(101.0) == 0
-
-
-@given(st.text(st.characters(blacklist_categories=["Cs"])), st.integers(8, 100))
-def test_pieces_fit_and_lose_nothing_but_space(text, limit):
-    pieces = split_text(text, limit)
-    if len(text.encode()) > limit:
-        assert all(len(p.encode()) <= limit for p in pieces)
-    assert "".join("".join(pieces).split()) == "".join(text.split())
-
-
-def test_a_text_is_cut_on_borders():
-    assert split_text("one two three four", 10) == ["one two", "three four"]
-    assert split_text("甲乙丙丁戊己庚辛", 9) == ["甲乙丙", "丁戊己", "庚辛"]
-    assert split_text("first line\nsecond line", 14) == ["first line", "second line"]
-
-
-def test_a_joined_sign_is_not_torn():
-    family = "\U0001f468\u200d\U0001f469\u200d\U0001f467"
-    for piece in split_text("x" * 6 + family, 20):
-        assert not piece.startswith("\u200d")
-        assert not piece.endswith("\u200d")
-
-
-def test_a_long_draft_keeps_faces_and_order():
-    draft = Draft(room=ROOM, segments=(Text("a" * 8), Face(14), Text("b" * 8)))
-    parts = split_draft(draft, Limits(max_bytes=10))
-    assert [p.segments for p in parts] == [(Text("a" * 8), Face(14)), (Text("b" * 8),)]
 
 
 def test_cron_in_its_time_zone():

@@ -13,7 +13,7 @@ from qqops.adapters.webqq import Options, WebQQ
 from qqops.app import App, AppPolicy
 from qqops.cli.human import Folder, Terminal
 from qqops.errors import NeedsHuman
-from qqops.model import AccountRef, Delivery, Image, Limits, Outcome, Room, RoomKind, RoomRef, Secret
+from qqops.model import AccountRef, Delivery, Image, Outcome, Room, RoomKind, RoomRef, Secret
 from qqops.plugin.host import Candidate
 from qqops.runtime.observe import LinkState, Phase
 from qqops.runtime.outbox import OutboxPolicy
@@ -109,7 +109,7 @@ class Talk(MemoryAdapter):
     """A chat account that comes online when it is told to."""
 
     def __init__(self, network):
-        super().__init__(network, Limits())
+        super().__init__(network)
         self.gate = trio.Event()
 
     async def serve(self, link, outbox):

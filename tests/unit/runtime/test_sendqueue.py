@@ -6,8 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qqops.model import AccountRef, Draft, Later, Limits, Outcome, RoomKind, RoomRef, Scope
-from qqops.model.actions import Delivery
+from qqops.model import AccountRef, Delivery, Draft, Later, Outcome, Pace, RoomKind, RoomRef, Scope
 from qqops.runtime.entry import Entry
 from qqops.runtime.sendqueue import MAX_PAUSE, MIN_PAUSE, SendQueue
 
@@ -20,8 +19,8 @@ def entry(text, parts=1, expires=math.inf):
     return Entry(draft, [draft] * parts, expires)
 
 
-def queue(*texts, **limits):
-    q = SendQueue(Limits(**limits))
+def queue(*texts, **pace):
+    q = SendQueue(Pace(**pace))
     for text in texts:
         q.add(entry(text))
     return q
@@ -97,7 +96,7 @@ def test_the_wire_is_free_for_so_many_and_after_the_gap():
 
 
 def test_a_message_of_two_parts_keeps_its_room_until_both_went():
-    q = SendQueue(Limits())
+    q = SendQueue(Pace())
     long = entry("a1", parts=2)
     q.add(long)
     q.add(entry("a2"))
@@ -147,7 +146,7 @@ def test_later_must_say_when(seconds):
 
 
 def test_each_entry_has_its_own_age():
-    q = SendQueue(Limits())
+    q = SendQueue(Pace())
     for text, expires in (("a1", 30.0), ("a2", 10.0), ("b1", 20.0), ("c1", 10.0)):
         q.add(entry(text, expires=expires))
     assert q.expires_at() == 10.0
@@ -161,7 +160,7 @@ def test_each_entry_has_its_own_age():
 
 
 def test_a_room_whose_messages_are_all_too_old_is_forgotten():
-    q = SendQueue(Limits(room_gap=1.0))
+    q = SendQueue(Pace(room_gap=1.0))
     for n in range(100):
         q.add(entry(f"a{n}", expires=5.0))
     assert (len(q.expire(5.0)[0]), len(q), taken(q, 6.0)) == (100, 0, ([], None))
@@ -169,7 +168,7 @@ def test_a_room_whose_messages_are_all_too_old_is_forgotten():
 
 
 def test_ages_of_what_is_over_do_not_pile_up():
-    q = SendQueue(Limits())
+    q = SendQueue(Pace())
     for n in range(10_000):
         one = entry(f"a{n}", expires=1e9)
         q.add(one)
@@ -194,7 +193,7 @@ STEPS = st.lists(
 
 @given(STEPS, st.integers(1, 3), st.sampled_from([0.0, 1.5]), st.sampled_from([0.0, 2.0]))
 def test_nothing_is_lost_or_doubled_or_out_of_order(steps, in_flight, gap, room_gap):
-    q = SendQueue(Limits(in_flight=in_flight, gap=gap, room_gap=room_gap))
+    q = SendQueue(Pace(in_flight=in_flight, gap=gap, room_gap=room_gap))
     now, made, gone, with_us, paused = 0.0, [], [], {}, {}
     for step, room, seconds in steps:
         mine = with_us.get(room)
@@ -253,7 +252,7 @@ def test_nothing_is_lost_or_doubled_or_out_of_order(steps, in_flight, gap, room_
 @given(STEPS)
 def test_what_is_said_of_the_next_moment_is_true(steps):
     """Whoever waits until the moment that the queue names, and looks again, gets a part, sooner or later."""
-    q = SendQueue(Limits(room_gap=3.0))
+    q = SendQueue(Pace(room_gap=3.0))
     now = 0.0
     for n, (step, room, seconds) in enumerate(steps):
         if step in ("add", "take off"):

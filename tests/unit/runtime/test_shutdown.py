@@ -70,7 +70,7 @@ async def test_cancellation_at_any_moment_leaves_nothing_behind(bots, moment):
     """Work in every stage, then the whole bot is cancelled; no task survives."""
     from qqops.adapters.loopback import MemoryAdapter, MemoryNetwork
     from qqops.app import App
-    from qqops.model import AccountRef, Limits
+    from qqops.model import AccountRef, Pace
     from qqops.plugin.host import Candidate
     from qqops.runtime.outbox import OutboxPolicy
     from qqops.runtime.supervisor import LinkPolicy
@@ -81,7 +81,7 @@ async def test_cancellation_at_any_moment_leaves_nothing_behind(bots, moment):
     app = App(AppPolicy(seed=1), clock=clock, human=Nobody())
     app.host.load(Candidate(name="slow", load=lambda: slow_plugin(log)))
     network = MemoryNetwork(AccountRef("memory", "x"), clock)
-    app.add_account(MemoryAdapter(network, Limits(gap=0.5)), LinkPolicy(), OutboxPolicy())
+    app.add_account(MemoryAdapter(network, Pace(gap=0.5)), LinkPolicy(), OutboxPolicy())
     for seconds in (0, 1, 2, 3):
         network.say(f"p{seconds}", network.group("ops"), f"/wait {seconds}")
     before = trio.lowlevel.current_statistics().tasks_living

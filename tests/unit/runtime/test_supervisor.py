@@ -10,7 +10,7 @@ from qqops.adapters.base import Question, QuestionKind
 from qqops.adapters.loopback import MemoryAdapter, MemoryNetwork
 from qqops.app import COMING_ONLINE, App, AppPolicy, End
 from qqops.errors import FatalError, NeedsHuman, NotSent, ProtocolError, TransientError
-from qqops.model import AccountRef, Delivery, Draft, Limits, Outcome, RoomKind, RoomRef
+from qqops.model import AccountRef, Capabilities, Delivery, Draft, Outcome, Pace, RoomKind, RoomRef
 from qqops.runtime.alarms import Alarms
 from qqops.runtime.backoff import BackoffPolicy
 from qqops.runtime.observe import BadData, LinkState, Phase
@@ -27,7 +27,10 @@ class Scripted:
     """An adapter whose sessions do what a list says: a number of seconds online, then an error or None."""
 
     account = ME
-    limits = Limits()
+    pace, capabilities = Pace(), Capabilities()
+
+    def can(self, kind):
+        return self.capabilities
 
     def __init__(self, *sessions, forever=True):
         self.sessions = list(sessions)
@@ -498,7 +501,7 @@ async def test_sends_keep_their_distance():
         return Outcome(delivery=Delivery.ACCEPTED)
 
     adapter = Scripted(await carrying(send))
-    adapter.limits = Limits(gap=0.5, max_bytes=4)
+    adapter.pace, adapter.capabilities = Pace(gap=0.5), Capabilities(max_bytes=4)
     async with Running(adapter) as bot:
         outcome = await bot.supervisor.outbox.send(draft("aaaa bbbb cccc"))
         assert outcome.ok
@@ -507,7 +510,9 @@ async def test_sends_keep_their_distance():
 
 async def test_cancelling_who_waits_does_not_lose_the_message():
     observers = Running(Scripted()).app.observers
-    box = Outbox(ME, Limits(), OutboxPolicy(), observers, Alarms(), rng=random.Random(1))
+    box = Outbox(
+        ME, Pace(), lambda kind: Capabilities(), OutboxPolicy(), observers, Alarms(), rng=random.Random(1)
+    )
     with trio.move_on_after(1):
         await box.send(draft("a"))
     assert len(box) == 1
@@ -516,7 +521,7 @@ async def test_cancelling_who_waits_does_not_lose_the_message():
 async def test_memory_network_keeps_what_was_said_while_away():
     network = MemoryNetwork(ME, VirtualClock())
     network.say("ali", network.group("ops", "ali"), "hello")
-    async with Running(MemoryAdapter(network, Limits())) as bot:
+    async with Running(MemoryAdapter(network)) as bot:
         await trio.testing.wait_all_tasks_blocked()
         assert network.pending == 0
         assert bot.app.dispatcher.messages == 1
@@ -594,7 +599,7 @@ async def test_a_begun_message_does_not_block_those_behind_it():
         raise NotSent("no connection")
 
     adapter = Scripted(await carrying(one_part), *[(0, TransientError("down"))] * 100)
-    adapter.limits = Limits(max_bytes=4)
+    adapter.capabilities = Capabilities(max_bytes=4)
     async with Running(adapter, outbox=OutboxPolicy(max_age=30)) as bot:
         began = trio.current_time()
         first = bot.supervisor.outbox.put(draft("aaaa bbbb"))

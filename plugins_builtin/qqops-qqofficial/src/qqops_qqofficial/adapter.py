@@ -16,15 +16,17 @@ import trio
 from qqops import (
     AccountRef,
     Action,
+    Capabilities,
     Delivery,
     Draft,
     FatalError,
-    Limits,
     Message,
     Outcome,
+    Pace,
     ProtocolError,
     Recall,
     Room,
+    RoomKind,
     RoomRef,
     TransientError,
     User,
@@ -49,7 +51,15 @@ from qqops_qqofficial.events import Reader
 from qqops_qqofficial.gateway import Gateway, Memory, NeedsToken
 from qqops_qqofficial.options import Options, check
 from qqops_qqofficial.passive import Passive
-from qqops_qqofficial.sends import body_of, in_guild, media_of, one_medium_each, path_of, window_of
+from qqops_qqofficial.sends import (
+    body_of,
+    capabilities,
+    in_guild,
+    media_of,
+    one_medium_each,
+    path_of,
+    window_of,
+)
 
 log = structlog.get_logger("qqops.qqofficial")
 
@@ -83,6 +93,7 @@ class QQOfficial:
         self._rng = rng
         self._http = http
         self._dial = dial
+        self._can = {kind: capabilities(kind, options.max_bytes) for kind in RoomKind}
         self._reader = Reader(account, now)
         self._passive = Passive()
         self._memory = Memory()
@@ -104,10 +115,14 @@ class QQOfficial:
         return self._account
 
     @property
-    def limits(self) -> Limits:
-        """Pace and size of sends."""
+    def pace(self) -> Pace:
+        """How fast it may send."""
         options = self._options
-        return Limits(room_gap=options.room_gap, max_bytes=options.max_bytes, in_flight=options.in_flight)
+        return Pace(room_gap=options.room_gap, in_flight=options.in_flight)
+
+    def can(self, kind: RoomKind) -> Capabilities:
+        """Return what the account can do."""
+        return self._can[kind]
 
     def rooms(self) -> Sequence[Room]:
         """Return the chats in which something was said; the platform tells of no others."""

@@ -10,11 +10,13 @@ import attrs
 from qqops import (
     At,
     AtAll,
+    Capabilities,
     Draft,
     File,
     Forward,
     Image,
     Other,
+    Recall,
     RoomKind,
     RoomRef,
     Segment,
@@ -46,6 +48,16 @@ def window_of(room: RoomRef) -> float:
     """Return the seconds within which a message there can be answered."""
     private = room.kind is RoomKind.PRIVATE and not room.id.startswith(DM)
     return PRIVATE_WINDOW - 10 if private else WINDOW - 5
+
+
+def capabilities(kind: RoomKind, max_bytes: int) -> Capabilities:
+    """Return what the platform takes in rooms of *kind*."""
+    media = {Image, Video, Voice, File}
+    return Capabilities(
+        actions=frozenset({Recall}),
+        segments=frozenset({Text, At, AtAll, Forward, Other} | media),
+        max_bytes=max_bytes,
+    )
 
 
 def body_of(draft: Draft) -> dict[str, Any]:

@@ -187,7 +187,7 @@ def _signature(a: SetSignature, *_: object) -> list[Step]:
     return [("set_self_longnick", {"longNick": a.text})]
 
 
-_WRITERS: Mapping[type[Any], Callable[[Any, Mapping[tuple[str, str], Request], str], list[Step]]] = {
+_WRITERS: Mapping[type[Action], Callable[[Any, Mapping[tuple[str, str], Request], str], list[Step]]] = {
     AnswerFriend: _answer_friend,
     AnswerJoin: _answer_group,
     AnswerInvite: _answer_group,
@@ -209,3 +209,16 @@ _WRITERS: Mapping[type[Any], Callable[[Any, Mapping[tuple[str, str], Request], s
     SetRemark: _remark,
     SetSignature: _signature,
 }
+
+#: What can be asked for where only two people talk.
+_IN_PRIVATE = frozenset(
+    {AnswerFriend, Poke, React, Recall, RemoveFriend, SetRemark, SetSignature, ShowTyping}
+)
+
+
+def actions_in(kind: RoomKind) -> frozenset[type[Action]]:
+    """Return what can be asked for in rooms of *kind*."""
+    return _IN_PRIVATE if kind is RoomKind.PRIVATE else frozenset(_WRITERS) - _ONLY_PRIVATE
+
+
+_ONLY_PRIVATE = frozenset({AnswerFriend, RemoveFriend, SetRemark, SetSignature, ShowTyping})

@@ -20,12 +20,14 @@ class Flavor:
         unknown: Failures after which the message may have arrived all the same (onebot11.md §6.1).
         certain: What makes such a failure a refusal after all.
         actions: Names of actions that differ from those of NapCat, which most others follow; "" for what it lacks.
+        files: Whether a message can hold a file.
     """
 
     names: tuple[str, ...] = ()
     unknown: re.Pattern[str] = _NEVER
     certain: re.Pattern[str] = _NEVER
     actions: Mapping[str, str] = attrs.field(factory=dict)
+    files: bool = True
 
     def name_of(self, action: str) -> str:
         """Return what *action* is called here; "" when there is nothing like it."""
@@ -65,6 +67,7 @@ FLAVORS: Mapping[str, Flavor] = {
     ),
     "gocq": Flavor(
         names=("go-cqhttp", "gocq"),
+        files=False,
         unknown=_GOCQ,
         actions={
             "set_msg_emoji_like": "", "unset_msg_emoji_like": "", "set_group_reaction": "", "send_poke": "",

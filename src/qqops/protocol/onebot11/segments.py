@@ -141,6 +141,10 @@ def read_nodes(content: object, account: AccountRef, depth: int = 0) -> tuple[No
 # -- out ----------------------------------------------------------------------------------------
 
 
+#: What a message may hold.
+SEGMENTS: frozenset[type[Segment]] = frozenset(
+    {Text, At, AtAll, Face, Image, Voice, Video, File, Forward, Other}
+)
 #: What a picture may say beside its content: how it is shown, and as what.
 _IMAGE_EXTRAS = ("summary", "sub_type", "subType", "type")
 
@@ -156,9 +160,8 @@ def write(segments: Sequence[Segment], reply_to: str = "") -> list[Frame]:
     if reply_to:
         array.append({"type": "reply", "data": {"id": reply_to}})
     for segment in segments:
-        kind = type(segment)
-        if kind is Text:
-            array.append({"type": "text", "data": {"text": segment.text}})  # type: ignore[union-attr]
+        if isinstance(segment, Text):
+            array.append({"type": "text", "data": {"text": segment.text}})
         else:
             array.append(_write_other(segment))
     return array

@@ -33,8 +33,9 @@ def decode(content: object) -> tuple[Segment, ...]:
     for element in content[:MAX_ELEMENTS]:
         if isinstance(element, str):
             text = element.replace("\r\n", "\n").replace("\r", "\n")
-            if segments and isinstance(segments[-1], Text):
-                text = segments.pop().text + text  # type: ignore[union-attr]
+            if segments and isinstance(last := segments[-1], Text):
+                segments.pop()
+                text = last.text + text
             segments.append(Text(text))
         elif isinstance(element, list) and element and isinstance(element[0], str):
             segment = _element(element[0], element[1:])
@@ -42,9 +43,8 @@ def decode(content: object) -> tuple[Segment, ...]:
                 segments.append(segment)
         else:
             segments.append(Other("unknown", element))
-    if segments and isinstance(segments[-1], Text):
-        text = segments.pop().text.replace(PHONE_NOTICE, "")  # type: ignore[union-attr]
-        segments.append(Text(text.removesuffix(" ")))
+    if segments and isinstance(last := segments[-1], Text):
+        segments[-1] = Text(last.text.replace(PHONE_NOTICE, "").removesuffix(" "))
     return tuple(s for s in segments if s != Text(""))
 
 
