@@ -130,7 +130,7 @@ async def test_where_there_are_no_pictures_they_are_said_in_words(rig):
         link = Image("x", url="https://example.org/x.png")
         outcome = await bot.app.rooms.send(group(bot, 30002), (Text("look: "), Image("y", content=PNG), link))
         assert outcome.ok
-        assert bot.state.sent[0].text == "look: [image] https://example.org/x.png "
+        assert bot.state.sent[0].text == "look: [image] https://example.org/x.png"
 
 
 async def test_received_pictures_are_fetched(rig):
