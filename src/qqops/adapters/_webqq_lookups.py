@@ -64,17 +64,15 @@ class LookUps:
         self._account = account
         self._session = session
         self._calls = calls
-        self._nursery: trio.Nursery  # from `run` on
+        self._nursery: trio.Nursery  # from `begin` on
         self._running: dict[Need, _Running] = {}
         self._aside: dict[Need, _Failed] = {}
         self._cut: set[str] = set()
         self._limit = trio.CapacityLimiter(LOOK_UPS)
 
-    async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        """Be there for look-ups until cancelled."""
-        async with trio.open_nursery() as self._nursery:
-            task_status.started()
-            await trio.sleep_forever()
+    def begin(self, nursery: trio.Nursery) -> None:
+        """Be there for look-ups, which run in *nursery*."""
+        self._nursery = nursery
 
     async def look_up_for(self, item: items.Incoming) -> None:
         """Look up who and where. What the service does not tell now stays unknown, and is asked for again later."""

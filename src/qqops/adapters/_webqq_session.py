@@ -216,7 +216,7 @@ class LiveSession:
         """Poll, hand over, send and refresh until the session is over; raises why."""
         try:
             async with trio.open_nursery() as nursery:
-                await nursery.start(self.look_ups.run)
+                self.look_ups.begin(nursery)
                 nursery.start_soon(outbox.carry, self.sends.send, name="send")
                 nursery.start_soon(self.upkeep.run, name="upkeep")
                 if self._options.relogin_at:

@@ -7,12 +7,13 @@ kept in the adapter: the values for a re-link, and which messages came last.
 
 from __future__ import annotations
 
+import functools
 import pathlib
 import random
 import re
 import urllib.parse
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import trio
 
@@ -41,14 +42,12 @@ from qqops.model import (
     Room,
     RoomKind,
     RoomRef,
-    Segment,
     SetStatus,
     Text,
     User,
 )
 from qqops.protocol.webqq.heard import Heard
 from qqops.protocol.webqq.profile import STATUSES, Login, profile
-from qqops.protocol.webqq.profile import Profile as Generation
 from qqops.protocol.webqq.session import Session
 
 #: Re-links in a row that lead to no working poll before a new login (webqq.md §12.3).
@@ -78,7 +77,10 @@ class WebQQ:
         self._directory = directory
         self._saved = SavedSession(account, folder if options.save_session else None, options.status)
         self._heard = Heard()
-        self._can = {kind: _capabilities(kind, self._profile, options) for kind in RoomKind}
+        most = options.max_bytes
+        if most and options.vary_equal:
+            most = max(most - len(INVISIBLE.encode()), 1)
+        self._can = _capabilities(most, pictures=self._profile.repeats_ids)  # SmartQQ cannot upload any
         self._before: LiveSession | None = None
         self._relinks = 0
         self._loaded = False
@@ -245,14 +247,13 @@ class WebQQ:
         )
 
 
-def _capabilities(kind: RoomKind, profile: Generation, options: Options) -> Capabilities:
-    most = options.max_bytes
-    if most and options.vary_equal:
-        most = max(most - len(INVISIBLE.encode()), 1)
-    segments: set[type[Segment]] = {Text, Face}
-    if profile.repeats_ids:
-        segments.add(Image)  # SmartQQ has no way to upload one
-    return Capabilities(actions=actions_in(kind), segments=frozenset(segments), max_bytes=most)
+@functools.cache
+def _capabilities(most: int, *, pictures: bool) -> Mapping[RoomKind, Capabilities]:
+    """Return the same objects for all accounts that can do the same; there may be thousands."""
+    segments = frozenset({Text, Face, Image} if pictures else {Text, Face})
+    return {
+        kind: Capabilities(actions=actions_in(kind), segments=segments, max_bytes=most) for kind in RoomKind
+    }
 
 
 def _is_base_url(text: str) -> bool:

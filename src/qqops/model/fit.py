@@ -112,17 +112,26 @@ def _shortened(
     """Return the first pieces of *text*, and a last line that says how much is missing."""
     last = can.max_parts - 1
     note = len(left_out(len(text)).encode()) + 1
+    room = can.max_bytes - note
 
     def most(index: int) -> int:
-        return can.max_bytes - note if index == last and note < can.max_bytes else can.max_bytes
+        return room if index == last and room > 0 else can.max_bytes
 
     found: list[str] = []
     for piece, end in pieces(text, most, marks):
-        if len(found) == last:
-            missing = f"{piece}\n{left_out(len(text) - end)}" if note < can.max_bytes else piece
-            found.append(missing)
+        if len(found) < last:
+            found.append(piece)
+        elif room <= 0:
+            found.append(piece)  # a message can hold the text or the note, not both
             break
-        found.append(piece)
+        elif weight(piece, marks) <= room:
+            found.append(f"{piece}\n{left_out(len(text) - end)}")
+            break
+        else:
+            found.append(
+                left_out(len(text) - end + len(piece))
+            )  # a single sign that is too large beside the note
+            break
     return [_segments(piece, stands_for) for piece in found]
 
 

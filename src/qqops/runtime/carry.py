@@ -79,7 +79,7 @@ class Carrier:
         self._outbox = outbox
         self._send = send
         self._work = trio.Event()
-        self._turn = trio.Lock()
+        self._turn: trio.Lock | None = None
         self._flights: dict[Entry, _Flight] = {}
 
     async def run(self) -> None:
@@ -89,15 +89,24 @@ class Carrier:
             AdapterError: The session is over, as the sender says.
         """
         queue = self._outbox.queue
-        async with trio.open_nursery() as nursery:
-            while True:
-                self._work = trio.Event()
-                now = trio.current_time()
-                most = queue.pace.in_flight + PREPARED
-                while isinstance(found := self._outbox.take(now, most), Entry):
-                    nursery.start_soon(self._carry, found, name="send")
-                with trio.move_on_at(_NEVER if found is None else found):
-                    await self._work.wait()
+        while True:
+            self._work = trio.Event()
+            if not len(queue):
+                await self._work.wait()
+            async with trio.open_nursery() as nursery:  # only while there is something to do: thousands are idle
+                await self._hand_out(nursery)
+
+    async def _hand_out(self, nursery: trio.Nursery) -> None:
+        """Begin to send whatever may go, until nothing waits and nothing is under way."""
+        queue = self._outbox.queue
+        while len(queue) or queue.out:
+            self._work = trio.Event()
+            now = trio.current_time()
+            most = queue.pace.in_flight + PREPARED
+            while isinstance(found := self._outbox.take(now, most), Entry):
+                nursery.start_soon(self._carry, found, name="send")
+            with trio.move_on_at(_NEVER if found is None else found):
+                await self._work.wait()
 
     def go_on(self) -> None:
         """See `Session.go_on`."""
@@ -149,7 +158,7 @@ class Carrier:
             trio.lowlevel.checkpoint_if_cancelled()
         )  # a session that is ending puts nothing more on the wire
         outbox, entry = self._outbox, flight.entry
-        if not self._turn.locked() and outbox.queue.wire_at(now := trio.current_time()) <= now:
+        if (self._turn is None or not self._turn.locked()) and outbox.queue.wire_at(now := trio.current_time()) <= now:
             outbox.queue.take_off(entry, now)
         else:
             await self._wait_for_turn(entry)
@@ -159,6 +168,8 @@ class Carrier:
 
     async def _wait_for_turn(self, entry: Entry) -> None:
         outbox = self._outbox
+        if self._turn is None:
+            self._turn = trio.Lock()
         async with self._turn:
             while (at := outbox.queue.wire_at(now := trio.current_time())) > now:
                 if at < _NEVER:

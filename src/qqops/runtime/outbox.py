@@ -70,7 +70,7 @@ class Outbox:
         tally: How the sends to each room went.
         journal: Where what waits is noted, if anywhere.
         queue: What waits, and what is with the session.
-        landing: Set when something is on the wire no longer.
+        landing: Set when something is on the wire no longer; only who waits makes it.
     """
 
     def __init__(
@@ -99,7 +99,7 @@ class Outbox:
         self._alarm_at = float("inf")
         dice = (rng or random.Random()).uniform
         self.queue = SendQueue(pace, lambda: dice(1.0, 1.0 + pace.jitter))
-        self.landing = trio.Event()
+        self.landing: trio.Event | None = None
         self._idle = trio.Event()
         self._idle.set()
         self._session: Session | None = None
@@ -262,7 +262,8 @@ class Outbox:
                 queue.later(entry, now, result.seconds, result.scope)
             else:
                 queue.put_back(entry)
-        self.landing.set()
+        if self.landing is not None:
+            self.landing.set()
         self._note_idle()
         self.go_on()
 

@@ -1,7 +1,7 @@
 """From a draft to what a network can take."""
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from qqops.model import (
@@ -138,6 +138,8 @@ PIECES = st.lists(
 
 
 @given(PIECES, st.integers(20, 80), st.integers(1, 5))
+@example([Text("\x80" + "𐀀" * 7)], 29, 1)
+@example([At(PersonRef(ME, "1"), "x" * 45)] * 3, 50, 1)
 def test_no_message_is_above_the_limits(segments, most_bytes, most_parts):
     segments = [
         s for s in segments if not isinstance(s, Text) or ("```" not in s.text and "~~~" not in s.text)

@@ -318,6 +318,22 @@ async def test_a_room_that_waits_for_a_slow_picture_stops_no_other_room():
     assert times == {"b1": 0, "c1": 1, "b2": 2, "a1": 100, "a2": 101}
 
 
+async def test_what_comes_while_something_slow_is_under_way_goes_at_once():
+    async def send(part, on_wire):
+        if part.text == "a1":
+            await trio.sleep(100)
+        await on_wire()
+        return OK
+
+    rig = Rig()
+    async with rig.time(), rig.session(send):
+        slow, quick = rig.box.put(draft("a1")), rig.box.put(draft("b1"))
+        await quick.wait()
+        began = trio.current_time()
+        assert (await rig.box.send(draft("c1"))).ok
+        assert (slow.outcome, trio.current_time()) == (None, began)
+
+
 async def test_only_so_many_are_on_the_wire():
     now, most = set(), 0
 

@@ -25,6 +25,7 @@ from qqops import (
     Voice,
 )
 from qqops_qqofficial.events import CHANNEL, DM
+from qqops_qqofficial.passive import MOST_REPLIES
 
 #: Seconds within which a message can be answered.
 PRIVATE_WINDOW, WINDOW = 3600.0, 300.0
@@ -57,6 +58,7 @@ def capabilities(kind: RoomKind, max_bytes: int) -> Capabilities:
         actions=frozenset({Recall}),
         segments=frozenset({Text, At, AtAll, Forward, Other} | media),
         max_bytes=max_bytes,
+        max_parts=MOST_REPLIES,
     )
 
 
