@@ -390,6 +390,9 @@ class App:
         return End.CLEAN
 
     async def _supervise(self, supervisor: Supervisor, stop: trio.Event) -> None:
+        if self.journal is not None:
+            # What is delivered again is known for that only when it is known what was there before.
+            await self.journal.loaded.wait()
         await supervisor.run()
         exits = supervisor.policy.reconnect is Reconnect.EXIT
         if exits or all(s.stopped for s in self.supervisors):

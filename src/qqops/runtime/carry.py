@@ -93,7 +93,9 @@ class Carrier:
             self._work = trio.Event()
             if not len(queue):
                 await self._work.wait()
-            async with trio.open_nursery() as nursery:  # only while there is something to do: thousands are idle
+            async with (
+                trio.open_nursery() as nursery
+            ):  # only while there is something to do: thousands are idle
                 await self._hand_out(nursery)
 
     async def _hand_out(self, nursery: trio.Nursery) -> None:
@@ -158,7 +160,9 @@ class Carrier:
             trio.lowlevel.checkpoint_if_cancelled()
         )  # a session that is ending puts nothing more on the wire
         outbox, entry = self._outbox, flight.entry
-        if (self._turn is None or not self._turn.locked()) and outbox.queue.wire_at(now := trio.current_time()) <= now:
+        now = trio.current_time()
+        alone = self._turn is None or not self._turn.locked()
+        if alone and outbox.queue.wire_at(now) <= now:
             outbox.queue.take_off(entry, now)
         else:
             await self._wait_for_turn(entry)

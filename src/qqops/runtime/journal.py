@@ -126,7 +126,7 @@ class Journal:
     """The journal of one bot, in its store.
 
     Attributes:
-        loaded: Set once what the last run has left is known. Nothing is polled or sent before.
+        loaded: Set once what the last run has left is known. No account is connected before.
     """
 
     def __init__(self, store: Store, clock: Clock, policy: JournalPolicy) -> None:
@@ -181,7 +181,6 @@ class Journal:
 
     async def safe(self) -> None:
         """Wait until all that was accepted is on the disk, or cannot be written."""
-        await self.loaded.wait()
         if self._last is not None and not self._last.done.is_set():
             await self._last.wait()
 

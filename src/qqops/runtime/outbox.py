@@ -230,8 +230,6 @@ class Outbox:
         await self._hold(Streamer(self, post))
 
     async def _hold(self, session: Session) -> None:
-        if self.journal is not None:
-            await self.journal.loaded.wait()
         self.queue.pause_until = float("-inf")  # it was said of a connection that is over
         self._session = session
         try:

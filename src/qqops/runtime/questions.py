@@ -43,7 +43,8 @@ class Place:
 
     Attributes:
         account: Name of the account that speaks there.
-        room: Number (id) or name of the room. What is all digits is a number and never a name.
+        room: Number (id) or name of the room. What is all digits is a number and never a name; a name is that of a
+            room of several people, and holds while only one is called so.
     """
 
     account: str
@@ -56,7 +57,8 @@ class Place:
         if by_id or (self.room.isascii() and self.room.isdigit()):
             # People and groups are numbered apart; whoever says "room" means the group.
             return sorted(by_id, key=lambda room: room.ref.kind is not RoomKind.GROUP)[:1]
-        return [room for room in here if room.name == self.room]
+        # A private chat is called what the other side likes to be called.
+        return [room for room in here if room.name == self.room and not room.private]
 
 
 @attrs.define(eq=False)
@@ -91,6 +93,7 @@ class _Case:
         seen: Places that have been told of it.
         failed: Humans that could not be shown it yet.
         refused: Why humans will never answer.
+        turn: Held while a question waits for its answer: a second one of the same account is put after it.
     """
 
     places: Sequence[Place]
@@ -100,6 +103,7 @@ class _Case:
     seen: set[Place] = attrs.field(factory=set)
     failed: set[_Way] = attrs.field(factory=set)
     refused: dict[_Way, str] = attrs.field(factory=dict)
+    turn: trio.Lock = attrs.field(factory=trio.Lock)
     scope: trio.CancelScope = attrs.field(factory=trio.CancelScope)
     _stirred: trio.Event = attrs.field(factory=trio.Event)
 
@@ -170,6 +174,10 @@ class Questions:
             case.put(None)
             await case.until(lambda: self._of_use(case), ROOM_RETRY)
             return ""
+        async with case.turn:
+            return await self._put(case, question)
+
+    async def _put(self, case: _Case, question: Question) -> str:
         case.put(question)
         try:
             async with trio.open_nursery() as nursery:

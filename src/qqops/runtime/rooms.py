@@ -63,7 +63,8 @@ class RoomSettings:
     def _of(table: Mapping[str, T], room: Room | None) -> T | None:
         if room is None or not table:
             return None
-        return table.get(room.id) or table.get(room.name)
+        # A private chat is called what the other side likes to be called.
+        return table.get(room.id) or (None if room.private else table.get(room.name))
 
 
 class Rooms:
@@ -84,8 +85,15 @@ class Rooms:
         return [room for adapter, _ in self._adapters.values() for room in adapter.rooms()]
 
     def find(self, name: str) -> Room | None:
-        """Return the room with this id, name or full address; None when there is none or it is not clear."""
-        found = [room for room in self.known() if name in (room.id, room.name, str(room.ref))]
+        """Return the room with this id, name or full address; None when there is none or it is not clear.
+
+        A private chat has no name here: it is called what the other side likes to be called.
+        """
+        found = [
+            room
+            for room in self.known()
+            if name in (room.id, str(room.ref)) or (name == room.name and not room.private)
+        ]
         return found[0] if len(found) == 1 else None
 
     async def send(self, room: str | RoomRef, answer: Answer) -> Outcome:

@@ -184,7 +184,8 @@ class Routes:
     def _skip_prefix(self, text: str, start: int, room: Room, without: int) -> int:
         prefixes = self.prefixes
         if self.by_room:
-            prefixes = self.by_room.get(room.id) or self.by_room.get(room.name) or prefixes
+            named = None if room.private else self.by_room.get(room.name)
+            prefixes = self.by_room.get(room.id) or named or prefixes
         for prefix in prefixes:
             if text.startswith(prefix, start):
                 start += len(prefix)

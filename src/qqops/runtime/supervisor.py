@@ -148,7 +148,9 @@ class Supervisor:
         if session.online_since is not None:
             self._backoff.ended(now - session.online_since)
         end = _worst(errors) if errors else _End(cause="the session ended", transient=False)
-        if session.scope.cancelled_caught:
+        if (
+            session.scope.cancelled_caught and not end.fatal
+        ):  # an account that cannot go on cannot, however it ends
             end = _End(cause=f"nothing was heard for {now - session.heard:.0f} s")
         if session.online_since is not None:
             self._dispatcher.route(
@@ -187,6 +189,8 @@ class Session:
         self.heard = trio.current_time()
         self.online_since: float | None = None
         self._malformed = 0
+        self._holders = 0
+        self._left = 0.0
         # The proof of life is the scope's own deadline: no watching task, nothing to forget.
         self.scope = trio.CancelScope(deadline=self.heard + supervisor.policy.connect_within)
 
@@ -200,17 +204,32 @@ class Session:
 
     async def ready(self) -> None:
         """Wait while the dispatcher's backlog is full; a full bot is no proof of a dead service."""
-        deadline, self.scope.deadline = self.scope.deadline, float("inf")
-        began = trio.current_time()
-        try:
+        with self._held():
             await self._dispatcher.ready()
+
+    def _end_in(self, seconds: float) -> None:
+        if self._holders:
+            self._left = seconds
+        else:
+            self.scope.deadline = trio.current_time() + seconds
+
+    @contextlib.contextmanager
+    def _held(self) -> Iterator[None]:
+        """Let no deadline hold, however many hold it; the last one gives back the time that was left."""
+        self._holders += 1
+        if self._holders == 1:
+            self._left = self.scope.deadline - trio.current_time()
+            self.scope.deadline = float("inf")
+        try:
+            yield
         finally:
-            self.scope.deadline = deadline + (trio.current_time() - began)
+            self._holders -= 1
+            self._end_in(self._left)
 
     def alive(self, within: float) -> None:
-        """Move the deadline of the session."""
+        """Move the deadline of the session; while it is held, what is left of it then."""
         self.heard = trio.current_time()
-        self.scope.deadline = self.heard + within
+        self._end_in(within)
 
     def online(self, names: Sequence[str]) -> None:
         """Note that the session works."""
@@ -228,7 +247,7 @@ class Session:
     def waiting(self, cause: str) -> None:
         """Note that the other side has to come to us."""
         self._supervisor.leave_door()
-        self.scope.deadline = float("inf")
+        self._end_in(float("inf"))
         self._supervisor._change(Phase.CONNECTING, cause=cause)
 
     def note(self, cause: str) -> None:
@@ -272,8 +291,13 @@ class Session:
                 self.note("")
         supervisor.leave_door()
         supervisor._change(Phase.NEEDS_HUMAN, cause=question.text)
-        self.scope.deadline = float("inf")
-        answer = await self._human.ask(question)
+        try:
+            with self._held():
+                answer = await self._human.ask(question)
+        except BaseException as exc:
+            if not isinstance(exc, NeedsHuman):  # the adapter does not wait for it any longer, and goes on
+                supervisor._change(Phase.CONNECTING)
+            raise
         supervisor._change(Phase.CONNECTING)
         self.alive(supervisor.policy.connect_within)
         return answer

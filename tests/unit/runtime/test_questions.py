@@ -4,6 +4,7 @@ import contextlib
 import io
 import random
 
+import attrs
 import pytest
 import trio
 
@@ -13,7 +14,7 @@ from qqops.adapters.webqq import Options, WebQQ
 from qqops.app import App, AppPolicy
 from qqops.cli.human import Folder, Terminal
 from qqops.errors import NeedsHuman
-from qqops.model import AccountRef, Delivery, Image, Outcome, Room, RoomKind, RoomRef, Secret
+from qqops.model import AccountRef, Delivery, Image, Outcome, Room, RoomKind, RoomRef, Secret, Text
 from qqops.plugin.host import Candidate
 from qqops.runtime.observe import LinkState, Phase
 from qqops.runtime.outbox import OutboxPolicy
@@ -99,6 +100,39 @@ async def test_the_first_of_several_counts_and_the_others_are_let_go(bots):
         nursery.cancel_scope.cancel()
 
 
+async def test_two_questions_of_one_account_have_each_their_answer(bots):
+    class Clerk:
+        def __init__(self):
+            self.open, self.most, self.seen = 0, 0, []
+
+        async def ask(self, question):
+            self.open += 1
+            self.most = max(self.most, self.open)
+            self.seen.append(question.text)
+            await trio.sleep(10)
+            self.open -= 1
+            return f"answer to {question.text}"
+
+    async with bots.run(essentials) as bot, trio.open_nursery() as nursery:
+        clerk = Clerk()
+        questions = Questions([clerk], bot.app.rooms, rng=random.Random(1))
+        await nursery.start(questions.run)
+        answers = {}
+
+        async def ask(text):
+            answers[text] = await questions.ask(attrs.evolve(CAPTCHA, text=text))
+
+        async with trio.open_nursery() as both:
+            both.start_soon(ask, "one")
+            both.start_soon(ask, "two")
+            await trio.testing.wait_all_tasks_blocked()
+            with trio.move_on_after(1):  # a third is given up while it waits for its turn
+                await ask("three")
+        assert answers == {"one": "answer to one", "two": "answer to two"}
+        assert (clerk.most, sorted(clerk.seen)) == (1, ["one", "two"])
+        nursery.cancel_scope.cancel()
+
+
 # -- a whole outage: the real login, terminal, folder and rooms ------------------------------------
 
 HOUR = 3600.0
@@ -124,11 +158,11 @@ class Talk(MemoryAdapter):
 class Outage:
     """A WebQQ account that needs a person, a chat account, and those who are asked."""
 
-    def __init__(self, profile, humans, places, **service):
+    def __init__(self, profile, humans, places, rooms=RoomSettings(), **service):  # noqa: B008 - frozen
         self.clock = VirtualClock()
         self.server = Server(Service(self.clock, options=ServiceOptions(hold=60.0, seed=1, **service)))
         self.state = self.server.service.state
-        self.app = App(AppPolicy(seed=1, ask_in=places), clock=self.clock, human=humans)
+        self.app = App(AppPolicy(seed=1, ask_in=places, rooms=rooms), clock=self.clock, human=humans)
         self.app.host.load(Candidate(name="essentials", load=lambda: essentials))
         more = {"number": 100200300, "password": Secret("sim-pass-1")} if profile == "webqq2013" else {}
         bot = WebQQ(
@@ -171,6 +205,44 @@ class Outage:
 
 
 ROOM = (Place("talk", "ops"),)
+
+
+async def test_a_stranger_who_is_called_like_the_room_of_the_operators_answers_nothing():
+    """A private chat bears the name of the other side, who may choose it."""
+    it = Outage("smartqq", [], ROOM, qr_auto=False)
+    stranger, known = it.network.private("ops"), it.talk.rooms
+    it.talk.rooms = lambda: [stranger, *known()]
+    async with it.run():
+        await trio.sleep(60)
+        assert {d.room for d in it.posts} == {OPS.ref}
+        assert not it.app.questions.answer("main", "guess", stranger)
+        assert it.app.questions.answer("main", "guess", OPS)
+
+
+def test_a_private_chat_has_no_name_by_which_it_is_found():
+    stranger = Room(ref=RoomRef(AccountRef("memory", "talk"), RoomKind.PRIVATE, "666"), name="ops")
+    assert Place("talk", "ops").among([stranger]) == []
+    assert Place("talk", "ops").among([stranger, OPS]) == [OPS]
+    settings = RoomSettings(languages={"ops": "zh"}, prefixes={"ops": ("!",)})
+    assert (settings.language(stranger), settings.prefix(stranger)) == ("en", ())
+    assert (settings.language(OPS), settings.prefix(OPS)) == ("zh", ("!",))
+
+
+async def test_a_question_in_a_chinese_room_is_in_chinese():
+    it = Outage("smartqq", [], ROOM, rooms=RoomSettings(languages={"ops": "zh"}), qr_auto=False)
+    async with it.run():
+        await trio.sleep(60)
+        assert "二维码" in it.posts[0].text
+
+
+async def test_a_room_that_comes_online_later_gets_the_picture_too():
+    it = Outage("smartqq", [], ROOM, qr_auto=False)
+    async with it.run(talk=False):
+        await trio.sleep(60)
+        assert it.posts == []
+        it.talk.gate.set()
+        await trio.sleep(30)
+        assert [type(d.segments[0]) for d in it.posts] == [Text, Image]
 
 
 def looked_at(tmp_path, monkeypatch):

@@ -324,6 +324,81 @@ async def test_there_is_never_more_than_one_session():
         assert adapter.most_live == 1
 
 
+# -- proofs of life, and who holds them up -----------------------------------------------------------
+
+
+async def test_a_fatal_error_on_the_way_out_of_a_silent_session_stops_the_account():
+    async def banned(link, outbox):
+        link.online(["bot"])
+        link.alive(10)
+        try:
+            await trio.sleep_forever()
+        finally:
+            raise FatalError("4014: banned")
+
+    adapter = Scripted(banned)
+    async with Running(adapter) as bot:
+        await trio.sleep(100)
+        assert len(adapter.began) == 1
+        assert (bot.supervisor.state.phase, bot.supervisor.state.cause) == (Phase.STOPPED, "4014: banned")
+
+
+@pytest.mark.parametrize("first", [0, 1])
+async def test_a_session_that_several_readers_hold_up_has_its_time_left_afterwards(first, monkeypatch):
+    """The deadline does not run while somebody waits for the bot, and runs on when nobody does any more."""
+    gates = [trio.Event(), trio.Event()]
+
+    async def session(link, outbox):
+        async def reader(gate):
+            bot.app.dispatcher.ready = gate.wait
+            await link.ready()
+
+        link.online(["bot"])
+        link.alive(10)
+        await trio.sleep(4)  # six seconds are left
+        async with trio.open_nursery() as nursery:
+            for gate in gates:
+                nursery.start_soon(reader, gate)
+                await trio.testing.wait_all_tasks_blocked()
+            await trio.sleep_forever()
+
+    adapter = Scripted(session)
+    bot = Running(adapter)
+    async with bot:
+        await trio.sleep(100)
+        gates[first].set()
+        await trio.sleep(100)
+        assert bot.supervisor.state.phase is Phase.ONLINE
+        gates[1 - first].set()
+        await trio.sleep(5.9)
+        assert bot.supervisor.state.phase is Phase.ONLINE
+        await trio.sleep(0.2)
+        assert bot.supervisor.state.phase is not Phase.ONLINE
+
+
+async def test_a_question_that_is_given_up_gives_the_deadline_back():
+    class Never:
+        async def ask(self, question):
+            await trio.sleep_forever()
+
+        async def show(self, question):
+            raise NeedsHuman("no")
+
+    async def captcha(link, outbox):
+        with trio.move_on_after(60):
+            await link.ask(Question(account=ME, kind=QuestionKind.CAPTCHA, text="captcha"))
+        await trio.sleep_forever()
+
+    async with Running(Scripted(captcha), LinkPolicy(connect_within=100), human=Never()) as bot:
+        await trio.sleep(61)
+        assert bot.supervisor.state.phase is Phase.CONNECTING
+        await trio.sleep(98)
+        assert bot.supervisor.state.phase is Phase.CONNECTING
+        await trio.sleep(2)
+        assert bot.supervisor.state.phase is Phase.WAITING
+        assert "nothing was heard" in bot.supervisor.state.cause
+
+
 # -- the outbox --------------------------------------------------------------------------------------
 
 
