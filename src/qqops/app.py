@@ -11,12 +11,10 @@ Nested nurseries; inner ones end first, so the order of the shutdown is the orde
 
 from __future__ import annotations
 
-import enum
 import random
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-import attrs
 import structlog
 import trio
 
@@ -30,26 +28,27 @@ from qqops.runtime.access import Access
 from qqops.runtime.accounts import Accounts
 from qqops.runtime.alarms import Alarms
 from qqops.runtime.aliases import Aliases
+from qqops.runtime.app_policy import AppPolicy as AppPolicy
+from qqops.runtime.app_policy import End as End
 from qqops.runtime.approvals import Approvals
 from qqops.runtime.audit import Audit
 from qqops.runtime.context import Context
 from qqops.runtime.conversations import Conversations, Reader
-from qqops.runtime.dispatch import Dispatcher, DispatchPolicy
+from qqops.runtime.dispatch import Dispatcher
 from qqops.runtime.drawers import Drawers, KeptDrawers
 from qqops.runtime.gate import Gate, Request
-from qqops.runtime.granted import AccessPolicy
 from qqops.runtime.identity import Identity
 from qqops.runtime.info import BotInfo, Commands
 from qqops.runtime.jobs import Jobs
-from qqops.runtime.journal import Journal, JournalPolicy
+from qqops.runtime.journal import Journal
 from qqops.runtime.keep import Keep, keep_in
 from qqops.runtime.locks import Locks
 from qqops.runtime.observe import LinkState, Observers
 from qqops.runtime.outbox import Outbox, OutboxPolicy
-from qqops.runtime.questions import Place, Questions
+from qqops.runtime.questions import Questions
 from qqops.runtime.reading import Reading
 from qqops.runtime.registry import Registry
-from qqops.runtime.rooms import Rooms, RoomSettings
+from qqops.runtime.rooms import Rooms
 from qqops.runtime.run import InThread, in_thread
 from qqops.runtime.scheduler import Scheduler
 from qqops.runtime.services import Services
@@ -70,44 +69,6 @@ ACCESS_PATIENCE = 10.0
 
 #: Seconds in which the audit's last lines must be on the disk when the bot ends.
 AUDIT_LAST = 5.0
-
-
-class End(enum.Enum):
-    """How a run of the bot ended."""
-
-    #: Asked to stop, and everything was finished.
-    CLEAN = "clean"
-    #: Asked to stop, and the grace time was not enough for what still ran.
-    CUT = "cut"
-    #: No account can go on.
-    NO_ACCOUNTS = "no accounts"
-
-
-@attrs.frozen(kw_only=True)
-class AppPolicy:
-    """What holds for the whole bot.
-
-    Attributes:
-        commands: Which plugin a command's plain name belongs to, where several have one of it.
-        grace_seconds: How long a shutdown waits for handlers and replies.
-        access: Who may do what, by the settings.
-        claim_owner: Whether a bot without an owner puts a code into the log that makes somebody its owner.
-        ask_in: Rooms in which questions to a person are put, besides the terminal.
-        ask_missing: Whether a command that lacks an argument asks for it.
-        seed: Seed of the random generator (jitter), or None for a different one each time.
-    """
-
-    prefixes: tuple[str, ...] = ("/", "／")
-    commands: Mapping[str, str] = attrs.field(factory=dict)
-    rooms: RoomSettings = attrs.field(factory=RoomSettings)
-    dispatch: DispatchPolicy = attrs.field(factory=DispatchPolicy)
-    journal: JournalPolicy = attrs.field(factory=JournalPolicy)
-    access: AccessPolicy = attrs.field(factory=AccessPolicy)
-    claim_owner: bool = False
-    grace_seconds: float = 10.0
-    ask_in: tuple[Place, ...] = ()
-    ask_missing: bool = True
-    seed: int | None = None
 
 
 class App:
@@ -291,7 +252,9 @@ class App:
             return  # over before it began: the rows stay for the next start
         for adapter in (supervisor.adapter for supervisor in self.supervisors):
             if (tell := getattr(adapter, "heard_before", None)) is not None:
-                tell([(room, message) for where, room, message in left.seen if where == adapter.account])
+                tell(
+                    [key[2:] for where, key in left.seen if where == adapter.account and key[0] == "Message"]
+                )
         self.dispatcher.resume(left)
         boxes = {supervisor.adapter.account: supervisor.outbox for supervisor in self.supervisors}
         for one in left.unsent:

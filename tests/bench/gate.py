@@ -10,7 +10,7 @@ import functools
 import sys
 import time
 
-from qqops.model import AccountRef, Message, MessageRef, PersonRef, Room, RoomKind, RoomRef, Text, User
+from qqops.model import AccountRef, Message, PersonRef, Room, RoomKind, RoomRef, Text, User
 from qqops.runtime.context import Context
 from qqops.runtime.declared import OPEN, Guards, Limit
 from qqops.runtime.gate import Gate
@@ -34,9 +34,7 @@ def context(person: str) -> Context:
     room = Room(ref=RoomRef(ACCOUNT, RoomKind.GROUP, "ops"), name="ops")
     sender = User(ref=PersonRef(ACCOUNT, person), name=person, role="member")
     now = datetime.datetime.now(datetime.UTC)
-    message = Message(
-        ref=MessageRef(room.ref, "1"), room=room, sender=sender, segments=(Text("/deploy"),), time=now
-    )
+    message = Message(id="1", room=room, sender=sender, segments=(Text("/deploy"),), at=now)
     return Context(id="1", plugin="ops", event=message, language="en", catalogue=load(), now=now)
 
 

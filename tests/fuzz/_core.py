@@ -175,7 +175,7 @@ def check_items(draw: Draw, session: Session, found: Sequence[items.Item]) -> No
             roster.asked.add(need)
             learn(draw, roster, need)
         message = attempt("Roster.translate", lambda m=item: roster.translate(m, NOW))
-        must(message is not None and message.time.tzinfo is not None, "translate gave no message")
+        must(message is not None and message.at.tzinfo is not None, "translate gave no message")
         hash((message, message.ref, message.room, message.sender, roster.is_own(item)))
         check_texts("Roster.translate", message)
         attempt("Roster.target", lambda m=message: roster.target(m.room.ref))

@@ -157,7 +157,7 @@ async def test_started_is_reported_and_only_restarted_where_declared(tmp_path, p
         async with world.bot():
             await world.until(lambda: "sure 2" in world.texts())
             await world.online()
-        told = {(r.message.text, r.again) for r in world.records if isinstance(r, Interrupted)}
+        told = {(r.event.text, r.again) for r in world.records if isinstance(r, Interrupted)}
         assert told == {("/slow 1", False), ("/sure 2", True)}
         assert world.started.count(1) == 1
         assert "done 1" not in world.texts()
@@ -192,7 +192,7 @@ async def test_what_is_too_old_after_the_restart_is_told_and_not_handled(tmp_pat
         async with world.bot(journal=JournalPolicy(max_age=0.0)):
             await world.online()
             await world.until(lambda: any(isinstance(r, Expired) for r in world.records))
-        assert [r.message.text for r in world.records if isinstance(r, Expired)] == ["/slow 2"]
+        assert [r.event.text for r in world.records if isinstance(r, Expired)] == ["/slow 2"]
         assert world.started == [1]
 
 

@@ -9,8 +9,7 @@ from qqops import Plugin
 from qqops.errors import Refuse
 from qqops.model import (
     AddFriend,
-    AnswerFriend,
-    AnswerJoin,
+    Answer,
     Delivery,
     FileOffered,
     FriendAdded,
@@ -20,12 +19,14 @@ from qqops.model import (
     JoinRequest,
     JoinRoom,
     LeaveRoom,
+    Mute,
     PersonRef,
     Poke,
     Poked,
     Presence,
     RefuseFile,
     RemoveFriend,
+    RequestRef,
     RoomKind,
     RoomRef,
     SetCard,
@@ -159,7 +160,7 @@ async def test_what_is_no_picture_or_lies_elsewhere_is_not_fetched(rig):
             await bot.app.accounts.fetch(Image("x"), room)
         user = bot.app.accounts
         offer = FileOffered(
-            room=(await _room(bot, room)), sender=(await _user(bot, room)), name="x", data={"uin": 1, "session": "", "url": "http://10.1.2.3/x"}
+            at=bot.app.clock.now(), room=(await _room(bot, room)), sender=(await _user(bot, room)), name="x", data={"uin": 1, "session": "", "url": "http://10.1.2.3/x"}
         )  # fmt: skip
         with pytest.raises(Refuse, match="no host of the service"):
             await user.fetch(offer, room)
@@ -205,7 +206,7 @@ async def test_system_messages_become_events(rig, profile):
         await bot.until(lambda: len(seen) == 8)
         found = {type(event): event for event in seen}
         assert found[Typing].sender.id == found[Poked].sender.id == found[FileOffered].sender.id == "20001"
-        assert (found[Presence].person.id, found[Presence].status) == ("20001", "away")
+        assert (found[Presence].sender.id, found[Presence].status) == ("20001", "away")
         assert (found[FriendRequest].sender.id, found[FriendRequest].text) == ("20009", "let me in")
         assert (found[FriendAdded].sender.id, found[FriendRemoved].sender.id) == ("20009", "20001")
         assert (found[JoinRequest].room.id, found[JoinRequest].sender.id) == ("30001", "20009")
@@ -234,10 +235,11 @@ async def test_actions_change_what_they_say(rig):
         await bot.until(lambda: len(seen) == 2)
         offer = next(event for event in seen if isinstance(event, FileOffered))
         account = bot.supervisor.adapter.account
+        asked = next(event for event in seen if isinstance(event, JoinRequest))
         actions = [
-            AnswerFriend(person=person(bot, 20009), accept=True, remark="zz"),
-            AnswerFriend(person=person(bot, 20010), accept=False, text="no"),
-            AnswerJoin(room=group(bot, 30001), person=person(bot, 20009), accept=True),
+            Answer(request=RequestRef(account, "friend:20009"), accept=True, remark="zz"),
+            Answer(request=RequestRef(account, "friend:20010"), accept=False, text="no"),
+            Answer(request=asked.request, accept=True),
             RefuseFile(offer=offer),
             AddFriend(person=person(bot, 20009), text="hi"),
             SetRemark(person=person(bot, 20002), text="bobby"),
@@ -285,8 +287,11 @@ async def test_an_action_that_cannot_be_done_is_refused(rig, profile):
         for action in [
             SetRemark(person=person(bot, 29999), text="x"),
             LeaveRoom(room=group(bot, 39999)),
-            AnswerFriend(person=PersonRef(account, "name:Zoe"), accept=True),
-            AnswerJoin(room=group(bot, 30001), person=person(bot, 29999), accept=True),
+            Answer(request=RequestRef(account, "friend:name:Zoe"), accept=True),
+            Answer(request=RequestRef(account, "join:30001:29999"), accept=True),
+            Answer(request=RequestRef(account, "what is this"), accept=True),
+            Poke(room=group(bot, 30001)),  # the service shakes windows of friends only
+            Mute(room=group(bot, 30001), person=person(bot, 20001)),
         ]:
             outcome = await bot.app.accounts.act(action)
             assert outcome.delivery is Delivery.REFUSED, action

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+from collections import deque
 from collections.abc import Sequence
 from typing import Any, Protocol
 
@@ -14,9 +15,7 @@ from qqops.adapters._onebot_media import Media
 from qqops.errors import AdapterError, NotSent, Refuse
 from qqops.model import (
     Action,
-    AnswerFriend,
-    AnswerInvite,
-    AnswerJoin,
+    Answer,
     Delivery,
     File,
     FileOffered,
@@ -27,6 +26,7 @@ from qqops.model import (
     Outcome,
     PersonRef,
     Profile,
+    RequestRef,
     Room,
     RoomKind,
     RoomRef,
@@ -43,6 +43,8 @@ from qqops.protocol.onebot11.wire import Frame, as_id, fields, number, rows, tex
 
 #: Seconds to wait before a request is answered: some implementations fail when it is done at once.
 CONSIDER = 1.5
+#: Answered requests that are remembered: a second answer would be an error over there, or another decision.
+MOST_ANSWERED = 1000
 
 
 class Caller(Protocol):
@@ -70,6 +72,7 @@ class OneBot:
         self._reader = reader
         self._media = media
         self._missing: set[str] = set()
+        self._answered: deque[RequestRef] = deque(maxlen=MOST_ANSWERED)
         self.files = Files(self._call, media, upload_deadline)
 
     async def call(self, action: str, /, **params: Any) -> Any:
@@ -98,16 +101,17 @@ class OneBot:
     async def act(self, action: Action) -> Outcome:
         """Do an action of the model; where the implementation lacks the best way, the next one is taken."""
         try:
-            ways = steps(action, self._reader.requests, self._reader.self_id)
+            ways = steps(action, self._reader.self_id)
         except NotPossible as exc:
             return Outcome(delivery=Delivery.REFUSED, reason=str(exc))
-        if isinstance(action, AnswerFriend | AnswerJoin | AnswerInvite):
-            await trio.sleep(CONSIDER)
+        if not isinstance(action, Answer):
+            return await self._first(ways)
+        if action.request in self._answered:
+            return Outcome(delivery=Delivery.REFUSED, reason="this request was answered already")
+        await trio.sleep(CONSIDER)
         outcome = await self._first(ways)
-        if outcome.ok and isinstance(action, AnswerFriend):
-            self._reader.requests.pop(("", action.person.id), None)
-        elif outcome.ok and isinstance(action, AnswerJoin | AnswerInvite):
-            self._reader.requests.pop((action.room.id, action.person.id), None)
+        if outcome.ok:
+            self._answered.append(action.request)
         return outcome
 
     async def _first(self, ways: Sequence[Step]) -> Outcome:

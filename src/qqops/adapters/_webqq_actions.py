@@ -12,8 +12,7 @@ from qqops.errors import AdapterError, NotSent, ProtocolError, Refuse, Transient
 from qqops.model import (
     Action,
     AddFriend,
-    AnswerFriend,
-    AnswerJoin,
+    Answer,
     Delivery,
     FileOffered,
     JoinRoom,
@@ -42,7 +41,7 @@ _BY_KIND: Mapping[RoomKind, frozenset[type[Action]]] = {
     RoomKind.PRIVATE: frozenset(
         {
             AddFriend,
-            AnswerFriend,
+            Answer,
             Poke,
             RefuseFile,
             RemoveFriend,
@@ -52,7 +51,7 @@ _BY_KIND: Mapping[RoomKind, frozenset[type[Action]]] = {
             ShowTyping,
         }
     ),
-    RoomKind.GROUP: frozenset({AnswerJoin, JoinRoom, LeaveRoom, SetCard, SetRoomRemark}),
+    RoomKind.GROUP: frozenset({Answer, JoinRoom, LeaveRoom, SetCard, SetRoomRemark}),
     RoomKind.DISCUSSION: frozenset({LeaveRoom, SetRoomName}),
 }
 
@@ -95,10 +94,8 @@ class Actions:
         """Return the call that does *action*, after what must be asked before. Raises `Refuse` when it cannot be done."""
         session = self._session
         match action:
-            case AnswerFriend(accept=True):
-                return manage.accept_friend(session, permanent_number(action.person.id), action.remark)
-            case AnswerFriend():
-                return manage.deny_friend(session, permanent_number(action.person.id), action.text)
+            case Answer():
+                return await self._answer(action)
             case AddFriend():
                 found = await self._calls.ask(
                     session, adding.search(session, permanent_number(action.person.id))
@@ -123,10 +120,6 @@ class Actions:
                 return manage.leave_discussion(session, permanent_number(action.room.id))
             case LeaveRoom():
                 return manage.leave_group(session, await self._look_ups.code(action.room))
-            case AnswerJoin():
-                gid = (await self._look_ups.known(action.room))[1]
-                uin = self._uin_of(action.person)
-                return manage.answer_join(session, gid, uin, accept=action.accept, text=action.text)
             case RefuseFile():
                 return self._refuse_file(action.offer)
             case SetSignature():
@@ -136,6 +129,20 @@ class Actions:
             case Poke():
                 return manage.shake(session, (await self._look_ups.known(action.room))[1])
         raise Refuse(f"WebQQ does not know {type(action).__name__}")
+
+    async def _answer(self, action: Answer) -> Request:
+        session = self._session
+        kind, _, who = action.request.token.partition(":")
+        if kind == "friend" and action.accept:
+            return manage.accept_friend(session, permanent_number(who), action.remark)
+        if kind == "friend":
+            return manage.deny_friend(session, permanent_number(who), action.text)
+        if kind != "join":
+            raise Refuse("this request is none of WebQQ's")
+        group, _, person = who.partition(":")
+        gid = (await self._look_ups.known(RoomRef(action.account, RoomKind.GROUP, group)))[1]
+        uin = self._uin_of(PersonRef(action.account, person))
+        return manage.answer_join(session, gid, uin, accept=action.accept, text=action.text)
 
     def _refuse_file(self, offer: FileOffered) -> Request:
         uin, transfer = offer.data.get("uin"), offer.data.get("session")

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import datetime
+from typing import Any
+
 import attrs
 import structlog
 
@@ -21,6 +24,7 @@ from qqops.model import (
     PersonRef,
     Poked,
     Presence,
+    RequestRef,
     Room,
     RoomKind,
     RoomRef,
@@ -79,25 +83,31 @@ class HandOver:
 
     def _event(self, item: items.Item, roster: Roster) -> Event | None:
         account = self._account
+        if not isinstance(item, items.Happening):
+            return None  # a kick: `LiveSession` has seen to it
+        said = self._said(item)
         if isinstance(item, items.Membership):
             _forget_members(roster)
             by = self._by(item, roster)
             room, sender = self._group(item.group, roster), self._numbered(item.person)
-            return (Joined if item.joined else Left)(room=room, sender=sender, by=by)
+            return (Joined if item.joined else Left)(room=room, sender=sender, by=by, **said)
         if isinstance(item, items.JoinAsk):
             room, sender = self._group(item.group, roster), self._numbered(item.person)
             roster.numbers.setdefault(item.uin, item.person)
-            return JoinRequest(room=room, sender=sender, text=item.text)
+            request = RequestRef(account, f"join:{item.group}:{item.person}")
+            return JoinRequest(room=room, sender=sender, text=item.text, request=request, **said)
         if isinstance(item, items.FriendAsk):
-            return FriendRequest(account=account, sender=self._numbered(item.number), text=item.text)
+            request = RequestRef(account, f"friend:{item.number}")
+            sender = self._numbered(item.number)
+            return FriendRequest(account=account, sender=sender, text=item.text, request=request, **said)
         if isinstance(item, items.FriendAnswer):
-            return FriendAdded(account=account, sender=self._numbered(item.number), text=item.text)
+            return FriendAdded(account=account, sender=self._numbered(item.number), text=item.text, **said)
         if isinstance(item, items.Seen):
-            return Presence(account=account, person=roster.user(item.uin).ref, status=item.status)
+            return Presence(account=account, sender=roster.user(item.uin), status=item.status, **said)
         if isinstance(item, items.Writing):
-            return Typing(room=self._private(item.uin, roster), sender=roster.user(item.uin))
+            return Typing(room=self._private(item.uin, roster), sender=roster.user(item.uin), **said)
         if isinstance(item, items.Shaken):
-            return Poked(room=self._private(item.uin, roster), sender=roster.user(item.uin))
+            return Poked(room=self._private(item.uin, roster), sender=roster.user(item.uin), **said)
         if isinstance(item, items.FileAsk):
             if item.url:
                 roster.offered.append(item.url)
@@ -107,10 +117,21 @@ class HandOver:
                 name=item.name,
                 size=item.size,
                 data={"uin": item.uin, "session": item.session, "url": item.url},
+                **said,
             )
         if isinstance(item, items.Told):
-            return Notice(account=account, kind=item.kind, data=self._facts(item, roster))
-        return None  # a kick: `LiveSession` has seen to it
+            return Notice(account=account, kind=item.kind, data=self._facts(item, roster), **said)
+        return None
+
+    def _said(self, item: items.Happening, one: int = 0) -> dict[str, Any]:
+        """Return what all events have: which, and when.
+
+        Args:
+            one: Which of several that the item tells of at once.
+        """
+        now = self._clock.now()
+        at = datetime.datetime.fromtimestamp(item.time, datetime.UTC) if item.time else now
+        return {"id": f"{item.id}/{one}" if item.id and one else item.id, "at": at}
 
     def _by(self, item: items.Membership, roster: Roster) -> User | None:
         """Return whose doing it was; None when it was the person's own. An administrator may be all but unknown."""
@@ -144,9 +165,13 @@ class HandOver:
                 account=str(self._account), list="buddylist_change", left_out=item.left_out,
             )  # fmt: skip
         for uin in item.added:
-            self._link.event(FriendAdded(account=self._account, sender=roster.user(uin)))
+            self._link.event(
+                FriendAdded(account=self._account, sender=roster.user(uin), **self._said(item, uin))
+            )
         for uin in item.removed:
-            self._link.event(FriendRemoved(account=self._account, sender=roster.user(uin)))
+            self._link.event(
+                FriendRemoved(account=self._account, sender=roster.user(uin), **self._said(item, uin))
+            )
             roster.friends.pop(uin, None)
 
     def _numbered(self, number: int) -> User:

@@ -116,11 +116,11 @@ class MemoryNetwork:
         segments = (Text(content),) if isinstance(content, str) else tuple(content)
         mentioned = any(isinstance(s, At) and s.name == self.nick for s in segments)
         message = Message(
-            ref=MessageRef(room.ref, str(next(self._ids))),
+            id=str(next(self._ids)),
             room=room,
             sender=self.user(name),
             segments=segments,
-            time=self._clock.now(),
+            at=self._clock.now(),
             at_me=room.private or mentioned,
         )
         self._waiting.append(message)

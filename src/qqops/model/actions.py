@@ -5,7 +5,8 @@ from __future__ import annotations
 import attrs
 
 from qqops.model.events import FileOffered
-from qqops.model.people import AccountRef, MessageRef, PersonRef, RoomKind, RoomRef
+from qqops.model.message import File, Segment
+from qqops.model.people import AccountRef, MessageRef, PersonRef, RequestRef, RoomKind, RoomRef
 
 
 @attrs.frozen(kw_only=True)
@@ -77,21 +78,23 @@ class OnMessage(Action):
 
 
 @attrs.frozen(kw_only=True)
-class AnswerFriend(OnPerson):
-    """Accept or refuse a `FriendRequest`; *remark* is what the new friend is to be called, *text* why not."""
+class Answer(Action):
+    """Accept or refuse a `FriendRequest`, `JoinRequest` or `GroupInvite`.
 
+    Attributes:
+        text: Why not, where the network passes that on.
+        remark: What a new friend is to be called.
+    """
+
+    request: RequestRef
     accept: bool
+    text: str = ""
     remark: str = ""
-    text: str = ""
 
-
-@attrs.frozen(kw_only=True)
-class AnswerJoin(InRoom):
-    """Let somebody into a room, or not (`JoinRequest`)."""
-
-    person: PersonRef
-    accept: bool
-    text: str = ""
+    @property
+    def account(self) -> AccountRef:
+        """Which account shall do it."""
+        return self.request.account
 
 
 @attrs.frozen(kw_only=True)
@@ -180,12 +183,17 @@ class Poke(InRoom):
 
 
 @attrs.frozen(kw_only=True)
-class AnswerInvite(InRoom):
-    """Come into a room that the account was invited to (`Invited`), or not."""
+class Edit(OnMessage):
+    """Let a message of the account say something else."""
 
-    person: PersonRef
-    accept: bool
-    text: str = ""
+    segments: tuple[Segment, ...]
+
+
+@attrs.frozen(kw_only=True)
+class Upload(InRoom):
+    """Put a file where the people of a room find it."""
+
+    file: File
 
 
 @attrs.frozen(kw_only=True)

@@ -6,12 +6,12 @@ network sends and we have no segment for travels as `Other`, so that nothing is 
 
 from __future__ import annotations
 
-import datetime
 from collections.abc import Mapping
 
 import attrs
 
-from qqops.model.people import MessageRef, PersonRef, Room, RoomRef, User
+from qqops.model.event import PersonEvent
+from qqops.model.people import MessageRef, PersonRef, RoomRef
 
 
 def _encodable(text: str) -> str:
@@ -168,34 +168,31 @@ def plain(segments: tuple[Segment, ...]) -> str:
 
 
 @attrs.frozen(kw_only=True)
-class Message:
+class Message(PersonEvent):
     """A received message; also the event class of ``@plugin.on(Message)``.
 
     Attributes:
-        time: When the network says it was sent, aware.
         reply_to: The message it quotes, where the network tells.
         at_me: Whether it addresses this bot: a private chat, or a mention.
         job: Id of the job that says it in its sender's name; "" for what a person has just said.
+        text: What a reader without pictures would see.
+        ref: Its address, to answer, recall or react to.
     """
 
-    ref: MessageRef
-    room: Room
-    sender: User
     segments: tuple[Segment, ...]
-    time: datetime.datetime
     reply_to: MessageRef | None = None
     at_me: bool = False
     job: str = ""
     text: str = attrs.field(init=False, eq=False)
+    ref: MessageRef = attrs.field(init=False, eq=False)
 
     @text.default
     def _plain_text(self) -> str:
         return plain(self.segments)
 
-    @property
-    def id(self) -> str:
-        """The message's id within its room."""
-        return self.ref.id
+    @ref.default
+    def _address(self) -> MessageRef:
+        return MessageRef(self.room.ref, self.id)
 
 
 @attrs.frozen(kw_only=True)

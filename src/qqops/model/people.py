@@ -70,6 +70,17 @@ class MessageRef:
         return f"{self.room}#{self.id}"
 
 
+@attrs.frozen(cache_hash=True)
+class RequestRef:
+    """A request that waits for an answer. *token* is opaque, and of use as long as the network says."""
+
+    account: AccountRef
+    token: str
+
+    def __str__(self) -> str:
+        return f"{self.account}?{self.token}"
+
+
 @attrs.frozen(kw_only=True)
 class Room:
     """What is known about a room at this moment.

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Sequence
-from typing import Any, get_args
 
 import attrs
 
+from qqops import model
 from qqops.errors import PluginError
 from qqops.model import Event, Message
 from qqops.plugin._note import Declared, make_handler, read_signature
@@ -17,9 +16,6 @@ from qqops.plugin.hooks import Build
 from qqops.plugin.signature import location
 from qqops.runtime.outgoing import Outgoing
 from qqops.runtime.registry import Command, Listener, Trigger
-
-#: Every class that can be listened to.
-_EVENTS: tuple[type[Any], ...] = get_args(Event)
 
 
 def make_command(d: Declared, build: Build) -> Command:
@@ -52,8 +48,11 @@ def make_command(d: Declared, build: Build) -> Command:
 def make_listener(d: Declared, build: Build) -> Listener:
     """Return the listener that *d* declares."""
     event, where = d.more["event"], location(d.function)
-    if event not in _EVENTS:
-        raise PluginError(f"{event!r} is no event class; use one of {_names(_EVENTS)}", where=where)
+    if not (isinstance(event, type) and issubclass(event, Event)):
+        known = sorted(
+            name for name, one in vars(model).items() if isinstance(one, type) and issubclass(one, Event)
+        )
+        raise PluginError(f"{event!r} is not an event class; use one of {', '.join(known)}", where=where)
     narrowed = [n for n in ("regex", "keywords", "at_me") if d.more[n]]
     if len(narrowed) > 1 or (narrowed and event is not Message):
         raise PluginError(
@@ -94,7 +93,3 @@ def make_outgoing(d: Declared, build: Build) -> Outgoing:
     if len(inspect.signature(d.function).parameters) != 1:
         raise PluginError(f"{d.name}() takes one parameter: the draft", where=where)
     return Outgoing(plugin=build.plugin, name=d.name, where=where, order=d.more["order"], call=d.function)
-
-
-def _names(classes: Sequence[type[Any]]) -> str:
-    return ", ".join(c.__name__ for c in classes)

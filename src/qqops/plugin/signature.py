@@ -34,8 +34,6 @@ from qqops.texts import Say
 #: How ``X | Y`` looks when it is read.
 _UNIONS = (typing.Union, types.UnionType)
 
-_EVENTS: tuple[type[Any], ...] = typing.get_args(Event)
-
 
 class Unfilled(PluginError):
     """Nothing can fill a parameter; a plugin that is loaded later may bring what can."""
@@ -284,7 +282,7 @@ def _parameter(
     common: dict[str, Any] = {"name": raw.name, "keyword": keyword}
     if hint is Context:
         return Parameter(slot=Slot.CONTEXT, **common)
-    if hint in _EVENTS:
+    if isinstance(hint, type) and issubclass(hint, Event):
         return Parameter(slot=Slot.EVENT, **common)
     if isinstance(hint, type) and hint in services:
         return Parameter(slot=Slot.SERVICE, service=services[hint], **common)

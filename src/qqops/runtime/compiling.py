@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from typing import Any
 
 from qqops.model import Message
 from qqops.protocol.words import INVISIBLE
@@ -23,7 +22,7 @@ def compile_routes(
     """
     by_room = {room: _longest_first(prefixes) for room, prefixes in (by_room or {}).items() if prefixes}
     prefixes = _longest_first(registry.prefixes)
-    messages = _by_priority(one for one in registry.listeners if one.event is Message)
+    messages = _by_priority(one for one in registry.listeners if issubclass(Message, one.event))
     keywords = tuple(one for one in messages if one.trigger is Trigger.KEYWORD)
     alternatives = sorted({re.escape(k) for one in keywords for k in one.keywords}, key=len, reverse=True)
     named = registry.named()
@@ -39,7 +38,7 @@ def compile_routes(
         regexes=tuple(one for one in messages if one.trigger is Trigger.REGEX),
         keyword_pattern=re.compile("|".join(alternatives), re.IGNORECASE) if alternatives else None,
         keywords=keywords,
-        others=_others(registry.listeners),
+        others=tuple(_by_priority(one for one in registry.listeners if one.event is not Message)),
         ranks={one.handler: one for one in messages} if any(m.priority or m.stop for m in messages) else {},
         filters=tuple(sorted(registry.filters, key=lambda f: f.order)),
         aliases=registry.aliases,
@@ -55,16 +54,6 @@ def _longest_first(prefixes: Iterable[str]) -> tuple[str, ...]:
 
 def _by_priority(listeners: Iterable[Listener]) -> list[Listener]:
     return sorted(listeners, key=lambda one: -one.priority)
-
-
-def _others(listeners: Iterable[Listener]) -> dict[type[Any], tuple[Listener, ...]]:
-    """Return who listens to what is no message; those behind one that stops are never reached."""
-    found: dict[type[Any], tuple[Listener, ...]] = {}
-    for one in _by_priority(one for one in listeners if one.event is not Message):
-        so_far = found.get(one.event, ())
-        if not so_far or not so_far[-1].stop:
-            found[one.event] = (*so_far, one)
-    return found
 
 
 def _glued(named: Mapping[tuple[str, ...], Command]) -> dict[str, list[tuple[str, Command]]]:

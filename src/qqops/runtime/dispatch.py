@@ -30,13 +30,13 @@ from qqops.runtime.drawers import InMemory
 from qqops.runtime.gate import Gate
 from qqops.runtime.hints import HINT, Hints
 from qqops.runtime.journal import Journal, Left, Step
-from qqops.runtime.leftovers import expired, interrupted
+from qqops.runtime.leftovers import expired, hit_of, interrupted, start_of
 from qqops.runtime.observe import Handled, Observers, Result
 from qqops.runtime.outbox import Outbox
 from qqops.runtime.registry import Handler, Hit, Line, Mode, Registry
 from qqops.runtime.rooms import RoomSettings
 from qqops.runtime.run import InThread, Runner, in_thread
-from qqops.runtime.seen import Seen
+from qqops.runtime.seen import Seen, key_of, order_of
 from qqops.runtime.ticket import Ticket as Ticket
 from qqops.runtime.ticket import add_run as add_run
 from qqops.runtime.ticket import names, running
@@ -142,26 +142,20 @@ class Dispatcher:
         if not self._crew.open:
             self.dropped += 1
             return []
-        if isinstance(event, Message):
-            account = event.ref.room.account
-            if event.ref.id and not self._is_new(account, event.room.ref.id, event.ref.id):
-                return []  # what has no id cannot be told from others without one
-            self.messages += 1
-            if self.talks.open and self.talks.take(event, self._calls):
-                return []
-            hits = self._routes.match(event, self._names.get(account, ()))
-            if hits and hits[0].handler.name != HINT:
-                return self._queue_all(account, event, hits)
-            if (text := event.text) and text[0] in self._routes.first:
-                self._note_unmatched(event)
-            return self._queue_all(account, event, hits) if hits else []
-        hits = self._routes.match_event(event)
-        if not hits:
+        if event.id and not self._is_new(event):
+            return []  # what has no id cannot be told from others without one
+        if not isinstance(event, Message):
+            hits = self._routes.match_event(event)
+            return self._queue_all(event, hits) if hits else []
+        self.messages += 1
+        if self.talks.open and self.talks.take(event, self._calls):
             return []
-        room = getattr(event, "room", None)
-        account = room.ref.account if room is not None else event.account  # type: ignore[union-attr]
-        key = (room.ref if room is not None else account, type(event))
-        return [self._queue(key, self._ticket(hit, event, account)) for hit in hits]
+        hits = self._routes.match(event, self._names.get(event.account, ()))
+        if hits and hits[0].handler.name != HINT:
+            return self._queue_all(event, hits)
+        if (text := event.text) and text[0] in self._routes.first:
+            self._note_unmatched(event)
+        return self._queue_all(event, hits) if hits else []
 
     def _calls(self, message: Message) -> bool:
         """Whether *message* calls a command by a prefix."""
@@ -180,9 +174,9 @@ class Dispatcher:
         if hit is None or account not in self._outboxes or not self._crew.open:
             return False
         if journal:
-            self._queue_all(account, message, [hit])
+            self._queue_all(message, [hit])
         else:
-            self._queue((message.room.ref, message.sender.ref), self._ticket(hit, message, account))
+            self._queue(order_of(message), self._ticket(hit, message, account))
         return True
 
     def unload(self, plugin: str) -> None:
@@ -203,13 +197,13 @@ class Dispatcher:
             reason = Say("why.unmatched", {"word": word[:SHOWN]})
             self._gate.why.unmatched(message, self._clock.now(), reason)
 
-    def _queue_all(self, account: AccountRef, message: Message, hits: list[Hit]) -> list[Ticket]:
-        key = (message.room.ref, message.sender.ref)
+    def _queue_all(self, event: Event, hits: list[Hit]) -> list[Ticket]:
+        key, account = order_of(event), event.account
         if self._journal is None:
-            return [self._begin(key, self._ticket(hit, message, account)) for hit in hits]
-        rows = self._journal.accepted(message, [hit.handler.key for hit in hits])
+            return [self._begin(key, self._ticket(hit, event, account)) for hit in hits]
+        rows = self._journal.accepted(event, [(hit.handler.key, start_of(event, hit)) for hit in hits])
         return [
-            self._queue(key, self._ticket(hit, message, account, row))
+            self._queue(key, self._ticket(hit, event, account, row))
             for hit, row in zip(hits, rows, strict=True)
         ]
 
@@ -236,25 +230,23 @@ class Dispatcher:
 
     def resume(self, left: Left) -> None:
         """Go on where an earlier run was killed; what had started is reported, not repeated."""
-        for where, room, seen in left.seen:
-            self._is_new(where, room, seen)
+        for where, key in left.seen:
+            self._window(where).add(key, trio.current_time())
         for one in left.expired:
             expired(self._observers, one)
         for one in left.unfinished:
-            message = one.message
-            account = message.ref.room.account
-            hits = self._routes.match(message, self._names.get(account, ()))
-            hit = next((hit for hit in hits if hit.handler.key == one.handler), None)
+            event = one.event
+            names = self._names.get(event.account, ())
+            hit = hit_of(one, self._routes, self._registry, names)
             wanted = hit is not None and (not one.started or hit.handler.at_least_once)
             again = wanted and not one.given_up
             if one.started:
                 interrupted(self._observers, one, again, one.given_up if wanted else "")
-            if again and hit is not None and account in self._outboxes:
-                key = (message.room.ref, message.sender.ref)
-                self._queue(key, self._ticket(hit, message, account, one.row))
+            if again and hit is not None and event.account in self._outboxes:
+                self._queue(order_of(event), self._ticket(hit, event, event.account, one.row))
             elif self._journal is not None:
                 if not one.started:
-                    log.warning("its handler is gone", message=str(message.ref), handler=one.handler)
+                    log.warning("its handler is gone", id=event.id, handler=one.handler)
                 self._journal.settle(one.row, Step.INTERRUPTED if one.started else Step.DROPPED)
 
     def submit(self, handler: Handler, *, beside: bool = False) -> Ticket:
@@ -283,14 +275,17 @@ class Dispatcher:
             return None
         ticket = self._ticket(hit, message, account)
         ticket.done = trio.Event()
-        return self._queue((message.room.ref, message.sender.ref), ticket)
+        return self._queue(order_of(message), ticket)
 
-    def _is_new(self, account: AccountRef, room: str, message: str) -> bool:
-        """Whether a message was not seen before; the memory outlives sessions."""
+    def _is_new(self, event: Event) -> bool:
+        """Whether *event* was not seen before; the memory outlives sessions."""
+        return self._window(event.account).add(key_of(event), trio.current_time())
+
+    def _window(self, account: AccountRef) -> Seen:
         seen = self._seen.get(account)
         if seen is None:
             seen = self._seen[account] = Seen(self._policy.window, REMEMBERED, 10 * self._policy.window)
-        return seen.add((room, message), trio.current_time())
+        return seen
 
     def _queue(self, key: Hashable, ticket: Ticket) -> Ticket:
         self._crew.add(key, ticket)
@@ -337,7 +332,7 @@ class Dispatcher:
 
     def _context(self, ticket: Ticket) -> Context:
         event = ticket.event
-        room = getattr(event, "room", None)
+        room = event.room if event is not None else None
         outbox = self._outboxes.get(ticket.account) if ticket.account is not None else None
         return Context(
             id=ticket.id,

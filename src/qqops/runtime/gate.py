@@ -283,15 +283,13 @@ class Gate:
         event = ctx.event
         if event is None:
             return None, _BOT, SELF
-        room = getattr(event, "room", None)
-        sender = getattr(event, "sender", None)
+        room, user = event.room, event.sender
         # Adapters give the same objects again while nothing about somebody changes; both are frozen.
-        key = (id(room), id(sender))
+        key = (id(room), id(user))
         found = self._looked.get(key)
-        if found is not None and found[0] is room and found[1] is sender:
+        if found is not None and found[0] is room and found[1] is user:
             return found[2]
-        ref = room.ref.account if room is not None else event.account  # type: ignore[union-attr]
-        user = sender if isinstance(sender, User) else None
+        ref = event.account
         address = str(user.ref) if user is not None else ""
         who = Who(
             ref.network, f"{ref.network}:{ref.id}", ref.id, str(room.ref) if room is not None else "", address,
@@ -363,14 +361,13 @@ def _error(handler: Handler, exc: Exception) -> Refusal:
 def _whose(ctx: Context, limit: Limit) -> str:
     """Return whose uses *limit* counts together."""
     event = ctx.event
-    room = getattr(event, "room", None)
     if limit.key == "global" or event is None:
         return ""
-    if limit.key == "user" and isinstance(sender := getattr(event, "sender", None), User):
-        return str(sender.ref)
-    if limit.key in ("user", "room") and room is not None:
-        return str(room.ref)
-    return str(room.ref.account if room is not None else event.account)  # type: ignore[union-attr]
+    if limit.key == "user" and event.sender is not None:
+        return str(event.sender.ref)
+    if limit.key in ("user", "room") and event.room is not None:
+        return str(event.room.ref)
+    return str(event.account)
 
 
 def _shown(limit: Limit) -> str:

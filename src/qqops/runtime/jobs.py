@@ -12,7 +12,7 @@ import structlog
 import trio
 
 from qqops.errors import Refuse, StoreError
-from qqops.model import Clock, Message, MessageRef, RoomRef, Text
+from qqops.model import Clock, Message, RoomRef, Text
 from qqops.runtime import agenda
 from qqops.runtime.agenda import Every, Misfire, Overlap, Schedule
 from qqops.runtime.keep import Keep
@@ -268,7 +268,7 @@ class Jobs:
         mine = [e for e in self.entries.values() if e.made is not None and e.made.creator == creator]
         if len(mine) >= MOST_OF_ONE:
             raise Refuse(Say("refuse.jobs", {"most": MOST_OF_ONE}))
-        bare = attrs.evolve(message, segments=(), reply_to=None, ref=MessageRef(message.room.ref, ""))
+        bare = attrs.evolve(message, segments=(), reply_to=None, id="")
         one = Made(message=stored.dump(bare), creator=creator, name=message.sender.name, **more)
         numbers = [int(e.id) for e in self.entries.values() if e.made is not None]
         key = str(max(numbers, default=0) + 1)
@@ -294,7 +294,7 @@ def message_of(made: Made, job: str, now: datetime.datetime) -> Message:
     from qqops.runtime import stored
 
     bare = stored.load_message(made.message)
-    return attrs.evolve(bare, segments=(Text(made.line),), time=now, job=job)
+    return attrs.evolve(bare, segments=(Text(made.line),), at=now, job=job)
 
 
 def room_of(made: Made) -> tuple[RoomRef, str]:

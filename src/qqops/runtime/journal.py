@@ -22,7 +22,8 @@ import structlog
 import trio
 
 from qqops.errors import StoreError
-from qqops.model import AccountRef, Clock, Draft, Message
+from qqops.model import AccountRef, Clock, Draft, Event
+from qqops.runtime.seen import Key, key_of
 from qqops.runtime.store import Store, Write
 
 if TYPE_CHECKING:
@@ -69,20 +70,22 @@ class JournalPolicy:
 
 @attrs.frozen(kw_only=True)
 class Unfinished:
-    """A received message that was not handled to the end.
+    """A received event that was not handled to the end.
 
     Attributes:
         handler: ``plugin:name``.
         started: Whether its handler had begun.
+        start: Where the arguments of a command begin in the event's text, -1 for no command.
         given_up: Why it is not to be started again, whatever its handler declares; "" when it may be.
         age: Seconds since it was accepted.
     """
 
     row: int
     age: float
-    message: Message
+    event: Event
     handler: str
     started: bool
+    start: int = -1
     given_up: str = ""
 
 
@@ -111,14 +114,14 @@ class Left:
 
     Attributes:
         expired: Those that had not been begun and are too old by now.
-        seen: (account, room id, message id) of messages that were accepted before, oldest first.
+        seen: (account, key) of events that were accepted before, oldest first; see `qqops.runtime.seen`.
         unreadable: Rows of received messages that cannot be read and are too old to be kept for a version that can.
     """
 
     unfinished: list[Unfinished] = attrs.field(factory=list)
     unsent: list[Unsent] = attrs.field(factory=list)
     expired: list[Unfinished] = attrs.field(factory=list)
-    seen: list[tuple[AccountRef, str, str]] = attrs.field(factory=list)
+    seen: list[tuple[AccountRef, Key]] = attrs.field(factory=list)
     unreadable: list[int] = attrs.field(factory=list)
 
 
@@ -159,20 +162,24 @@ class Journal:
 
     # -- received -------------------------------------------------------------------------------
 
-    def accepted(self, message: Message, handlers: Sequence[str]) -> list[int]:
-        """Note that *message* will set off *handlers* (``plugin:name``); return a row for each, 0 for none."""
-        ref, now = message.ref, self._now()
+    def accepted(self, event: Event, handlers: Sequence[tuple[str, int]]) -> list[int]:
+        """Note that *event* will set off *handlers*; return a row for each, 0 for none.
+
+        Args:
+            handlers: ``plugin:name``, and where the arguments of a command begin in the text, -1 for no command.
+        """
+        now, (name, kind, room, number) = self._now(), key_of(event)
         try:
-            event = self._stored.dump(message)
+            text = self._stored.dump(event)
         except StoreError as exc:
             # It comes from outside: it must not end the session that brings it.
-            log.warning("a restart would not know of a message", message=str(ref), reason=str(exc))
+            log.warning("a restart would not know of an event", kind=name, id=number, reason=str(exc))
             return [0] * len(handlers)
         rows = [self._row() for _ in handlers]
-        for row, handler in zip(rows, handlers, strict=True):
+        for row, (handler, start) in zip(rows, handlers, strict=True):
             self._last = self._store.write(
-                self._sql.accept, id=row, account=str(ref.room.account), room=ref.room.id, message=ref.id,
-                handler=handler, state=Step.ACCEPTED, at=now, event=event,
+                self._sql.accept, id=row, account=str(event.account), name=name, kind=kind, room=room, message=number,
+                handler=handler, start=start, state=Step.ACCEPTED, at=now, event=text,
             )  # fmt: skip
         self._since_purge += len(rows)
         if self._since_purge >= PURGE_EVERY:
@@ -269,7 +276,7 @@ class Journal:
         query = select(inbound).where(inbound.c.state <= Step.STARTED, before).order_by(inbound.c.id)
         for row in connection.execute(query).mappings():
             try:
-                message = self._stored.load_message(row["event"])
+                event = self._stored.load_event(row["event"])
             except StoreError as exc:
                 log.warning("a row of the journal is skipped", row=row["id"], reason=str(exc))
                 if now - row["at"] > self._policy.max_age:
@@ -278,7 +285,7 @@ class Journal:
             started, age = row["state"] == Step.STARTED, now - row["at"]
             left.unfinished.append(
                 Unfinished(
-                    row=row["id"], age=age, message=message, handler=row["handler"], started=started,
+                    row=row["id"], age=age, event=event, handler=row["handler"], started=started, start=row["start"],
                     given_up=self._given_up(age, row["starts"]) if started else "",
                 )
             )  # fmt: skip
@@ -294,11 +301,12 @@ class Journal:
                     age=now - row["at"], done=row["done"], flying=bool(row["flying"]),
                 )
             )  # fmt: skip
-        columns = (inbound.c.account, inbound.c.room, inbound.c.message)
+        columns = (inbound.c.account, inbound.c.name, inbound.c.kind, inbound.c.room, inbound.c.message)
         recent = select(*columns).order_by(inbound.c.id.desc()).limit(MOST_SEEN)
-        for account, room, message_id in reversed(connection.execute(recent).all()):
-            network, _, name = account.partition(":")
-            left.seen.append((AccountRef(network, name), room, message_id))
+        for account, *key in reversed(connection.execute(recent).all()):
+            network, _, own = account.partition(":")
+            name, kind, room, number = key
+            left.seen.append((AccountRef(network, own), (name, kind, room, number)))
         self._next = max(self._next, *(number + 1 for number in highest))
         return left
 

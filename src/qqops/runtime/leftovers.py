@@ -1,19 +1,27 @@
-"""What is said about runs that the last end of the bot has cut off."""
+"""Runs that the last end of the bot has cut off: what is said about them, and how they go on."""
 
 from __future__ import annotations
 
 import structlog
 
+from qqops.model import Event, Message
 from qqops.runtime.journal import Unfinished
 from qqops.runtime.observe import Expired, Interrupted, Observers
+from qqops.runtime.registry import Hit, Line, Registry
+from qqops.runtime.routes import Routes, pieces_of
 
 log = structlog.get_logger("qqops.dispatch")
 
 
 def expired(observers: Observers, one: Unfinished) -> None:
     """Tell that *one* is too old to be begun."""
-    log.warning("too old to be handled after the restart", message=str(one.message.ref), age=one.age)
-    observers.tell(Expired(message=one.message, handler=one.handler, age=one.age))
+    log.warning(
+        "too old to be handled after the restart",
+        kind=type(one.event).__name__,
+        id=one.event.id,
+        age=one.age,
+    )
+    observers.tell(Expired(event=one.event, handler=one.handler, age=one.age))
 
 
 def interrupted(observers: Observers, one: Unfinished, again: bool, given_up: str) -> None:
@@ -25,6 +33,31 @@ def interrupted(observers: Observers, one: Unfinished, again: bool, given_up: st
     """
     log.warning(
         "started before the last end of the bot, and not known to have ended",
-        message=str(one.message.ref), handler=one.handler, again=again, **({"given_up": given_up} if given_up else {}),
+        kind=type(one.event).__name__, id=one.event.id, handler=one.handler, again=again, **({"given_up": given_up} if given_up else {}),
     )  # fmt: skip
-    observers.tell(Interrupted(message=one.message, handler=one.handler, again=again, given_up=given_up))
+    observers.tell(Interrupted(event=one.event, handler=one.handler, again=again, given_up=given_up))
+
+
+def start_of(event: Event, hit: Hit) -> int:
+    """Return where the arguments of the command begin in the text of *event*; -1 for another text, or no command."""
+    line = hit.source
+    return (
+        line.start
+        if isinstance(event, Message) and isinstance(line, Line) and line.text == event.text
+        else -1
+    )
+
+
+def hit_of(one: Unfinished, routes: Routes, registry: Registry, names: tuple[str, ...]) -> Hit | None:
+    """Return how the event of *one* has set its handler off; None when that handler is gone.
+
+    A command is not looked for again: what people call the bot is known only when its account is online.
+    """
+    event = one.event
+    if not isinstance(event, Message):
+        return next((hit for hit in routes.match_event(event) if hit.handler.key == one.handler), None)
+    if one.start >= 0:
+        found = next((c.handler for c in registry.commands if c.handler.key == one.handler), None)
+        line = Line(event.text, one.start, pieces_of(event.segments, one.start))
+        return Hit(found, line) if found is not None else None
+    return next((hit for hit in routes.match(event, names) if hit.handler.key == one.handler), None)

@@ -13,7 +13,7 @@ from typing import TypeAlias
 import attrs
 import structlog
 
-from qqops.model import AccountRef, Draft, Message, Outcome
+from qqops.model import AccountRef, Draft, Event, Outcome
 
 log = structlog.get_logger("qqops.observe")
 
@@ -144,7 +144,7 @@ class Interrupted:
         given_up: Why it is not, although it is declared so: too old, or started often enough; else "".
     """
 
-    message: Message
+    event: Event
     handler: str
     again: bool
     given_up: str = ""
@@ -152,14 +152,14 @@ class Interrupted:
 
 @attrs.frozen(kw_only=True)
 class Expired:
-    """A message that an earlier run had accepted and not begun is too old to be handled now.
+    """An event that an earlier run had accepted and not begun is too old to be handled now.
 
     Attributes:
         handler: ``plugin:name``.
         age: Seconds since it was accepted, by the wall clock.
     """
 
-    message: Message
+    event: Event
     handler: str
     age: float
 

@@ -90,7 +90,7 @@ class Routes:
     regexes: tuple[Listener, ...]
     keyword_pattern: re.Pattern[str] | None
     keywords: tuple[Listener, ...]
-    others: Mapping[type[Any], tuple[Listener, ...]]
+    others: tuple[Listener, ...]
     ranks: Mapping[Handler, Listener]
     filters: tuple[Filter, ...]
     aliases: Aliases
@@ -98,10 +98,17 @@ class Routes:
     visible: Callable[[Context, Handler], bool]
     commands: Sequence[Command]
     _owned: dict[str, dict[str, Node]] = attrs.field(factory=dict)
+    _by_class: dict[type[Event], tuple[Hit, ...]] = attrs.field(factory=dict)
 
     def match_event(self, event: Event) -> list[Hit]:
-        """Return who listens to an event that is no message."""
-        return [Hit(listener.handler) for listener in self.others.get(type(event), ())]
+        """Return who listens to an event that is no message: to its class, or to one that it is derived from."""
+        kind = type(event)
+        found = self._by_class.get(kind)
+        if found is None:
+            wanted = [one for one in self.others if issubclass(kind, one.event)]
+            stop = next((i for i, one in enumerate(wanted) if one.stop), len(wanted))
+            found = self._by_class[kind] = tuple(Hit(one.handler) for one in wanted[: stop + 1])
+        return list(found)
 
     def may_concern(self, text: str, names: tuple[str, ...]) -> bool:
         """Whether a group message that is all *text* and mentions nobody might set something off.

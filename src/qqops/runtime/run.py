@@ -10,7 +10,7 @@ import structlog
 import trio
 
 from qqops.errors import Refuse, StoreError
-from qqops.model import IN_ROOM
+from qqops.model import RoomEvent
 from qqops.runtime.context import Answer, Context, is_answer
 from qqops.runtime.declared import OPEN
 from qqops.runtime.gate import Gate
@@ -185,7 +185,7 @@ class Runner:
         return await self._run_in_thread(call, limiter=limiter, abandon_on_cancel=True)
 
     def _say(self, ctx: Context, answer: Answer) -> None:
-        if not isinstance(ctx.event, IN_ROOM):
+        if not isinstance(ctx.event, RoomEvent):
             return
         try:
             ctx.answer(answer)

@@ -1,8 +1,28 @@
-"""Which messages were seen lately: two generations of ids, so that forgetting costs nothing."""
+"""Which events were seen lately: two generations of keys, so that forgetting costs nothing."""
 
 from __future__ import annotations
 
 from collections.abc import Hashable
+from typing import TypeAlias
+
+from qqops.model import Event
+
+#: What tells an event of one account from all others: its class, the kind and the id of its room, its own id.
+Key: TypeAlias = tuple[str, str, str, str]
+
+
+def key_of(event: Event) -> Key:
+    """Return the key of *event*."""
+    room = event.room
+    if room is None:
+        return type(event).__name__, "", "", event.id
+    return type(event).__name__, room.ref.kind.value, room.ref.id, event.id
+
+
+def order_of(event: Event) -> Hashable:
+    """Return what *event* stays in order with: what one person does in one room, or besides all rooms."""
+    room, sender = event.room, event.sender
+    return room.ref if room is not None else event.account, sender.ref if sender is not None else type(event)
 
 
 class Seen:

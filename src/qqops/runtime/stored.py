@@ -1,4 +1,4 @@
-"""Values as JSON, for the store. What `dump` wrote `load_message`, `load_draft` and `load_value` can read."""
+"""Values as JSON, for the store. What `dump` wrote `load_event`, `load_draft` and `load_value` can read."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn
 from cattrs.preconf.json import JsonConverter, make_converter
 
 from qqops.errors import StoreError
-from qqops.model import Draft, Message, Segment
+from qqops.model import Draft, Event, Message, Segment
 
 T = TypeVar("T")
 
@@ -26,6 +26,7 @@ def _converter() -> JsonConverter:
     # What a network named itself is JSON already.
     converter.register_structure_hook_func(lambda kind: kind is object, lambda value, _: value)
     _register_open(converter, Segment)
+    _register_open(converter, Event)
     converter.register_unstructure_hook(bytes, lambda value: base64.b64encode(value).decode())
     converter.register_structure_hook(bytes, lambda value, _: base64.b64decode(value))
     converter.register_unstructure_hook(datetime.datetime, lambda value: value.isoformat())
@@ -51,7 +52,7 @@ def _register_open(converter: JsonConverter, base: type[Any]) -> None:
         return {"is": kind.__name__, **writers[kind](value)}
 
     def read(value: Any, wanted: type[Any]) -> Any:
-        kind = _named(wanted, value["is"])
+        kind = _named(wanted, value.get("is"))
         if kind not in readers:
             readers[kind] = make_dict_structure_fn(kind, converter)
         return readers[kind](value, kind)
@@ -95,12 +96,17 @@ def load_value(text: str, kind: type[T]) -> T:
     return _load(text, kind)
 
 
-def dump(value: Message | Draft) -> str:
+def dump(value: Event | Draft) -> str:
     """Return *value* as JSON. Raises `StoreError` when what a network named itself cannot be written."""
     try:
         return _converter().dumps(value)
     except (ValueError, TypeError, RecursionError) as exc:
         raise StoreError(f"a {type(value).__name__} cannot be stored: {type(exc).__name__}") from exc
+
+
+def load_event(text: str) -> Event:
+    """Return the event in *text*. Raises `StoreError` when it cannot be read."""
+    return _load(text, Event)
 
 
 def load_message(text: str) -> Message:

@@ -5,13 +5,14 @@ from __future__ import annotations
 from sqlalchemy import BigInteger, Column, Float, Index, Integer, MetaData, String, Table, Text
 
 #: Revision of the newest migration step; a file that has it already is opened without alembic.
-HEAD = "0003"
+HEAD = "0004"
 
 metadata = MetaData()
 
 _Key = BigInteger().with_variant(Integer, "sqlite")
 
-#: Messages that set something off, one row per handler.
+#: Events that set something off, one row per handler. What tells one from all others is (account, name of its class,
+#: kind of its room, room, message: its own id). `start` is where the arguments of a command begin, -1 for none.
 inbound = Table(
     "inbound",
     metadata,
@@ -24,6 +25,9 @@ inbound = Table(
     Column("at", Float, nullable=False),
     Column("event", Text, nullable=True),
     Column("starts", Integer, nullable=False, server_default="0"),
+    Column("name", String(200), nullable=False, server_default="Message"),
+    Column("kind", String(20), nullable=False, server_default=""),
+    Column("start", Integer, nullable=False, server_default="-1"),
     Index("inbound_state", "state"),
     Index("inbound_at", "at"),
 )

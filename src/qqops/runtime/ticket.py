@@ -59,7 +59,7 @@ def add_run(logger: object, method: str, line: structlog.typing.EventDict) -> st
 def names(ticket: Ticket) -> dict[str, str]:
     """Return where *ticket* comes from, for log lines and records."""
     event = ticket.event
-    room = getattr(event, "room", None)
+    room = event.room if event is not None else None
     return {
         "account": str(ticket.account or ""),
         "room": room.ref.id if room is not None else "",

@@ -8,7 +8,7 @@ from collections.abc import Hashable, Iterator
 
 import attrs
 
-from qqops.model import Message, PersonRef, RoomRef, User
+from qqops.model import Message, PersonRef, RoomRef
 from qqops.runtime.context import Context
 from qqops.runtime.hints import HINT
 from qqops.runtime.observe import Result
@@ -75,9 +75,8 @@ class Why:
             )
             self._shelf(event.room.ref).append(row)
             return
-        room = getattr(event, "room", None)
-        sender = getattr(event, "sender", None)
-        person = sender.ref if isinstance(sender, User) else None
+        room = event.room if event is not None else None
+        person = event.sender.ref if event is not None and event.sender is not None else None
         text = "" if event is None else type(event).__name__
         row = (ctx.now, ctx.id, "", person, text, handler.key, result, reason)
         self._shelf(handler.key if room is None else room.ref).append(row)

@@ -145,10 +145,10 @@ def observe(record: Record) -> None:
             retry_in=record.retry_in,
             attempt=record.attempt,
         )
-    elif isinstance(record, Interrupted):
-        tell("I", text=record.message.text, again=record.again)
-    elif isinstance(record, Expired):
-        tell("X", text=record.message.text, age=record.age)
+    elif isinstance(record, Interrupted) and isinstance(record.event, Message):
+        tell("I", text=record.event.text, again=record.again)
+    elif isinstance(record, Expired) and isinstance(record.event, Message):
+        tell("X", text=record.event.text, age=record.age)
 
 
 def usage() -> dict[str, int]:

@@ -1,13 +1,13 @@
 """What a OneBot v11 account can do besides sending, against simulated implementations."""
 
+import datetime
+
 import pytest
 import trio
 
 from qqops import (
     Announce,
-    AnswerFriend,
-    AnswerInvite,
-    AnswerJoin,
+    Answer,
     Highlight,
     Kick,
     LeaveRoom,
@@ -17,6 +17,7 @@ from qqops import (
     Recall,
     Refuse,
     RemoveFriend,
+    RequestRef,
     SetAdmin,
     SetCard,
     SetMemberCard,
@@ -170,22 +171,28 @@ async def test_a_poke_without_its_action_is_a_segment():
 async def test_requests_are_answered_with_their_flag_after_a_while_and_once():
     rig = Rig()
     frame = {"post_type": "request", "user_id": 20001, "comment": "hi"}
-    for kind, flag in (("friend", "f-1"), ("group", "f-2")):
-        rig.reader.read({**frame, "request_type": kind, "flag": flag, "sub_type": "add", "group_id": 30002})
-    rig.reader.read({**frame, "request_type": "group", "flag": "f-3", "sub_type": "invite", "group_id": 9})
+    friend, join = (
+        rig.reader.read(
+            {**frame, "request_type": kind, "flag": flag, "sub_type": "add", "group_id": 30002}
+        ).request
+        for kind, flag in (("friend", "f:1"), ("group", "f-2"))
+    )
+    invite = rig.reader.read(
+        {**frame, "request_type": "group", "flag": "f-3", "sub_type": "invite", "group_id": 9}
+    ).request
     began = trio.current_time()
-    assert (await rig.bot.act(AnswerFriend(person=ALI, accept=True, remark="A"))).ok
+    assert (await rig.bot.act(Answer(request=friend, accept=True, remark="A"))).ok
     assert 1 <= trio.current_time() - began <= 2
-    assert rig.last == ("set_friend_add_request", {"flag": "f-1", "approve": True, "remark": "A"})
-    assert (await rig.bot.act(AnswerJoin(room=OPS, person=ALI, accept=False, text="no"))).ok
+    assert rig.last == ("set_friend_add_request", {"flag": "f:1", "approve": True, "remark": "A"})
+    assert (await rig.bot.act(Answer(request=join, accept=False, text="no"))).ok
     assert rig.last[1]["flag"] == "f-2"
-    room = RoomRef(ME, RoomKind.GROUP, "9")
-    assert not (await rig.bot.act(AnswerJoin(room=room, person=ALI, accept=True))).ok
-    assert (await rig.bot.act(AnswerInvite(room=room, person=ALI, accept=True))).ok
+    assert (await rig.bot.act(Answer(request=invite, accept=True))).ok
     assert rig.last[1]["sub_type"] == "invite"
-    again = await rig.bot.act(AnswerFriend(person=ALI, accept=True))
-    assert "no such request" in again.reason
-    friend = {"request_type": "friend", "flag": "f-1", "sub_type": "add", "group_id": 30002}
+    again = await rig.bot.act(Answer(request=friend, accept=True))
+    assert "answered" in again.reason
+    unknown = await rig.bot.act(Answer(request=RequestRef(ME, "what is this"), accept=True))
+    assert "none of OneBot's" in unknown.reason
+    friend = {"request_type": "friend", "flag": "f:1", "sub_type": "add", "group_id": 30002}
     assert rig.reader.read({**frame, **friend}) is None
 
 
@@ -265,6 +272,7 @@ async def test_files():
     offered = FileOffered(
         room=Room(ref=OPS, name="ops"),
         sender=User(ref=ALI, name="Ali"),
+        at=datetime.datetime(2026, 1, 5, tzinfo=datetime.UTC),
         name="a",
         data={"id": "/a", "busid": 1},
     )

@@ -1,5 +1,6 @@
 """Pictures and files: from where, how large, of what type, and whom they are thanked for."""
 
+import datetime
 import random
 import urllib.parse
 
@@ -152,7 +153,12 @@ def offered(url="", session="", uin=7):
     room = Room(ref=RoomRef(ACCOUNT, RoomKind.PRIVATE, "20001"), name="Ali")
     sender = User(ref=PersonRef(ACCOUNT, "20001"), name="Ali")
     return FileOffered(
-        room=room, sender=sender, name="a b.txt", size=5, data={"uin": uin, "session": session, "url": url}
+        at=datetime.datetime(2026, 1, 5, tzinfo=datetime.UTC),
+        room=room,
+        sender=sender,
+        name="a b.txt",
+        size=5,
+        data={"uin": uin, "session": session, "url": url},
     )
 
 

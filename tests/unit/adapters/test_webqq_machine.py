@@ -167,7 +167,7 @@ class Bot:
 
     def _observe(self, record):
         if isinstance(record, Interrupted | Expired):
-            self.machine.reported.append(int(record.message.text[1:]))
+            self.machine.reported.append(int(record.event.text[1:]))
         elif isinstance(record, LinkState):
             self.machine.states.append(record)
 

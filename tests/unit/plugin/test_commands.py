@@ -271,7 +271,7 @@ async def test_listeners(bots):
         await ops.expect("抢红包")
         await ali.say("@qqops-bot 在吗")
         await ops.expect("you called")
-        bot.app.dispatcher.route(Joined(room=ops.room, sender=bot.network.user("bo")))
+        bot.app.dispatcher.route(Joined(room=ops.room, sender=bot.network.user("bo"), at=bot.app.clock.now()))
         await ops.expect("welcome bo")
 
 
@@ -508,7 +508,7 @@ def bad_twice(plugin):
         (bad_rest, "Rest must be the last"),
         (bad_group, r"the pattern has no group named 'b' \(it has: a\)"),
         (bad_regex, r"the pattern '\(' is wrong"),
-        (bad_event, "is no event class"),
+        (bad_event, "is not an event class"),
         (bad_cron, "cron '99"),
         (bad_both, "not cron and every"),
         (bad_inline, "inline is for plain"),

@@ -14,7 +14,6 @@ from qqops import (
     File,
     Image,
     Json,
-    MessageRef,
     PersonRef,
     Plugin,
     PluginError,
@@ -271,8 +270,8 @@ async def test_pictures_files_and_quotes(bots):
         await ops.expect("^my report.txt$")
         message = bot.network.say("ali", ops.room, "/ping")
         quoting = Message(
-            ref=MessageRef(ops.room.ref, "q1"), room=ops.room, sender=message.sender, segments=(Text("/quoted"),),
-            time=message.time, reply_to=message.ref,
+            id="q1", room=ops.room, sender=message.sender, segments=(Text("/quoted"),),
+            at=message.at, reply_to=message.ref,
         )  # fmt: skip
         bot.app.dispatcher.route(quoting)
         await ops.expect(f"^{message.ref.id}$")

@@ -255,7 +255,9 @@ async def play(world):
         for person, room, text in world.said:
             where = network.group(room) if room else network.private(person)
             if text == "poke":
-                bot.app.dispatcher.route(Poked(room=where, sender=network.user(person)))
+                bot.app.dispatcher.route(
+                    Poked(room=where, sender=network.user(person), at=bot.app.clock.now())
+                )
                 await bot.settle()
             else:
                 await bot.user(person, room=bot.room(room) if room else None).say(text)

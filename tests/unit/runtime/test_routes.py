@@ -18,7 +18,6 @@ from qqops import (
     Joined,
     Json,
     Message,
-    MessageRef,
     PersonRef,
     Plugin,
     Refuse,
@@ -504,7 +503,7 @@ async def test_priority_and_stop(bots):
         await ali.say("stop it")
         assert heard == ["first", "stopper"]
         heard.clear()
-        bot.app.dispatcher.route(Joined(room=ops.room, sender=bot.network.user("bo")))
+        bot.app.dispatcher.route(Joined(room=ops.room, sender=bot.network.user("bo"), at=bot.app.clock.now()))
         await bot.settle()
         assert heard == ["earliest", "early"]
 
@@ -581,7 +580,7 @@ _CATALOGUE = load()
 def test_any_message_is_matched_and_either_prepared_or_refused(segments):
     """And what `may_concern` says no to sets nothing off."""
     now = datetime.datetime(2026, 1, 5, tzinfo=datetime.UTC)
-    message = Message(ref=MessageRef(_ROOM.ref, "1"), room=_ROOM, sender=_USER, segments=segments, time=now)
+    message = Message(id="1", room=_ROOM, sender=_USER, segments=segments, at=now)
     hits = _ROUTES.match(message, ("qqops-bot",))
     if (
         len(segments) == 1

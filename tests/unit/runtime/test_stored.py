@@ -9,7 +9,6 @@ from qqops.model import (
     AccountRef,
     Draft,
     Message,
-    MessageRef,
     Other,
     PersonRef,
     Room,
@@ -28,8 +27,8 @@ ROOM = Room(ref=RoomRef(ME, RoomKind.GROUP, "30001"), name="ops")
 
 def message(data):
     return Message(
-        ref=MessageRef(ROOM.ref, "1"), room=ROOM, sender=User(ref=PersonRef(ME, "2"), name="Ali"),
-        segments=(Text("hi"), Other("card", data)), time=EPOCH + datetime.timedelta(seconds=0.25),
+        id="1", room=ROOM, sender=User(ref=PersonRef(ME, "2"), name="Ali"),
+        segments=(Text("hi"), Other("card", data)), at=EPOCH + datetime.timedelta(seconds=0.25),
     )  # fmt: skip
 
 
@@ -67,8 +66,8 @@ class Written:
 async def test_what_cannot_be_stored_is_handled_and_sent_without_a_journal(capsys):
     store = Written()
     journal = Journal(store, VirtualClock(), JournalPolicy())
-    assert journal.accepted(message(nested(100_000)), ["a:b", "a:c"]) == [0, 0]
+    assert journal.accepted(message(nested(100_000)), [("a:b", -1), ("a:c", -1)]) == [0, 0]
     assert journal.queued(ME, Draft(room=ROOM.ref, segments=(Other("card", object()),)), "a", "1") == 0
     assert store.writes == []
     assert capsys.readouterr().out.count("a restart would not know") == 2
-    assert all(journal.accepted(message(None), ["a:b", "a:c"]))
+    assert all(journal.accepted(message(None), [("a:b", -1), ("a:c", -1)]))

@@ -227,7 +227,7 @@ class QQOfficial:
             self._seen[event_id] = None
             if len(self._seen) > SEEN:
                 self._seen.popitem(last=False)
-        event = self._reader.read(kind, data)
+        event = self._reader.read(kind, data, event_id)
         if kind == "INTERACTION_CREATE" and self._nursery is not None:
             self._nursery.start_soon(self._acknowledge, wire.text(data.get("id")))
         if isinstance(event, Message):

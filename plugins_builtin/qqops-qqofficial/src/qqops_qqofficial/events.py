@@ -69,15 +69,20 @@ class Reader:
         self.self_id = ""
         self._now = now
 
-    def read(self, kind: str, data: dict[str, Any]) -> Event | None:
-        """Return what happened; None for what concerns nobody."""
+    def read(self, kind: str, data: dict[str, Any], event_id: str = "") -> Event | None:
+        """Return what happened; None for what concerns nobody.
+
+        Args:
+            event_id: Of the dispatch. Messages have ids of their own.
+        """
         if kind in _MESSAGES:
             return self._message(kind, data)
+        said: dict[str, Any] = {"id": event_id, "at": self._time(data.get("timestamp"))}
         person = text(data.get("openid")) or text(data.get("user_openid"))
         if kind == "FRIEND_ADD" and person:
-            return FriendAdded(account=self.account, sender=self._user(person))
+            return FriendAdded(account=self.account, sender=self._user(person), **said)
         if kind == "FRIEND_DEL" and person:
-            return FriendRemoved(account=self.account, sender=self._user(person))
+            return FriendRemoved(account=self.account, sender=self._user(person), **said)
         group = text(data.get("group_openid"))
         member = text(data.get("member_openid")) or text(data.get("user_openid"))
         if kind in ("GROUP_MEMBER_ADD", "GROUP_MEMBER_REMOVE") and group and member:
@@ -85,11 +90,11 @@ class Reader:
             operator = self._user(by) if by and by != member else None
             room, user = self._room(RoomKind.GROUP, group), self._user(member)
             if kind == "GROUP_MEMBER_ADD":
-                return Joined(room=room, sender=user, by=operator)
-            return Left(room=room, sender=user, by=operator)
+                return Joined(room=room, sender=user, by=operator, **said)
+            return Left(room=room, sender=user, by=operator, **said)
         if kind in ("MESSAGE_REACTION_ADD", "MESSAGE_REACTION_REMOVE"):
-            return self._reaction(kind, data)
-        return Notice(account=self.account, kind=kind, data=data)
+            return self._reaction(kind, data, said)
+        return Notice(account=self.account, kind=kind, data=data, **said)
 
     def answerable(self, kind: str, data: dict[str, Any]) -> RoomRef | None:
         """Return where something that is no message can be answered, by the id of its event; None for nowhere."""
@@ -121,11 +126,11 @@ class Reader:
         quoted = text(fields(data.get("message_reference")).get("message_id"))
         at_me = room.private or mentioned or kind in ("GROUP_AT_MESSAGE_CREATE", "AT_MESSAGE_CREATE")
         return Message(
-            ref=MessageRef(room.ref, text(data.get("id"))),
+            id=text(data.get("id")),
             room=room,
             sender=self._user(who, name),
             segments=segments,
-            time=self._time(data.get("timestamp")),
+            at=self._time(data.get("timestamp")),
             reply_to=MessageRef(room.ref, quoted) if quoted else None,
             at_me=at_me,
         )
@@ -185,13 +190,13 @@ class Reader:
         ]
         return tuple(segments), mentioned
 
-    def _reaction(self, kind: str, data: dict[str, Any]) -> Event:
+    def _reaction(self, kind: str, data: dict[str, Any], said: dict[str, Any]) -> Event:
         target, emoji = fields(data.get("target")), fields(data.get("emoji"))
         room = self._room(RoomKind.GROUP, CHANNEL + text(data.get("channel_id")))
         return Reacted(
             room=room, sender=self._user(text(data.get("user_id"))),
             message=MessageRef(room.ref, text(target.get("id"))),
-            code=f"{text(emoji.get('type'))}:{text(emoji.get('id'))}", on=kind.endswith("ADD"),
+            code=f"{text(emoji.get('type'))}:{text(emoji.get('id'))}", on=kind.endswith("ADD"), **said,
         )  # fmt: skip
 
     def _time(self, value: object) -> datetime.datetime:

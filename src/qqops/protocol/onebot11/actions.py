@@ -8,9 +8,7 @@ from typing import Any, TypeAlias
 from qqops.model import (
     Action,
     Announce,
-    AnswerFriend,
-    AnswerInvite,
-    AnswerJoin,
+    Answer,
     Highlight,
     Kick,
     LeaveRoom,
@@ -31,7 +29,7 @@ from qqops.model import (
     SetTitle,
     ShowTyping,
 )
-from qqops.protocol.onebot11.events import Request
+from qqops.protocol.onebot11.events import ADD, FRIEND, INVITE
 from qqops.protocol.onebot11.wire import as_id
 
 #: One way to do it: the action's name and its parameters.
@@ -45,19 +43,16 @@ class NotPossible(Exception):
     """It cannot be asked for; the text says why."""
 
 
-def steps(action: Action, requests: Mapping[tuple[str, str], Request], self_id: str) -> list[Step]:
+def steps(action: Action, self_id: str) -> list[Step]:
     """Return the ways to do *action*, the best first; the next one is for implementations that lack it.
 
-    Args:
-        requests: Open requests, by (room id or "", person id); see `qqops.protocol.onebot11.events.Reader`.
-
     Raises:
-        NotPossible: OneBot has no such thing, or the request is not known.
+        NotPossible: OneBot has no such thing.
     """
     writer = _WRITERS.get(type(action))
     if writer is None:
         raise NotPossible(f"OneBot v11 does not know {type(action).__name__}")
-    return writer(action, requests, self_id)
+    return writer(action, self_id)
 
 
 def _group(room: RoomRef) -> dict[str, Any]:
@@ -70,25 +65,14 @@ def _member(room: RoomRef, person: PersonRef) -> dict[str, Any]:
     return {**_group(room), "user_id": as_id(person.id)}
 
 
-def _request(requests: Mapping[tuple[str, str], Request], room: str, person: str, kind: str) -> Request:
-    found = requests.get((room, person))
-    if found is None or found.kind != kind:
-        raise NotPossible("there is no such request, or it was answered")
-    return found
-
-
-def _answer_friend(a: AnswerFriend, requests: Mapping[tuple[str, str], Request], me: str) -> list[Step]:
-    flag = _request(requests, "", a.person.id, "friend").flag
-    params: dict[str, Any] = {"flag": flag, "approve": a.accept}
-    return [("set_friend_add_request", params | ({"remark": a.remark} if a.remark else {}))]
-
-
-def _answer_group(
-    a: AnswerJoin | AnswerInvite, requests: Mapping[tuple[str, str], Request], me: str
-) -> list[Step]:
-    kind = "add" if isinstance(a, AnswerJoin) else "invite"
-    flag = _request(requests, a.room.id, a.person.id, kind).flag
-    params: dict[str, Any] = {"flag": flag, "sub_type": kind, "type": kind, "approve": a.accept}
+def _answer(a: Answer, *_: object) -> list[Step]:
+    kind, flag = a.request.token.split(":", 1) if ":" in a.request.token else ("", "")
+    if kind == FRIEND:
+        params: dict[str, Any] = {"flag": flag, "approve": a.accept}
+        return [("set_friend_add_request", params | ({"remark": a.remark} if a.remark else {}))]
+    if kind not in (ADD, INVITE):
+        raise NotPossible("this request is none of OneBot's")
+    params = {"flag": flag, "sub_type": kind, "type": kind, "approve": a.accept}
     return [("set_group_add_request", params | ({"reason": a.text} if a.text else {}))]
 
 
@@ -115,7 +99,7 @@ def _member_card(a: SetMemberCard, *_: object) -> list[Step]:
     return [("set_group_card", {**_member(a.room, a.person), "card": a.text})]
 
 
-def _own_card(a: SetCard, requests: object, me: str) -> list[Step]:
+def _own_card(a: SetCard, me: str) -> list[Step]:
     return [("set_group_card", {**_group(a.room), "user_id": as_id(me), "card": a.text})]
 
 
@@ -187,10 +171,8 @@ def _signature(a: SetSignature, *_: object) -> list[Step]:
     return [("set_self_longnick", {"longNick": a.text})]
 
 
-_WRITERS: Mapping[type[Action], Callable[[Any, Mapping[tuple[str, str], Request], str], list[Step]]] = {
-    AnswerFriend: _answer_friend,
-    AnswerJoin: _answer_group,
-    AnswerInvite: _answer_group,
+_WRITERS: Mapping[type[Action], Callable[[Any, str], list[Step]]] = {
+    Answer: _answer,
     Recall: _recall,
     Mute: _mute,
     Kick: _kick,
@@ -211,9 +193,7 @@ _WRITERS: Mapping[type[Action], Callable[[Any, Mapping[tuple[str, str], Request]
 }
 
 #: What can be asked for where only two people talk.
-_IN_PRIVATE = frozenset(
-    {AnswerFriend, Poke, React, Recall, RemoveFriend, SetRemark, SetSignature, ShowTyping}
-)
+_IN_PRIVATE = frozenset({Answer, Poke, React, Recall, RemoveFriend, SetRemark, SetSignature, ShowTyping})
 
 
 def actions_in(kind: RoomKind) -> frozenset[type[Action]]:
@@ -221,4 +201,4 @@ def actions_in(kind: RoomKind) -> frozenset[type[Action]]:
     return _IN_PRIVATE if kind is RoomKind.PRIVATE else frozenset(_WRITERS) - _ONLY_PRIVATE
 
 
-_ONLY_PRIVATE = frozenset({AnswerFriend, RemoveFriend, SetRemark, SetSignature, ShowTyping})
+_ONLY_PRIVATE = frozenset({RemoveFriend, SetRemark, SetSignature, ShowTyping})

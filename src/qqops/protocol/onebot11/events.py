@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 import hashlib
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import attrs
 
@@ -14,12 +14,13 @@ from qqops.model import (
     At,
     Event,
     FriendRequest,
-    Invited,
+    GroupInvite,
     JoinRequest,
     Message,
     MessageRef,
     Notice,
     PersonRef,
+    RequestRef,
     Room,
     RoomKind,
     RoomRef,
@@ -35,20 +36,15 @@ V = TypeVar("V")
 
 #: Rooms and people that are kept ready; a busy account knows more, and then they are made anew.
 MOST_KNOWN = 20_000
-#: Requests that wait for an answer, and notices and requests that are remembered to recognise what is told again
-#: (onebot11.md §6.3).
-MOST_REQUESTS, MOST_TOLD = 1000, 4096
+#: Notices and requests that are remembered to recognise what is told again (onebot11.md §6.3).
+MOST_TOLD = 4096
 
 #: What a person can be in a group.
 GROUP_ROLES = ("owner", "admin", "member")
 
 
-@attrs.frozen
-class Request:
-    """What the answer to a friend or group request must bring back: the flag, verbatim, and the kind."""
-
-    flag: str
-    kind: str
+#: What a request is about; the token of one is this and the flag that the answer must bring back, verbatim.
+FRIEND, ADD, INVITE = "friend", "add", "invite"
 
 
 def plain_talk(frame: Frame) -> str:
@@ -76,7 +72,6 @@ class Reader:
         self_id: Own number as text; "" until anything has told it.
         names: Names of groups by number.
         temporary: The group through which a stranger talks to us, by person; answers must name it.
-        requests: Open requests by (room id or "", person id).
     """
 
     def __init__(self, account: AccountRef, now: Callable[[], datetime.datetime]) -> None:
@@ -84,7 +79,6 @@ class Reader:
         self.self_id = ""
         self.names: dict[str, str] = {}
         self.temporary: dict[str, str] = {}
-        self.requests: dict[tuple[str, str], Request] = {}
         self._now = now
         self._rooms: dict[object, Room] = {}
         self._users: dict[tuple[object, object], User] = {}
@@ -130,11 +124,11 @@ class Reader:
         ref = room.ref
         number = frame.get("message_id")
         return Message(
-            ref=MessageRef(ref, str(number) if type(number) is int else text(number)),
+            id=str(number) if type(number) is int else text(number),
             room=room,
             sender=user,
             segments=content,
-            time=self.time(frame.get("time")),
+            at=self.time(frame.get("time")),
             reply_to=MessageRef(ref, quoted) if quoted else None,
             at_me=ref.kind is RoomKind.PRIVATE or self._mentioned(content),
         )
@@ -238,25 +232,32 @@ class Reader:
 
     def _notice(self, frame: Frame) -> Event | None:
         kind = text(frame.get("notice_type"))
-        if self._was_told(kind, frame):
+        if self._was_told(frame):
             return None
         if kind == "notify":
             kind = text(frame.get("sub_type"))
         reader = NOTICES.get(kind)
         event = reader(self, frame) if reader is not None else None
-        return event if event is not None else Notice(account=self.account, kind=kind, data=frame)
+        return event if event is not None else self._unknown(kind, frame)
 
-    def _was_told(self, kind: str, frame: Frame) -> bool:
+    def _unknown(self, kind: str, frame: Frame) -> Notice:
+        at = self.time(frame.get("time"))
+        return Notice(account=self.account, id=self.told_id(frame), at=at, kind=kind, data=frame)
+
+    def _was_told(self, frame: Frame) -> bool:
         """Whether the very same notice came before: events are posted again when an answer is late, and by replays."""
-        if kind == "friend_add":  # told several times, a moment apart
-            key = f"{kind}:{text(frame.get('user_id'))}:{number(frame.get('time')) // 300}"
-        else:
-            key = repr(sorted((name, repr(value)) for name, value in frame.items()))
-            key = hashlib.blake2b(key.encode("utf-8", "replace"), digest_size=16).hexdigest()
+        key = self.told_id(frame)
         if key in self._told:
             return True
         _bounded(self._told, MOST_TOLD)[key] = None
         return False
+
+    def told_id(self, frame: Frame) -> str:
+        """Return what is the same for all copies of a notice: made of all that it says."""
+        if frame.get("notice_type") == "friend_add":  # told several times, a moment apart
+            return f"friend_add:{text(frame.get('user_id'))}:{number(frame.get('time')) // 300}"
+        said = repr(sorted((name, repr(value)) for name, value in frame.items()))
+        return hashlib.blake2b(said.encode("utf-8", "replace"), digest_size=16).hexdigest()
 
     def room_of(self, frame: Frame) -> Room:
         """Return where it happened: the group, or the private chat with who did it."""
@@ -289,18 +290,21 @@ class Reader:
             if seen in self._flags:  # some implementations tell a request again, hours later
                 return None
             _bounded(self._flags, MOST_TOLD)[seen] = None
+
+        def asked(wanted: str) -> dict[str, Any]:
+            token = f"{wanted}:{flag}"
+            request = RequestRef(self.account, token)
+            return {"id": token if flag else "", "at": self.time(frame.get("time")), "request": request}
+
         if kind == "friend":
             user = self._user(None, text(frame.get("user_id")))
-            _bounded(self.requests, MOST_REQUESTS)["", user.id] = Request(flag, "friend")
-            return FriendRequest(account=self.account, sender=user, text=comment)
+            return FriendRequest(account=self.account, sender=user, text=comment, **asked(FRIEND))
         if kind != "group":
-            return Notice(account=self.account, kind=f"request.{kind}", data=frame)
+            return self._unknown(f"request.{kind}", frame)
         room, user = self.room_of(frame), self.sender(frame)
-        kind = "invite" if frame.get("sub_type") == "invite" else "add"
-        _bounded(self.requests, MOST_REQUESTS)[room.id, user.id] = Request(flag, kind)
-        if kind == "invite":
-            return Invited(room=room, sender=user, text=comment)
-        return JoinRequest(room=room, sender=user, text=comment)
+        if frame.get("sub_type") == "invite":
+            return GroupInvite(room=room, sender=user, text=comment, **asked(INVITE))
+        return JoinRequest(room=room, sender=user, text=comment, **asked(ADD))
 
 
 def _bounded(table: dict[K, V], most: int) -> dict[K, V]:

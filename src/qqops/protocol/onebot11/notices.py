@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from qqops.model import (
     AdminChanged,
@@ -28,17 +28,22 @@ if TYPE_CHECKING:
     from qqops.protocol.onebot11.events import Reader
 
 
+def _where(reader: Reader, frame: Frame) -> dict[str, Any]:
+    """Return what all events of a room have: which, where, when."""
+    return {"room": reader.room_of(frame), "id": reader.told_id(frame), "at": reader.time(frame.get("time"))}
+
+
 def _joined(reader: Reader, frame: Frame) -> Event:
     by = reader.person(frame, "operator_id")
     sender = reader.sender(frame)
     if sender.id == reader.self_id:
         reader.names.setdefault(text(frame.get("group_id")), text(frame.get("group_name")))
-    return Joined(room=reader.room_of(frame), sender=sender, by=by if by != sender else None)
+    return Joined(**_where(reader, frame), sender=sender, by=by if by != sender else None)
 
 
 def _left(reader: Reader, frame: Frame) -> Event:
     by = reader.person(frame, "operator_id") if frame.get("sub_type") != "leave" else None
-    event = Left(room=reader.room_of(frame), sender=reader.sender(frame), by=by)
+    event = Left(**_where(reader, frame), sender=reader.sender(frame), by=by)
     if frame.get("sub_type") in ("kick_me", "disband") or event.sender.id == reader.self_id:
         reader.names.pop(event.room.id, None)
     return event
@@ -46,7 +51,7 @@ def _left(reader: Reader, frame: Frame) -> Event:
 
 def _admin(reader: Reader, frame: Frame) -> Event:
     on = frame.get("sub_type") == "set"
-    return AdminChanged(room=reader.room_of(frame), sender=reader.sender(frame), on=on)
+    return AdminChanged(**_where(reader, frame), sender=reader.sender(frame), on=on)
 
 
 def _muted(reader: Reader, frame: Frame) -> Event:
@@ -56,19 +61,19 @@ def _muted(reader: Reader, frame: Frame) -> Event:
     elif seconds <= 0:
         seconds = -1
     by = reader.person(frame, "operator_id")
-    return Muted(room=reader.room_of(frame), sender=reader.person(frame), by=by, seconds=seconds)
+    return Muted(**_where(reader, frame), sender=reader.person(frame), by=by, seconds=seconds)
 
 
 def _recalled(reader: Reader, frame: Frame) -> Event:
     sender = reader.sender(frame)
     by = reader.person(frame, "operator_id") or sender
-    return Recalled(room=reader.room_of(frame), sender=sender, by=by, message=reader.message(frame))
+    return Recalled(**_where(reader, frame), sender=sender, by=by, message=reader.message(frame))
 
 
 def _uploaded(reader: Reader, frame: Frame) -> Event:
     file = fields(frame.get("file"))
     return FileOffered(
-        room=reader.room_of(frame),
+        **_where(reader, frame),
         sender=reader.sender(frame),
         name=text(file.get("name")),
         size=number(file.get("size")),
@@ -78,33 +83,38 @@ def _uploaded(reader: Reader, frame: Frame) -> Event:
 
 def _poked(reader: Reader, frame: Frame) -> Event:
     return Poked(
-        room=reader.room_of(frame), sender=reader.sender(frame), target=reader.person(frame, "target_id")
+        **_where(reader, frame), sender=reader.sender(frame), target=reader.person(frame, "target_id")
     )
 
 
 def _typing(reader: Reader, frame: Frame) -> Event:
-    return Typing(room=reader.room_of(frame), sender=reader.sender(frame))
+    return Typing(**_where(reader, frame), sender=reader.sender(frame))
 
 
 def _friend(reader: Reader, frame: Frame) -> Event:
-    return FriendAdded(account=reader.account, sender=reader.sender(frame))
+    return FriendAdded(
+        account=reader.account,
+        id=reader.told_id(frame),
+        at=reader.time(frame.get("time")),
+        sender=reader.sender(frame),
+    )
 
 
 def _card(reader: Reader, frame: Frame) -> Event:
     old, new = text(frame.get("card_old")), text(frame.get("card_new"))
-    return CardChanged(room=reader.room_of(frame), sender=reader.sender(frame), old=old, new=new)
+    return CardChanged(**_where(reader, frame), sender=reader.sender(frame), old=old, new=new)
 
 
 def _renamed(reader: Reader, frame: Frame) -> Event:
     name = text(frame.get("name_new"))
     reader.rename(text(frame.get("group_id")), name)
-    return RoomRenamed(room=reader.room_of(frame), sender=reader.sender(frame), name=name)
+    return RoomRenamed(**_where(reader, frame), sender=reader.sender(frame), name=name)
 
 
 def _essence(reader: Reader, frame: Frame) -> Event:
     sender = reader.person(frame, "sender_id") or reader.sender(frame)
     by, on = reader.person(frame, "operator_id"), frame.get("sub_type") != "delete"
-    return Highlighted(room=reader.room_of(frame), sender=sender, by=by, message=reader.message(frame), on=on)
+    return Highlighted(**_where(reader, frame), sender=sender, by=by, message=reader.message(frame), on=on)
 
 
 def _liked(reader: Reader, frame: Frame) -> Event | None:
@@ -122,7 +132,7 @@ def _reacted(reader: Reader, frame: Frame) -> Event | None:
 
 
 def _reaction(reader: Reader, frame: Frame, sender: User, code: str, on: bool) -> Event:
-    return Reacted(room=reader.room_of(frame), sender=sender, message=reader.message(frame), code=code, on=on)
+    return Reacted(**_where(reader, frame), sender=sender, message=reader.message(frame), code=code, on=on)
 
 
 #: By ``notice_type``, or by ``sub_type`` where that is ``notify``. What is missing here becomes a `Notice`.

@@ -64,8 +64,21 @@ class Incoming:
         return hashlib.blake2b(said.encode("utf-8", "replace"), digest_size=6).hexdigest()
 
 
+@attrs.frozen
+class Happening:
+    """Something that is no message.
+
+    Attributes:
+        id: What is the same for all copies of it within one login; "" where the service numbers nothing.
+        time: Unix seconds, or 0.
+    """
+
+    id: str = attrs.field(default="", kw_only=True)
+    time: int = attrs.field(default=0, kw_only=True)
+
+
 @attrs.frozen(kw_only=True)
-class Membership:
+class Membership(Happening):
     """Somebody joined or left a group; the numbers are real ones.
 
     Attributes:
@@ -85,7 +98,7 @@ class Membership:
 
 
 @attrs.frozen(kw_only=True)
-class JoinAsk:
+class JoinAsk(Happening):
     """Somebody wants to come into a group that we administer.
 
     Attributes:
@@ -101,7 +114,7 @@ class JoinAsk:
 
 
 @attrs.frozen(kw_only=True)
-class FriendAsk:
+class FriendAsk(Happening):
     """Somebody wants to become a friend; *number* is real."""
 
     number: int
@@ -109,7 +122,7 @@ class FriendAsk:
 
 
 @attrs.frozen(kw_only=True)
-class FriendAnswer:
+class FriendAnswer(Happening):
     """Somebody has become a friend; *number* is real."""
 
     number: int
@@ -117,7 +130,7 @@ class FriendAnswer:
 
 
 @attrs.frozen(kw_only=True)
-class FriendsChanged:
+class FriendsChanged(Happening):
     """Friends came and went, by uin; *left_out* counts those of a list that was too long to be true."""
 
     added: tuple[int, ...]
@@ -126,7 +139,7 @@ class FriendsChanged:
 
 
 @attrs.frozen
-class Seen:
+class Seen(Happening):
     """A friend is seen differently now."""
 
     uin: int
@@ -134,21 +147,21 @@ class Seen:
 
 
 @attrs.frozen
-class Writing:
+class Writing(Happening):
     """A friend is typing."""
 
     uin: int
 
 
 @attrs.frozen
-class Shaken:
+class Shaken(Happening):
     """A friend shook our window."""
 
     uin: int
 
 
 @attrs.frozen(kw_only=True)
-class FileAsk:
+class FileAsk(Happening):
     """A friend wants to give us a file.
 
     Attributes:
@@ -164,7 +177,7 @@ class FileAsk:
 
 
 @attrs.frozen(kw_only=True)
-class Told:
+class Told(Happening):
     """Something that no class is made for; *data* holds texts and numbers under the service's own names.
 
     Attributes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import quote
@@ -16,6 +17,7 @@ from qqops.protocol.webqq.items import (
     FriendAnswer,
     FriendAsk,
     FriendsChanged,
+    Happening,
     Ignored,
     Incoming,
     Item,
@@ -53,9 +55,23 @@ def read_item(raw: object) -> Item:
         if not isinstance(value, dict):
             raise ProtocolError(f"the value of {excerpt(kind, 40)!r} is no object", payload=value)
         reader = _READERS.get(kind) if isinstance(kind, str) else None
-        return reader(value) if reader is not None else Ignored(str(kind)[:40])
+        if reader is None:
+            return Ignored(str(kind)[:40])
+        item = reader(value)
+        return _numbered(item, value) if isinstance(item, Happening) else item
     except ProtocolError as exc:
         return Malformed(exc)
+
+
+def _numbered(item: Happening, value: Mapping[str, Any]) -> Item:
+    """Return *item* with its id and time, where *value* has a number: then a copy says the very same."""
+    time = value.get("time")
+    found = attrs.evolve(item, time=time if isinstance(time, int) and 0 < time < 2**36 else 0)
+    if "msg_id" in value or "seq" in value:
+        said = repr(sorted((key, repr(field)) for key, field in value.items()))
+        digest = hashlib.blake2b(said.encode("utf-8", "replace"), digest_size=8).hexdigest()
+        found = attrs.evolve(found, id=f"{type(item).__name__.lower()}/{digest}")
+    return found  # type: ignore[return-value] # it is of the class that it was
 
 
 def _text(value: object) -> str:

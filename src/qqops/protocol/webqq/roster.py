@@ -18,7 +18,6 @@ from qqops.model import (
     At,
     Image,
     Message,
-    MessageRef,
     PersonRef,
     Room,
     RoomKind,
@@ -151,11 +150,11 @@ class Roster:
         code = group.code if group is not None else message.code
         segments = tuple(_fetchable(s, message, code) if isinstance(s, Image) else s for s in segments)
         return Message(
-            ref=MessageRef(room.ref, message.name),
+            id=message.name,
             room=room,
             sender=sender,
             segments=segments,
-            time=time,
+            at=time,
             at_me=room.private or mentioned,
         )
 
