@@ -163,12 +163,14 @@ async def test_started_is_reported_and_only_restarted_where_declared(tmp_path, p
         assert "done 1" not in world.texts()
 
 
-async def test_accepted_and_not_started_is_handled_after_the_restart_in_order(tmp_path, profile):
+@pytest.mark.parametrize("call", ["/slow", "qqops-bot: slow"])
+async def test_accepted_and_not_started_is_handled_after_the_restart_in_order(tmp_path, profile, call):
+    """Also what is addressed by the bot's name, which a restart knows only when the account is online."""
     async with world_of(tmp_path, profile) as world:
         async with world.bot():
             await world.online()
             for n in range(1, 5):
-                world.say(f"/slow {n}")
+                world.say(f"{call} {n}")
             # One person's messages wait for each other: the first holds the others up.
             await world.taken(4)
             await world.until(lambda: world.started == [1])

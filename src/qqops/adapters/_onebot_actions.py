@@ -30,6 +30,7 @@ from qqops.model import (
     Room,
     RoomKind,
     RoomRef,
+    Upload,
     User,
     Video,
     Voice,
@@ -100,6 +101,8 @@ class OneBot:
 
     async def act(self, action: Action) -> Outcome:
         """Do an action of the model; where the implementation lacks the best way, the next one is taken."""
+        if isinstance(action, Upload):
+            return await self._upload(action)
         try:
             ways = steps(action, self._reader.self_id)
         except NotPossible as exc:
@@ -113,6 +116,13 @@ class OneBot:
         if outcome.ok:
             self._answered.append(action.request)
         return outcome
+
+    async def _upload(self, action: Upload) -> Outcome:
+        try:
+            await self.files.upload(action.room, action.file)
+        except Refuse as exc:
+            return Outcome(delivery=Delivery.REFUSED, reason=exc.text)
+        return Outcome(delivery=Delivery.DELIVERED)
 
     async def _first(self, ways: Sequence[Step]) -> Outcome:
         """Take the first way that the implementation knows."""

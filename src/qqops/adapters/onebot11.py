@@ -42,6 +42,7 @@ from qqops.model import (
     Room,
     RoomKind,
     RoomRef,
+    Upload,
     User,
 )
 from qqops.protocol.onebot11.actions import actions_in
@@ -74,7 +75,9 @@ class OneBot11:
         self._port = port
         self._connect = dial
         self._can = {
-            kind: Capabilities(actions=actions_in(kind), segments=SEGMENTS, max_bytes=options.max_bytes)
+            kind: Capabilities(
+                actions=actions_in(kind) | {Upload}, segments=SEGMENTS, max_bytes=options.max_bytes
+            )
             for kind in RoomKind
         }
         self._reader = Reader(account, now)

@@ -192,8 +192,15 @@ class Journal:
             await self._last.wait()
 
     async def starting(self, row: int) -> None:
-        """Note that a handler is about to start; returns when that is on the disk, or cannot be written."""
-        await self._store.write(self._sql.start, b_id=row).wait()
+        """Note that a handler is about to start; returns when that is on the disk, or cannot be written.
+
+        Cancellation: it has not started, and says so again.
+        """
+        try:
+            await self._store.write(self._sql.start, b_id=row).wait()
+        except trio.Cancelled:
+            self._store.write(self._sql.unstart, b_id=row)
+            raise
 
     def ended(self, row: int) -> None:
         """Note that a handler has come to its end, well or not."""
@@ -334,6 +341,7 @@ class _Statements:
         row, queue = inbound.c.id == bindparam("b_id"), outbound.c.id == bindparam("b_id")
         self.accept = insert(inbound)
         self.start = update(inbound).where(row).values(state=Step.STARTED, starts=inbound.c.starts + 1)
+        self.unstart = update(inbound).where(row).values(state=Step.ACCEPTED, starts=inbound.c.starts - 1)
         self.end = update(inbound).where(row).values(state=bindparam("b_state"), event=None)
         self.purge = delete(inbound).where(inbound.c.state > Step.STARTED, inbound.c.at < bindparam("b_at"))
         self.queue = insert(outbound)

@@ -24,6 +24,7 @@ from qqops import (
     SetRoomName,
     SetStatus,
     SetTitle,
+    Upload,
 )
 from qqops.adapters._onebot_actions import GroupFile, OneBot
 from qqops.adapters._onebot_calls import ActionFailed
@@ -296,3 +297,16 @@ async def test_anything_else_by_its_name():
     assert (await rig.bot.call("get_status"))["online"] is True
     with pytest.raises(Refuse, match="1404"):
         await rig.bot.call("of_tomorrow", x=1)
+
+
+async def test_a_file_is_put_where_a_room_finds_it():
+    rig = Rig()
+    done = await rig.bot.act(Upload(room=OPS, file=File(name="a.txt", content=b"hello")))
+    assert done.ok
+    assert (rig.last[0], rig.last[1]["name"], rig.last[1]["group_id"]) == (
+        "upload_group_file",
+        "a.txt",
+        30002,
+    )
+    none = await rig.bot.act(Upload(room=OPS, file=File(name="a.txt", url="file:///nowhere/at/all")))
+    assert none.delivery is Delivery.REFUSED

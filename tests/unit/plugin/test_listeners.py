@@ -21,8 +21,9 @@ from qqops import (
     RoomRef,
     Text,
 )
+from qqops.app import AppPolicy
 from qqops.model import PersonEvent, RoomEvent, events
-from qqops.runtime.observe import Handled, Result
+from qqops.runtime.observe import Handled, Interrupted, Result
 
 NOON = datetime.datetime(2026, 1, 5, tzinfo=datetime.UTC)
 CLASSES = [
@@ -149,6 +150,35 @@ async def test_a_group_and_a_person_of_one_number_do_not_share_a_window(bots):
             bot.app.dispatcher.route(Message(room=room, sender=user, at=NOON, id="1", segments=(Text("hi"),)))
         await bot.settle()
         assert sorted(heard) == ["discussion", "group", "private"]
+
+
+async def test_events_survive_a_restart_as_messages_do(bots, tmp_path):
+    plugin, began, gate = Plugin("slow"), [], trio.Event()
+
+    @plugin.on(events.Joined)
+    async def welcome(event: events.Joined) -> None:
+        began.append(event.id)
+        await gate.wait()
+
+    def told(bot):
+        room, user = bot.room("ops").room, bot.network.user("ali")
+        for number in ("1", "2", "1"):
+            bot.app.dispatcher.route(events.Joined(room=room, sender=user, at=NOON, id=number))
+
+    async with bots.run(plugin, folder=tmp_path, policy=AppPolicy(seed=1, grace_seconds=1)) as bot:
+        told(bot)
+        await bot.app.journal.safe()
+        await trio.testing.wait_all_tasks_blocked()
+        assert began == ["1"], "what one person does in one room is handled in order"
+    gate.set()
+    async with bots.run(plugin, folder=tmp_path) as bot:
+        await bot.app.journal.loaded.wait()  # as accounts do before they are connected
+        told(bot)  # the service delivers it again
+        with trio.fail_after(60):
+            while not bot.app.idle():
+                await trio.sleep(0.01)
+        assert began == ["1", "2"]
+        assert [(r.event.id, r.again) for r in bot.records if isinstance(r, Interrupted)] == [("1", False)]
 
 
 async def test_two_friend_requests_do_not_wait_for_each_other(bots):

@@ -22,6 +22,7 @@ from qqops.model import (
     Scope,
 )
 from qqops.runtime.alarms import Alarms
+from qqops.runtime.journal import Unsent
 from qqops.runtime.observe import Observers, Sent
 from qqops.runtime.outbox import Outbox, OutboxPolicy
 
@@ -405,3 +406,19 @@ async def test_limits_that_shrink_while_messages_wait_hold_from_then_on():
         began = trio.current_time()
         await rig.box.drain()
     assert on_wire_at == [0, 2, 4]
+
+
+@pytest.mark.parametrize(("done", "flying", "wanted"), [
+    (0, False, Delivery.REFUSED), (1, False, Delivery.PARTIAL), (0, True, Delivery.UNKNOWN), (1, True, Delivery.PARTIAL),
+    (3, False, Delivery.ACCEPTED),
+])  # fmt: skip
+async def test_rows_of_an_account_that_is_closed_are_reported_and_cost_no_time(done, flying, wanted):
+    rig = Rig(max_bytes=4)
+    rig.box.close("the account is stopped: banned")
+    rig.box.resume(
+        Unsent(row=0, draft=draft("aaaa bbbb cccc"), plugin="", message="", age=1, done=done, flying=flying)
+    )
+    assert [r.outcome.delivery for r in rig.records] == [wanted]
+    began = trio.current_time()
+    await rig.box.drain()
+    assert trio.current_time() == began
