@@ -40,10 +40,12 @@ class _Doubt:
 
     Attributes:
         at: When the answer came, on trio's clock.
+        believed: Whether the session lives all the same: then such an answer is about that room.
     """
 
     reason: str
     at: float
+    believed: bool = False
 
 
 class Sends:
@@ -69,7 +71,6 @@ class Sends:
         self._vary = vary
         self._proved = proved
         self._doubts: dict[Target, _Doubt] = {}
-        self._refusing: set[Target] = set()
         self._signatures: dict[int, tuple[float, str]] = {}
         self._last_sent: dict[Target, tuple[Segment, ...]] = {}
         self._leaving = False
@@ -128,8 +129,8 @@ class Sends:
             self._wire_free.set()
         outcome, verdict = send.read(self._session, response)
         if outcome.ok:
-            self._refusing.discard(target)
-        if verdict not in (Verdict.RELINK, Verdict.LOGIN) or target in self._refusing:
+            self._doubts.pop(target, None)
+        if verdict not in (Verdict.RELINK, Verdict.LOGIN) or target in self._doubts:
             return outcome
         # If the session is dead the message went nowhere and waits for the next one. But a single room can answer
         # so for ever, too: then it is about that room, and not worth a login.
@@ -142,11 +143,10 @@ class Sends:
         If it is not, the next send is tried once more; then the code is believed, and is that message's outcome.
         """
         doubt = self._doubts.get(target)
-        if doubt is None:
+        if doubt is None or doubt.believed:
             return None
         if self._proved(doubt.at):
-            del self._doubts[target]
-            self._refusing.add(target)
+            self._doubts[target] = attrs.evolve(doubt, believed=True)
             return None
         return Later(
             DOUBT_AGAIN, Scope.ROOM, f"{doubt.reason}, and no poll has said yet whether the session is over"

@@ -19,6 +19,8 @@ class Entry:
         can: What its parts were made for.
         outcomes: How the parts went that were tried, in order.
         outcome: How the whole message went, once that is known.
+        out: Whether it is with a session.
+        flying: Whether a part of it is on the wire.
         held: What it waits for, if the adapter has said so.
         row: Where the journal keeps it; 0 for nowhere.
         done: Set with the outcome; only who waits makes it.
@@ -31,6 +33,8 @@ class Entry:
     message: str = ""
     outcomes: list[Outcome] = attrs.field(factory=list)
     outcome: Outcome | None = None
+    out: bool = False
+    flying: bool = False
     held: str = ""
     row: int = 0
     done: trio.Event | None = None

@@ -106,7 +106,7 @@ class Outbox:
         self._closed = ""
 
     def __len__(self) -> int:
-        return len(self.queue) + len(self.queue.out)
+        return len(self.queue) + self.queue.out
 
     # -- in -------------------------------------------------------------------------------------
 

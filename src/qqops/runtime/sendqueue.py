@@ -48,8 +48,8 @@ class SendQueue:
     Attributes:
         pace: How fast the account may send; may be replaced at any time.
         pause_until: Moment until which nothing of the account goes on the wire.
-        out: Entries that are with the session.
-        flying: Entries that are on the wire.
+        out: How many entries are with the session.
+        flying: How many of these are on the wire.
     """
 
     def __init__(self, pace: Pace, jitter: Callable[[], float] = lambda: 1.0) -> None:
@@ -63,8 +63,7 @@ class SendQueue:
         self._waiting = 0
         self._free_at = float("-inf")
         self.pause_until = float("-inf")
-        self.out: set[Entry] = set()
-        self.flying: set[Entry] = set()
+        self.out = self.flying = 0
 
     def __len__(self) -> int:
         """Return how many messages wait; those that are out do not count."""
@@ -81,7 +80,7 @@ class SendQueue:
         self._waiting += 1
         if len(room.waiting) == 1:
             self._offer(room)
-        if len(self._ages) > 64 + 2 * (self._waiting + len(self.out)):
+        if len(self._ages) > 64 + 2 * (self._waiting + self.out):
             self._ages = [one for one in self._ages if one[2].outcome is None]
             heapq.heapify(self._ages)
         self._turns += 1
@@ -103,7 +102,7 @@ class SendQueue:
                 self._offer(room)
             else:
                 self._forget(room)
-        if not self._waiting or len(self.out) >= most:
+        if not self._waiting or self.out >= most:
             return None
         if now < self.pause_until:
             return self.pause_until
@@ -112,23 +111,25 @@ class SendQueue:
         room = self._ready.popleft()
         entry = room.out = room.waiting.popleft()
         self._waiting -= 1
-        self.out.add(entry)
+        self.out += 1
+        entry.out = True
         return entry
 
     def wire_at(self, now: float) -> float:
         """Return when the next part may go on the wire: at most *now* for at once, infinity when another must land."""
-        if len(self.flying) >= self.pace.in_flight:
+        if self.flying >= self.pace.in_flight:
             return _NEVER
         return max(now, self._free_at, self.pause_until)
 
     def take_off(self, entry: Entry, now: float) -> None:
         """Note that a part of *entry* goes on the wire."""
-        self.flying.add(entry)
+        self.flying += 1
+        entry.flying = True
         self._free_at = now + self.pace.gap
 
     def landed(self, entry: Entry, now: float, *, done: bool) -> None:
         """Note that it is known how the part of *entry* went; unless it is *done* its next part is next in its room."""
-        flew = entry in self.flying
+        flew = entry.flying
         room = self._back(entry)
         if not done:
             room.waiting.appendleft(entry)
@@ -174,8 +175,8 @@ class SendQueue:
         old, late = [], []
         while self._ages and self._ages[0][0] <= now:
             entry = heapq.heappop(self._ages)[2]
-            if entry in self.out:
-                if entry not in self.flying:
+            if entry.out:
+                if not entry.flying:
                     late.append(entry)
             elif entry.outcome is None:
                 old.append(entry)
@@ -196,8 +197,9 @@ class SendQueue:
             self._ready.append(room)
 
     def _back(self, entry: Entry) -> _Room:
-        self.out.discard(entry)
-        self.flying.discard(entry)
+        self.out -= 1
+        self.flying -= entry.flying
+        entry.out = entry.flying = False
         room = self._rooms[entry.draft.room]
         room.out = None
         return room

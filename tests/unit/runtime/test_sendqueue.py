@@ -213,12 +213,12 @@ def test_nothing_is_lost_or_doubled_or_out_of_order(steps, in_flight, gap, room_
             elif found is not None:
                 assert found > now, "it must not spin"
             assert len(with_us) <= in_flight + 1
-        elif step == "take off" and mine is not None and mine not in q.flying and q.wire_at(now) <= now:
+        elif step == "take off" and mine is not None and not mine.flying and q.wire_at(now) <= now:
             q.take_off(mine, now)
-            assert len(q.flying) <= in_flight
+            assert q.flying <= in_flight
         elif mine is not None and step in ("landed", "more", "back", "room", "account"):
             del with_us[room]
-            if mine in q.flying and step != "account":
+            if mine.flying and step != "account":
                 paused[room] = now + room_gap if step in ("landed", "more") else paused.get(room, 0.0)
             if step == "landed":
                 gone.append(mine)
@@ -244,7 +244,8 @@ def test_nothing_is_lost_or_doubled_or_out_of_order(steps, in_flight, gap, room_
             now += seconds
         waiting = [e for e in made if e not in gone and e not in with_us.values()]
         assert len(q) == len(waiting)
-        assert set(with_us.values()) == q.out
+        assert set(with_us.values()) == {e for e in made if e.out}
+        assert (q.out, q.flying) == (len(with_us), sum(e.flying for e in made))
     assert set(q.clear()) == {e for e in made if e not in gone and e not in with_us.values()}
     assert len(q) == 0
 
