@@ -27,7 +27,7 @@ _NEVER = float("inf")
 _CUT = "the connection broke while sending"
 
 
-class Session(Protocol):
+class Transport(Protocol):
     """What takes parts to one session of the account."""
 
     async def run(self) -> None:
@@ -93,9 +93,8 @@ class Carrier:
             self._work = trio.Event()
             if not len(queue):
                 await self._work.wait()
-            async with (
-                trio.open_nursery() as nursery
-            ):  # only while there is something to do: thousands are idle
+            # Only while there is something to do: thousands of accounts are idle.
+            async with trio.open_nursery() as nursery:
                 await self._hand_out(nursery)
 
     async def _hand_out(self, nursery: trio.Nursery) -> None:
@@ -111,11 +110,11 @@ class Carrier:
                 await self._work.wait()
 
     def go_on(self) -> None:
-        """See `Session.go_on`."""
+        """See `Transport.go_on`."""
         self._work.set()
 
     def cut(self, entry: Entry) -> None:
-        """See `Session.cut`."""
+        """See `Transport.cut`."""
         self._flights[entry].scope.cancel(reason="it has waited too long")
 
     async def _carry(self, entry: Entry) -> None:
@@ -156,9 +155,7 @@ class Carrier:
         """Wait until it is this part's turn on the wire: first come, first served, at the account's pace."""
         if flight.left:
             return
-        await (
-            trio.lowlevel.checkpoint_if_cancelled()
-        )  # a session that is ending puts nothing more on the wire
+        await trio.lowlevel.checkpoint_if_cancelled()  # nothing more goes when the session is ending
         outbox, entry = self._outbox, flight.entry
         now = trio.current_time()
         alone = self._turn is None or not self._turn.locked()
@@ -247,12 +244,12 @@ class Streamer:
                 self._landed(posted, Outcome(delivery=Delivery.UNKNOWN, reason=_CUT) if left else None)
 
     def go_on(self) -> None:
-        """See `Session.go_on`."""
+        """See `Transport.go_on`."""
         if self._outbox.journal is not None or self._pump() < _NEVER:
             self._work.set()
 
     def cut(self, entry: Entry) -> None:
-        """See `Session.cut`: what is posted is on the wire."""
+        """See `Transport.cut`: what is posted is on the wire."""
 
     def _next(self, now: float) -> Entry | float:
         """Take the next entry, or say when to look again."""

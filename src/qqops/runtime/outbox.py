@@ -30,7 +30,7 @@ from qqops.model import (
     fit,
 )
 from qqops.runtime.alarms import Alarm, Alarms
-from qqops.runtime.carry import Carrier, Session, Streamer
+from qqops.runtime.carry import Carrier, Streamer, Transport
 from qqops.runtime.entry import Entry
 from qqops.runtime.journal import Journal, Unsent
 from qqops.runtime.observe import Observers, Sent
@@ -102,7 +102,7 @@ class Outbox:
         self.landing: trio.Event | None = None
         self._idle = trio.Event()
         self._idle.set()
-        self._session: Session | None = None
+        self._transport: Transport | None = None
         self._closed = ""
 
     def __len__(self) -> int:
@@ -145,8 +145,8 @@ class Outbox:
 
     def go_on(self) -> None:
         """Let the session take what may go now."""
-        if self._session is not None:
-            self._session.go_on()
+        if self._transport is not None:
+            self._transport.go_on()
 
     def resume(self, one: Unsent) -> None:
         """Go on with a message that an earlier run has left; what was on the wire is reported, not repeated."""
@@ -189,8 +189,8 @@ class Outbox:
         for entry in old:
             self._refuse_old(entry)
         for entry in late:
-            if self._session is not None:
-                self._session.cut(entry)
+            if self._transport is not None:
+                self._transport.cut(entry)
         self._note_idle()
         if (at := self.queue.expires_at()) != float("inf"):
             self._set_alarm(at)
@@ -229,13 +229,13 @@ class Outbox:
         """Hand each waiting part to *post* until cancelled."""
         await self._hold(Streamer(self, post))
 
-    async def _hold(self, session: Session) -> None:
+    async def _hold(self, transport: Transport) -> None:
         self.queue.pause_until = float("-inf")  # it was said of a connection that is over
-        self._session = session
+        self._transport = transport
         try:
-            await session.run()
+            await transport.run()
         finally:
-            self._session = None
+            self._transport = None
 
     def settle(self, entry: Entry, result: Outcome | Later | None) -> None:
         """Note how one part of *entry* went; None when it has not left and the session is over."""
