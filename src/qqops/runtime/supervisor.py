@@ -148,9 +148,8 @@ class Supervisor:
         if session.online_since is not None:
             self._backoff.ended(now - session.online_since)
         end = _worst(errors) if errors else _End(cause="the session ended", transient=False)
-        if (
-            session.scope.cancelled_caught and not end.fatal
-        ):  # an account that cannot go on cannot, however it ends
+        # An account that cannot go on cannot, however its session came to its end.
+        if session.scope.cancelled_caught and not end.fatal:
             end = _End(cause=f"nothing was heard for {now - session.heard:.0f} s")
         if session.online_since is not None:
             self._dispatcher.route(

@@ -329,12 +329,17 @@ async def test_there_is_never_more_than_one_session():
 
 async def test_a_fatal_error_on_the_way_out_of_a_silent_session_stops_the_account():
     async def banned(link, outbox):
+        async def reader():
+            try:
+                await trio.sleep_forever()
+            finally:
+                raise FatalError("4014: banned")
+
         link.online(["bot"])
         link.alive(10)
-        try:
-            await trio.sleep_forever()
-        finally:
-            raise FatalError("4014: banned")
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(reader)
+            nursery.start_soon(trio.sleep_forever)
 
     adapter = Scripted(banned)
     async with Running(adapter) as bot:

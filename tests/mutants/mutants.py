@@ -1,0 +1,211 @@
+"""Breaks the reliability logic on purpose, one line at a time, and demands that a named test notices.
+
+``python tests/mutants/mutants.py`` copies ``src`` for each mutant, changes the copy, and runs the test that must fail
+against it. It ends with 1 when a mutant survives, when the line to be changed is not there any more, or when the tests
+fail without any change. ``--only WORD`` takes the mutants whose name holds the word.
+"""
+
+from __future__ import annotations
+
+import argparse
+import concurrent.futures
+import os
+import pathlib
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from typing import NamedTuple
+
+ROOT = pathlib.Path(__file__).parents[2]
+#: Seconds that one run of a test may take; one that hangs has noticed, too.
+PATIENCE = 60
+GUARANTEES = "tests/unit/runtime/test_guarantees.py"
+OUTBOX = "tests/unit/runtime/test_outbox.py"
+QUEUE = "tests/unit/runtime/test_sendqueue.py"
+SUPERVISOR = "tests/unit/runtime/test_supervisor.py"
+
+
+class Mutant(NamedTuple):
+    """One change, and who must notice it."""
+
+    name: str
+    file: str
+    old: str
+    new: str
+    test: str
+
+
+RUNTIME = "src/qqops/runtime/"
+MUTANTS = [
+    Mutant(
+        "ready() ignores the backlog", RUNTIME + "dispatch.py", "        while self.full:\n", "        while False:\n",
+        f"{GUARANTEES}::test_a_reader_waits_while_the_backlog_is_full",
+    ),
+    Mutant(
+        "ready() does not wait for the journal", RUNTIME + "dispatch.py",
+        "            await self._journal.safe()\n", "            pass\n",
+        f"{GUARANTEES}::test_a_reader_waits_until_what_it_has_read_is_on_the_disk",
+    ),
+    Mutant(
+        "the window is not filled from the journal", RUNTIME + "dispatch.py",
+        "            self._window(where).add(key, trio.current_time())\n", "            pass\n",
+        f"{GUARANTEES}::test_what_was_accepted_is_handled_once_by_whichever_run",
+    ),
+    Mutant(
+        "a part that went is not journalled", RUNTIME + "outbox.py",
+        "                self.journal.landed(entry.row, len(entry.outcomes))\n", "                pass\n",
+        f"{GUARANTEES}::test_a_message_that_went_in_part_goes_on_where_it_was",
+    ),
+    Mutant(
+        "too old rows are handled", RUNTIME + "journal.py",
+        "if not one.started and one.age > self._policy.max_age:", "if False:",
+        f"{GUARANTEES}::test_what_is_too_old_is_told_and_not_handled",
+    ),
+    Mutant(
+        "the outbox forgets its rows at close", RUNTIME + "outbox.py", "            if keep and entry.row:\n",
+        "            if False:\n", f"{GUARANTEES}::test_a_message_that_went_in_part_goes_on_where_it_was",
+    ),
+    Mutant(
+        "an idle worker is not dismissed", RUNTIME + "crew.py", "                    self._dismiss()\n",
+        "                    pass\n", f"{GUARANTEES}::test_workers_that_a_rush_has_left_go_home",
+    ),
+    Mutant(
+        "an idle worker is not called", RUNTIME + "crew.py", "            self._idle.unpark()\n", "            pass\n",
+        f"{GUARANTEES}::test_workers_that_a_rush_has_left_go_home",
+    ),
+    Mutant(
+        "a job starts while closing", RUNTIME + "dispatch.py",
+        "        done = ticket.done = trio.Event()\n        if not self._crew.open:\n",
+        "        done = ticket.done = trio.Event()\n        if False:\n",
+        f"{GUARANTEES}::test_no_job_starts_while_the_bot_is_closing",
+    ),
+    Mutant(
+        "purge deletes what is open", RUNTIME + "journal.py",
+        "delete(inbound).where(inbound.c.state > Step.STARTED, inbound.c.at", "delete(inbound).where(inbound.c.at",
+        f"{GUARANTEES}::test_what_is_open_is_not_deleted_however_old_it_is",
+    ),
+    Mutant(
+        "no bound of kept writes", RUNTIME + "store.py", "if len(self._queue) > MOST_KEPT:", "if False:",
+        f"{GUARANTEES}::test_a_store_that_cannot_be_written_keeps_so_much_and_no_more",
+    ),
+    Mutant(
+        "no bound of names", RUNTIME + "identity.py", "if len(self._names) > MOST:", "if False:",
+        f"{GUARANTEES}::test_names_are_remembered_up_to_a_bound",
+    ),
+    Mutant(
+        "a resumed event runs twice", RUNTIME + "dispatch.py",
+        "self._ticket(hit, event, event.account, one.row)", "self._ticket(hit, event, event.account)",
+        f"{GUARANTEES}::test_what_was_accepted_is_handled_once_by_whichever_run",
+    ),
+    # -- what came later ------------------------------------------------------------------------
+    Mutant(
+        "what was cut before it began counts as begun", RUNTIME + "journal.py",
+        "            self._store.write(self._sql.unstart, b_id=row)\n", "            pass\n",
+        f"{GUARANTEES}::test_what_was_accepted_is_handled_once_by_whichever_run",
+    ),
+    Mutant(
+        "accounts are connected before the journal is loaded", "src/qqops/app.py",
+        "            await self.journal.loaded.wait()\n", "            pass\n",
+        f"{GUARANTEES}::test_no_account_is_connected_before_it_is_known_what_was_there",
+    ),
+    Mutant(
+        "a bug in a send ends the session", RUNTIME + "carry.py", "            if not ends:\n", "            if False:\n",
+        f"{OUTBOX}::test_an_error_in_the_adapter_costs_that_message",
+    ),
+    Mutant(
+        "what has not left is unknown", RUNTIME + "carry.py", "            if result is None and flight.left:\n",
+        "            if result is None:\n",
+        f"{OUTBOX}::test_a_part_that_has_not_left_when_its_session_ends_goes_with_the_next",
+    ),
+    Mutant(
+        "an ending session puts more on the wire", RUNTIME + "carry.py",
+        "        await trio.lowlevel.checkpoint_if_cancelled()", "        pass",
+        f"{SUPERVISOR}::test_what_was_on_the_wire_is_unknown_and_never_sent_again",
+    ),
+    Mutant(
+        "nobody looks at the age of a message", RUNTIME + "outbox.py", "            self._set_alarm(entry.expires)\n",
+        "            pass\n", f"{OUTBOX}::test_a_message_is_refused_at_its_age_though_nobody_looks",
+    ),
+    Mutant(
+        "a room has two parts out", RUNTIME + "sendqueue.py", "if room.out is None and not room.resting:",
+        "if not room.resting:", f"{QUEUE}::test_nothing_is_lost_or_doubled_or_out_of_order",
+    ),
+    Mutant(
+        "silence overrides a fatal error", RUNTIME + "supervisor.py",
+        "if session.scope.cancelled_caught and not end.fatal:", "if session.scope.cancelled_caught:",
+        f"{SUPERVISOR}::test_a_fatal_error_on_the_way_out_of_a_silent_session_stops_the_account",
+    ),
+    Mutant(
+        "the first of two holders gives the deadline back", RUNTIME + "supervisor.py",
+        "        if self._holders:\n            self._left = seconds\n", "        if False:\n            self._left = seconds\n",
+        f"{SUPERVISOR}::test_a_session_that_several_readers_hold_up_has_its_time_left_afterwards",
+    ),
+]  # fmt: skip
+
+
+#: Exit codes of pytest: all passed, some failed; whatever else means that the tests could not be run.
+PASSED, FAILED = 0, 1
+
+
+def run(change: Mutant | None, *tests: str) -> tuple[int, str]:
+    """Run *tests* against a copy of the package with *change*; return pytest's exit code, and what it said last."""
+    with tempfile.TemporaryDirectory() as folder:
+        copy = pathlib.Path(folder) / "src"
+        shutil.copytree(ROOT / "src", copy, ignore=shutil.ignore_patterns("__pycache__"))
+        if change is not None:
+            file = pathlib.Path(folder) / change.file
+            file.write_text(file.read_text("utf-8").replace(change.old, change.new), "utf-8")
+        environment = {**os.environ, "PYTHONPATH": str(copy)}
+        command = [sys.executable, "-m", "pytest", "-q", "-x", "-n", "0", "-p", "no:cacheprovider", *tests]
+        try:
+            done = subprocess.run(
+                command,
+                cwd=ROOT,
+                env=environment,
+                capture_output=True,
+                text=True,
+                timeout=PATIENCE,
+                check=False,
+            )
+        except subprocess.TimeoutExpired:
+            return FAILED, "it hangs"
+        return done.returncode, (done.stdout or done.stderr)[-2000:]
+
+
+def try_one(mutant: Mutant) -> tuple[str, float]:
+    """Return what is wrong with *mutant*, "" when it dies as it must, and the seconds that took."""
+    began = time.monotonic()
+    found = (ROOT / mutant.file).read_text("utf-8").count(mutant.old)
+    if found != 1:
+        return f"the line to be changed is there {found} times in {mutant.file}", 0.0
+    code, said = run(mutant, mutant.test)
+    problem = {PASSED: "it survives", FAILED: ""}.get(code, f"its test cannot be run: {said[-300:]}")
+    return problem, time.monotonic() - began
+
+
+def main() -> int:
+    """Try all; return the exit code."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--only", default="", metavar="WORD")
+    only = parser.parse_args().only
+    mutants = [one for one in MUTANTS if only in one.name]
+    code, said = run(None, *sorted({one.test for one in mutants}))
+    if code != PASSED:
+        print(said, "\nthe tests fail without any change", file=sys.stderr)
+        return 1
+    failures = 0
+    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+        for mutant, (problem, seconds) in zip(mutants, pool.map(try_one, mutants), strict=True):
+            failures += bool(problem)
+            print(
+                f"{'!!' if problem else 'ok'}  {seconds:4.1f} s  {mutant.name}  {problem or mutant.test}",
+                flush=True,
+            )
+    print(f"{len(mutants) - failures} of {len(mutants)} mutants die")
+    return 1 if failures else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,263 @@
+"""What the runtime promises. Each promise can be broken by one changed line: `tests/mutants` does so."""
+
+import datetime
+
+import pytest
+import trio
+
+from qqops import Ctx, Plugin
+from qqops.adapters.loopback import MemoryNetwork
+from qqops.app import AppPolicy
+from qqops.errors import StoreError
+from qqops.model import (
+    AccountRef,
+    Capabilities,
+    Joined,
+    Message,
+    Pace,
+    PersonRef,
+    Room,
+    RoomKind,
+    RoomRef,
+    Text,
+    User,
+)
+from qqops.runtime import identity, store
+from qqops.runtime.crew import KEPT_WORKERS, WORKER_REST
+from qqops.runtime.dispatch import DispatchPolicy
+from qqops.runtime.identity import Identity
+from qqops.runtime.journal import Journal, JournalPolicy
+from qqops.runtime.observe import Expired, Interrupted
+from qqops.runtime.store import Store
+from qqops.testing.virtual import VirtualClock
+
+NOON = datetime.datetime(2026, 1, 5, tzinfo=datetime.UTC)
+CUT = AppPolicy(seed=1, grace_seconds=1)
+
+
+class Slow:
+    """A plugin that begins, and ends when it may."""
+
+    def __init__(self):
+        self.began, self.gate, self.plugin = [], trio.Event(), Plugin("slow")
+
+        @self.plugin.on(Joined)
+        async def welcome(event: Joined) -> None:
+            self.began.append(event.id)
+            await self.gate.wait()
+
+
+def joined(bot, number, who="ali"):
+    room, user = bot.room("ops").room, bot.network.user(who)
+    bot.app.dispatcher.route(Joined(room=room, sender=user, at=NOON, id=number))
+
+
+async def idle(bot):
+    with trio.fail_after(60):
+        while not bot.app.idle():
+            await trio.sleep(0.01)
+
+
+async def begun(slow, *wanted):
+    with trio.fail_after(60):
+        while slow.began != list(wanted):
+            await trio.sleep(0.01)
+
+
+# -- back-pressure ------------------------------------------------------------------------------------
+
+
+async def test_a_reader_waits_while_the_backlog_is_full(bots):
+    slow = Slow()
+    policy = AppPolicy(seed=1, dispatch=DispatchPolicy(slots=1, backlog=2))
+    async with bots.run(slow.plugin, policy=policy) as bot:
+        for n in range(4):
+            joined(bot, str(n), f"p{n}")
+        await trio.testing.wait_all_tasks_blocked()
+        with trio.move_on_after(10) as waiting:
+            await bot.app.dispatcher.ready()
+        assert waiting.cancelled_caught
+        slow.gate.set()
+        with trio.fail_after(10):
+            await bot.app.dispatcher.ready()
+
+
+async def test_a_reader_waits_until_what_it_has_read_is_on_the_disk(bots, tmp_path):
+    slow = Slow()
+    async with bots.run(slow.plugin, folder=tmp_path) as bot:
+        await bot.app.journal.loaded.wait()
+        joined(bot, "1")
+        await bot.app.dispatcher.ready()
+        assert bot.app.journal._last.done.is_set()
+        slow.gate.set()
+        await idle(bot)
+
+
+async def test_workers_that_a_rush_has_left_go_home(bots):
+    slow = Slow()
+    async with bots.run(slow.plugin, policy=AppPolicy(seed=1, dispatch=DispatchPolicy(per_plugin=64))) as bot:
+        for n in range(60):
+            joined(bot, str(n), f"p{n}")
+        await trio.testing.wait_all_tasks_blocked()
+        assert bot.app.dispatcher.statistics()["workers"] == 60
+        slow.gate.set()
+        await trio.sleep(2 * WORKER_REST + 1)
+        assert bot.app.dispatcher.statistics()["workers"] == KEPT_WORKERS
+        joined(bot, "again")  # and those that rest are called when there is work
+        await trio.sleep(1)
+        assert slow.began[-1] == "again"
+
+
+# -- after a restart ----------------------------------------------------------------------------------
+
+
+async def test_what_was_accepted_is_handled_once_by_whichever_run(bots, tmp_path):
+    slow = Slow()
+    async with bots.run(slow.plugin, folder=tmp_path, policy=CUT) as bot:
+        for number in ("1", "2"):
+            joined(bot, number)
+        await bot.app.journal.safe()
+        await begun(slow, "1")
+    slow.gate.set()
+    async with bots.run(slow.plugin, folder=tmp_path) as bot:
+        await bot.app.journal.loaded.wait()
+        for number in ("1", "2"):  # the service delivers it again
+            joined(bot, number)
+        await idle(bot)
+        assert slow.began == ["1", "2"]
+        assert [(r.event.id, r.again) for r in bot.records if isinstance(r, Interrupted)] == [("1", False)]
+    async with bots.run(slow.plugin, folder=tmp_path) as bot:
+        await bot.app.journal.loaded.wait()
+        await idle(bot)
+        assert slow.began == ["1", "2"]
+        assert not [r for r in bot.records if isinstance(r, Interrupted)]
+
+
+async def test_no_account_is_connected_before_it_is_known_what_was_there(bots, tmp_path, monkeypatch):
+    loaded, connected = trio.Event(), []
+    load, session = Journal.load, MemoryNetwork.session
+
+    async def late(self):
+        await loaded.wait()
+        return await load(self)
+
+    async def noted(self, link, outbox):
+        connected.append(trio.current_time())
+        await session(self, link, outbox)
+
+    monkeypatch.setattr(Journal, "load", late)
+    monkeypatch.setattr(MemoryNetwork, "session", noted)
+    async with bots.run(folder=tmp_path) as bot:
+        await trio.sleep(5)
+        assert connected == []
+        loaded.set()
+        await bot.app.journal.loaded.wait()
+        await trio.sleep(1)
+        assert len(connected) == 1
+
+
+async def test_what_is_too_old_is_told_and_not_handled(bots, tmp_path):
+    slow, clock = Slow(), VirtualClock()
+    async with bots.run(slow.plugin, folder=tmp_path, policy=CUT, clock=clock) as bot:
+        for number in ("1", "2"):
+            joined(bot, number)
+        await bot.app.journal.safe()
+        await begun(slow, "1")
+    slow.gate.set()
+    clock.jump(1000.0)
+    async with bots.run(slow.plugin, folder=tmp_path, clock=clock) as bot:
+        await bot.app.journal.loaded.wait()
+        await idle(bot)
+        assert slow.began == ["1"]
+        assert [r.event.id for r in bot.records if isinstance(r, Expired)] == ["2"]
+
+
+async def test_a_message_that_went_in_part_goes_on_where_it_was(bots, tmp_path):
+    plugin = Plugin("long")
+
+    @plugin.command("long")
+    async def long(ctx: Ctx) -> str:
+        return "aaaa bbbb cccc"
+
+    can = Capabilities(max_bytes=4)
+    async with bots.run(plugin, folder=tmp_path, policy=CUT, can=can, pace=Pace(gap=1000.0)) as bot:
+        await bot.user("ali", room=bot.room("ops")).say("/long")
+        with trio.fail_after(60):
+            while not bot.network.sent:
+                await trio.sleep(0.01)
+        assert [draft.text for draft in bot.network.sent] == ["aaaa"]
+    async with bots.run(plugin, folder=tmp_path, can=can) as bot:
+        await bot.app.journal.loaded.wait()
+        await idle(bot)
+        assert [draft.text for draft in bot.network.sent] == ["bbbb", "cccc"]
+    async with bots.run(plugin, folder=tmp_path, can=can) as bot:
+        await bot.app.journal.loaded.wait()
+        await idle(bot)
+        assert bot.network.sent == []
+
+
+async def test_what_is_open_is_not_deleted_however_old_it_is(tmp_path):
+    kept = Store(tmp_path / "q.db")
+    clock = VirtualClock()
+    journal = Journal(kept, clock, JournalPolicy(remember=0.0, max_age=1e9))
+    async with trio.open_nursery() as nursery:
+        await nursery.start(kept.run)
+        await journal.load()
+        me = AccountRef("memory", "x")
+        room = Room(ref=RoomRef(me, RoomKind.GROUP, "1"), name="ops")
+        user = User(ref=PersonRef(me, "2"), name="Ali")
+        message = Message(room=room, sender=user, at=NOON, id="1", segments=(Text("hi"),))
+        [row] = journal.accepted(message, [("a:b", -1)])
+        clock.jump(86_400.0)
+        journal._purge()
+        await journal.safe()
+        again = Journal(kept, clock, JournalPolicy(remember=0.0, max_age=1e9))
+        again._first = again._next = row + 1
+        left = await again.load()
+        assert [one.row for one in left.unfinished] == [row]
+        nursery.cancel_scope.cancel()
+
+
+# -- the end ------------------------------------------------------------------------------------------
+
+
+async def test_no_job_starts_while_the_bot_is_closing(bots):
+    ran, plugin = [], Plugin("jobs")
+
+    @plugin.job(every=1000.0)
+    async def tick() -> None:
+        ran.append(1)
+
+    async with bots.run(plugin) as bot:
+        handler = next(iter(bot.app.registry.jobs)).handler
+        bot.app.dispatcher.close()
+        ticket = bot.app.dispatcher.submit(handler)
+        await trio.testing.wait_all_tasks_blocked()
+        assert (ticket.done.is_set(), ran) == (True, [])
+
+
+# -- bounds -------------------------------------------------------------------------------------------
+
+
+async def test_a_store_that_cannot_be_written_keeps_so_much_and_no_more(tmp_path, monkeypatch):
+    monkeypatch.setattr(store, "MOST_KEPT", 10)
+    (tmp_path / "q.db").mkdir()
+    broken = Store(tmp_path / "q.db")
+    async with trio.open_nursery() as nursery:
+        await nursery.start(broken.run)
+        await broken.opened.wait()
+        with pytest.raises(StoreError):
+            await broken.read(lambda connection: None)
+        for _ in range(50):
+            broken.write(None)
+        assert len(broken._queue) == 10
+        nursery.cancel_scope.cancel()
+
+
+async def test_names_are_remembered_up_to_a_bound(monkeypatch):
+    monkeypatch.setattr(identity, "MOST", 10)
+    names = Identity(None, VirtualClock())
+    for n in range(50):
+        names.note(AccountRef("memory", "x"), "nick", "", f"n{n}", str(n))
+    assert len(names._names) == 10
+    assert names.find(AccountRef("memory", "x"), "nick", "", "n49") == ["49"]
