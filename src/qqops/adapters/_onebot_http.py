@@ -19,14 +19,17 @@ from qqops.adapters._onebot_introduce import PROBE, introduce
 from qqops.adapters._onebot_media import Media
 from qqops.adapters._onebot_options import Options
 from qqops.adapters._ws import Unauthorized
-from qqops.adapters.base import Link, Outgoing
+from qqops.adapters.base import Link, OnWire, Outgoing
 from qqops.errors import NotSent, ProtocolError, Refuse, TransientError
-from qqops.model import Delivery, Draft, Outcome
+from qqops.model import Delivery, Draft, Later, Outcome, Scope
 from qqops.protocol.onebot11.answers import failure, sent
 from qqops.protocol.onebot11.events import Reader
 from qqops.protocol.onebot11.flavors import UNKNOWN, Flavor
 from qqops.protocol.onebot11.sends import is_heavy, request_of
 from qqops.protocol.onebot11.wire import Frame, body, decode, fields
+
+#: Seconds after which a send is tried again that could not be brought to anybody.
+CONNECT_AGAIN = 2.0
 
 
 class HttpCalls:
@@ -86,7 +89,6 @@ class HttpSession:
         self._media = Media(options)
         self.calls = HttpCalls(http, options)
         self.abilities = OneBot(reader, self.calls, self._media, options.upload_deadline)
-        self._nursery: trio.Nursery | None = None
 
     async def run(self, outbox: Outgoing) -> None:
         """Hold the session until nobody answers any more.
@@ -95,7 +97,6 @@ class HttpSession:
             TransientError: Nobody does.
         """
         async with trio.open_nursery() as nursery:
-            self._nursery = nursery
             nursery.start_soon(self._intake.deliver, self._link, name="deliver")
             nursery.start_soon(self._intake.watch_heartbeat, name="heartbeat")
             self._link.alive(PROBE * 3)
@@ -105,7 +106,7 @@ class HttpSession:
             await self._link.ready()
             self._intake.begin(self._link)
             nursery.start_soon(self._look, name="is anybody there")
-            await outbox.stream(self._post)
+            await outbox.carry(self._send)
 
     async def _look(self) -> None:
         while True:
@@ -119,29 +120,11 @@ class HttpSession:
             elif status.get("online") is True:
                 self._link.note("")
 
-    def _post(self, draft: Draft, settle: Callable[[Outcome], None]) -> Callable[[], bool]:
-        """Begin a send; see `qqops.adapters.base.Poster`."""
-        begun = False
-
-        async def deliver() -> None:
-            nonlocal begun
-            begun = True
-            try:
-                outcome = await self._deliver(draft)
-            except NotSent:
-                begun = False  # the session ends, and the outbox keeps it
-                raise
-            settle(outcome)
-
-        assert self._nursery is not None
-        self._nursery.start_soon(deliver, name="send")
-        return lambda: begun
-
-    async def _deliver(self, draft: Draft) -> Outcome:
-        """Send, and return how it went.
+    async def _send(self, draft: Draft, on_wire: OnWire) -> Outcome | Later:
+        """Send, and return how it went; see `qqops.adapters.base.Sender`.
 
         Raises:
-            NotSent: No connection could be made, or the token is refused.
+            NotSent: The token is refused.
         """
         deadline = 0.0
         if is_heavy(draft):
@@ -151,6 +134,7 @@ class HttpSession:
             except Refuse as exc:
                 return Outcome(delivery=Delivery.REFUSED, reason=str(exc))
         request = request_of(draft, self._reader.temporary, self._reader.self_id)
+        await on_wire()
         try:
             try:
                 frame = await self.calls.ask(request.action, request.params, deadline)
@@ -162,8 +146,10 @@ class HttpSession:
             return Outcome(delivery=Delivery.REFUSED, reason=str(exc))
         except Unauthorized as exc:
             raise NotSent(str(exc)) from exc
-        except NotSent:
-            raise
+        except NotSent as exc:
+            return Later(
+                CONNECT_AGAIN, Scope.ACCOUNT, str(exc)
+            )  # whether anybody is there is looked at anyway
         except TransientError as exc:
             return Outcome(delivery=Delivery.UNKNOWN, reason=str(exc))
         return sent(frame, draft.room, self.calls.flavor)

@@ -6,6 +6,7 @@ import itertools
 import math
 from collections.abc import Callable
 
+import structlog
 import trio
 
 from qqops.adapters._onebot_actions import OneBot
@@ -22,6 +23,8 @@ from qqops.protocol.onebot11.answers import is_auth_failure, is_missing, said, s
 from qqops.protocol.onebot11.events import Reader
 from qqops.protocol.onebot11.sends import Request, is_heavy, request_of
 from qqops.protocol.onebot11.wire import Frame, decode, number
+
+log = structlog.get_logger("qqops.onebot11")
 
 #: Close codes that mean that the token is wrong: policy (1008), and what some choose for it.
 _REFUSALS = (1008, 4001, 4003)
@@ -153,6 +156,9 @@ class LiveSession:
                 mark = self._put(request, ready, settle, self._options.upload_deadline)
             except (Refuse, NotSent) as exc:
                 settle(Outcome(delivery=Delivery.REFUSED, reason=str(exc)))
+            except Exception as exc:
+                log.exception("error in the adapter", room=str(draft.room))
+                settle(Outcome(delivery=Delivery.REFUSED, reason=f"error in the adapter: {exc}"))
 
         assert self._nursery is not None
         self._nursery.start_soon(place_and_put, name="send")

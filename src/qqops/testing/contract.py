@@ -13,15 +13,28 @@ from __future__ import annotations
 import abc
 import contextlib
 from collections.abc import AsyncGenerator, Callable
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
+import attrs
 import pytest
 import trio
 import trio.testing
 
 from qqops.adapters.base import Adapter, Human
 from qqops.app import App, AppPolicy, End
-from qqops.model import Clock, Delivery, Message, RoomKind
+from qqops.model import (
+    AccountRef,
+    Action,
+    At,
+    Clock,
+    Delivery,
+    Face,
+    Message,
+    PersonRef,
+    RoomKind,
+    Segment,
+    Text,
+)
 from qqops.plugin.host import Candidate
 from qqops.plugin.plugin import Plugin
 from qqops.runtime.backoff import BackoffPolicy
@@ -30,6 +43,13 @@ from qqops.runtime.observe import BadData, LinkState, Phase, Record, Sent
 from qqops.runtime.outbox import OutboxPolicy
 from qqops.runtime.supervisor import LinkPolicy
 from qqops.testing.virtual import VirtualClock, run_virtual
+
+
+@attrs.frozen(kw_only=True)
+class _Impossible(Action):
+    """Something that no network can do."""
+
+    account: AccountRef
 
 
 class Stage(Protocol):
@@ -94,6 +114,14 @@ class Bench:
         @plugin.on(Message, regex="^endless$")
         async def endless(ctx: Context) -> str:  # noqa: ASYNC124 - as handlers are
             return "".join(f"{n:07d}\n" for n in range(100_000))
+
+        @plugin.on(Message, regex="^poison$")
+        async def poison(ctx: Context) -> tuple[Segment, ...]:  # noqa: ASYNC124 - as handlers are
+            return (Text("poison"), Face(cast("int", {1, 2})), At(cast("PersonRef", None)))
+
+        @plugin.on(Message, regex="^blank$")
+        async def blank(ctx: Context) -> str:  # noqa: ASYNC124 - as handlers are
+            return " \n "
 
         @plugin.on(Message, regex="^members$")
         async def members(ctx: Context) -> str:
@@ -315,6 +343,43 @@ class AdapterContract(abc.ABC):
             seen = [text for _, text in bench.stage.said()]
             assert 1 <= len(seen) <= bench.stage.adapter.can(RoomKind.GROUP).max_parts
             assert "characters left out]" in seen[-1] or "file" in seen[-1]
+
+    @pytest.mark.trio(run=run_virtual)
+    async def test_a_message_that_cannot_be_encoded_costs_that_message(self) -> None:
+        async with self.bench() as bench:
+            await bench.online()
+            bench.stage.say("Ali", "ops", "ping 1")
+            await bench.until(lambda: len(bench.outcomes()) == 1)
+            states = len([r for r in bench.records if isinstance(r, LinkState)])
+            for _ in range(3):
+                bench.stage.say("Bo", "ops", "poison")
+            bench.stage.say("Ali", "ops", "ping 2")
+            bench.stage.say("Ali", "qqops-test", "ping 3")
+            await bench.until(
+                lambda: {"re ping 2", "re ping 3"} <= {text for _, text in bench.stage.said()}, 60
+            )
+            await trio.sleep(60)
+            assert len([r for r in bench.records if isinstance(r, LinkState)]) == states, "no reconnect"
+
+    @pytest.mark.trio(run=run_virtual)
+    async def test_an_answer_of_blanks_is_refused_with_a_reason(self) -> None:
+        async with self.bench() as bench:
+            await bench.online()
+            bench.stage.say("Ali", "ops", "blank")
+            await bench.until(lambda: bench.outcomes())
+            [sent] = [r for r in bench.records if isinstance(r, Sent)]
+            assert sent.outcome.delivery is Delivery.REFUSED
+            assert "blanks" in sent.outcome.reason
+            assert bench.stage.said() == []
+
+    @pytest.mark.trio(run=run_virtual)
+    async def test_what_the_account_cannot_do_is_refused_before_anything_is_asked_for(self) -> None:
+        async with self.bench() as bench:
+            await bench.online()
+            account = bench.stage.adapter.account
+            outcome = await bench.app.accounts.act(_Impossible(account=account))
+            assert outcome.delivery is Delivery.REFUSED
+            assert "_Impossible" in outcome.reason
 
     @pytest.mark.trio(run=run_virtual)
     async def test_the_adapter_knows_rooms_and_members(self) -> None:

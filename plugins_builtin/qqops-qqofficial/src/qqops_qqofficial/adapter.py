@@ -38,6 +38,7 @@ from qqops.adapter import (
     HttpClient,
     HttpRequest,
     Link,
+    OnWire,
     Opening,
     Outgoing,
     Port,
@@ -286,27 +287,14 @@ class QQOfficial:
 
     async def _send_all(self, online: trio.Event, outbox: Outgoing) -> None:
         await online.wait()
-        await outbox.stream(self._post)
+        await outbox.carry(self._send)
 
-    def _post(self, draft: Draft, settle: Callable[[Outcome], None]) -> Callable[[], bool]:
-        """Begin a send; see `qqops.adapter.Poster`."""
-        begun = False
-
-        async def deliver() -> None:
-            nonlocal begun
-            begun = True
-            settle(await self._deliver(draft))
-
-        assert self._nursery is not None
-        self._nursery.start_soon(deliver, name="send")
-        return lambda: begun
-
-    async def _deliver(self, draft: Draft) -> Outcome:
+    async def _send(self, draft: Draft, on_wire: OnWire) -> Outcome:
         """Send *draft*: as many messages as it has pictures and files, for the platform takes one in each."""
-        outcomes = [await self._deliver_one(part) for part in one_medium_each(draft)]
+        outcomes = [await self._deliver_one(part, on_wire) for part in one_medium_each(draft)]
         return combine(outcomes, len(outcomes))
 
-    async def _deliver_one(self, draft: Draft) -> Outcome:
+    async def _deliver_one(self, draft: Draft, on_wire: OnWire) -> Outcome:
         api, room = self._api, draft.room
         if api is None:
             return Outcome(delivery=Delivery.REFUSED, reason=f"{self._account} is offline")
@@ -317,6 +305,7 @@ class QQOfficial:
             return Outcome(delivery=Delivery.REFUSED, reason=f"the file was not taken: {exc}")
         if not str(body.get("content")).strip() and body.get("msg_type", 0) == 0 and "image" not in body:
             return Outcome(delivery=Delivery.REFUSED, reason="there is nothing in it that can be sent here")
+        await on_wire()
         wanted = draft.reply_to.id if draft.reply_to is not None and draft.reply_to.room == room else ""
         ticket = self._passive.claim(str(room), wanted, window_of(room), trio.current_time())
         return await api.send(path_of(room), body, ticket, room)
