@@ -449,13 +449,19 @@ TestMachine.settings = settings(
 
 def test_a_message_whose_second_copy_is_lost_was_there_all_the_same():
     """The bot is killed at the first of two messages; the service gives it again, and that copy is lost."""
-    machine = Machine()
-    machine.begin(profile="webqq2013", seed=0, online=True)
-    machine.say(count=2, place="ops", sender="Ali")
-    for _ in range(5):  # no time passes, but each step lets the bot go on a little
-        machine.close_the_port_or_clear_faults(seconds=0.0)
-    machine.break_messages(kind="lose", seconds=5.0)
-    machine.restart(seconds=0)
-    machine.wait(seconds=0.1)
-    machine.teardown()
-    assert (machine.lost, machine.reported, machine.started) == ({1}, [1], {2})
+    lost = set()
+    for moment in range(3, 9):  # which of them is lost, and how far the bot has come, is a matter of moments
+        machine = Machine()
+        machine.begin(profile="webqq2013", seed=0, online=True)
+        machine.say(count=2, place="ops", sender="Ali")
+        for _ in range(moment):  # no time passes, but each step lets the bot go on a little
+            machine.close_the_port_or_clear_faults(seconds=0.0)
+        machine.break_messages(kind="lose", seconds=5.0)
+        machine.restart(seconds=0)
+        machine.wait(seconds=0.1)
+        machine.teardown()
+        told, begun = set(machine.reported), set(machine.started)
+        assert {1, 2} - machine.lost <= told | begun, moment
+        if machine.lost & (told | begun):
+            lost |= machine.lost
+    assert lost, "one was lost, and was there all the same"
