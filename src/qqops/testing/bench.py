@@ -1,0 +1,125 @@
+"""A bot on a stage: an adapter, the network around it, and what was seen of the bot. For the contract of adapters."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Protocol, cast
+
+import trio
+
+from qqops.adapters.base import Adapter, Human
+from qqops.app import App, AppPolicy, End
+from qqops.model import At, Clock, Delivery, Face, Message, PersonRef, Segment, Text
+from qqops.plugin.host import Candidate
+from qqops.plugin.plugin import Plugin
+from qqops.runtime.backoff import BackoffPolicy
+from qqops.runtime.context import Context
+from qqops.runtime.observe import LinkState, Phase, Record, Sent
+from qqops.runtime.outbox import OutboxPolicy
+from qqops.runtime.supervisor import LinkPolicy
+
+
+class Stage(Protocol):
+    """An adapter and the network around it.
+
+    Attributes:
+        adapter: What is tested. It belongs to a person called Ali and to two rooms, ``ops`` and ``qqops-test``, in
+            which Ali and Bo are members.
+        human: Who answers what only a person can do.
+        patience: Seconds within which a dead connection must be found out and replaced.
+    """
+
+    adapter: Adapter
+    human: Human
+    patience: float
+
+    def say(self, who: str, room: str, text: str) -> None:
+        """Let *who* say *text* in *room*, or to the bot alone when *room* is ""."""
+
+    def said(self) -> list[tuple[str, str]]:
+        """Return what people have seen of the bot: (room or person, text)."""
+
+    def connections(self) -> int:
+        """Return how many connections the other side holds for good."""
+
+    def drop(self) -> None:
+        """Break the connection without a word."""
+
+    def trouble(self, what: str) -> None:
+        """Make one of the troubles in `AdapterContract.can`, once."""
+
+
+class Bench:
+    """A bot on a stage, and what was seen of it."""
+
+    def __init__(self, stage: Stage, clock: Clock) -> None:
+        self.stage = stage
+        self.handled: list[str] = []
+        self.records: list[Record] = []
+        self.gate = trio.Event()
+        self.gate.set()
+        self.app = App(AppPolicy(seed=1), clock=clock, human=stage.human)
+        self.app.host.load(Candidate(name="contract", load=self._plugin))
+        self.app.observers.add(self.records.append)
+        link = LinkPolicy(backoff=BackoffPolicy(first=0.5, cap=5.0))
+        self.app.add_account(stage.adapter, link, OutboxPolicy(max_age=86400.0))
+        self.ends: list[End] = []
+
+    def _plugin(self) -> Plugin:
+        plugin = Plugin("contract")
+
+        @plugin.on(Message, regex=r"^(?P<word>\w+ \d+)$")
+        async def answer(ctx: Context, word: str) -> str:
+            self.handled.append(word)
+            await self.gate.wait()
+            return f"re {word}"
+
+        @plugin.on(Message, regex="^long$")
+        async def long(ctx: Context) -> str:  # noqa: ASYNC124 - as handlers are
+            return "".join(f"{n:07d}\n" for n in range(600))
+
+        @plugin.on(Message, regex="^endless$")
+        async def endless(ctx: Context) -> str:  # noqa: ASYNC124 - as handlers are
+            return "".join(f"{n:07d}\n" for n in range(100_000))
+
+        @plugin.on(Message, regex="^poison$")
+        async def poison(ctx: Context) -> tuple[Segment, ...]:  # noqa: ASYNC124 - as handlers are
+            return (Text("poison"), Face(cast("int", {1, 2})), At(cast("PersonRef", None)))
+
+        @plugin.on(Message, regex="^blank$")
+        async def blank(ctx: Context) -> str:  # noqa: ASYNC124 - as handlers are
+            return " \n "
+
+        @plugin.on(Message, regex="^members$")
+        async def members(ctx: Context) -> str:
+            asked = await self.app.rooms.members(ctx.room.ref)
+            known = {person.ref for person in ctx.people()}  # who was asked for is known without asking again
+            return ",".join(sorted(user.name for user in asked if user.ref in known))
+
+        return plugin
+
+    @property
+    def state(self) -> LinkState:
+        """How the account is."""
+        return self.app.supervisors[0].state
+
+    def outcomes(self) -> list[tuple[str, Delivery]]:
+        """Return what became of each send."""
+        return [(r.draft.text, r.outcome.delivery) for r in self.records if isinstance(r, Sent)]
+
+    async def until(self, condition: Callable[[], Any], within: float = 120.0) -> None:
+        """Wait until *condition* holds; fails after *within* seconds of virtual time."""
+        with trio.move_on_after(within):
+            while not condition():  # noqa: ASYNC110 - it looks at a network and a bot at once
+                await trio.sleep(0.01)
+            return
+        raise AssertionError(f"not within {within:g} s; the account is {self.state}")
+
+    async def online(self) -> None:
+        """Wait until the bot is connected."""
+        await self.until(lambda: self.state.phase is Phase.ONLINE and self.stage.connections())
+        await trio.sleep(0.2)
+
+    async def run(self, stop: trio.Event) -> None:
+        """Run the bot."""
+        self.ends.append(await self.app.run(stop))
