@@ -528,7 +528,7 @@ class Stage:
 
 
 class TestContract(AdapterContract):
-    can = frozenset({"stall", "duplicate", "kick", "keeps", "ids"})
+    can = frozenset({"encodes", "stall", "duplicate", "kick", "keeps", "ids"})
 
     def stage(self, nursery, clock):
         return Stage(nursery, clock)

@@ -9,7 +9,7 @@ import trio
 
 from qqops.adapters.base import Adapter, Human
 from qqops.app import App, AppPolicy, End
-from qqops.model import At, Clock, Delivery, Face, Message, PersonRef, Segment, Text
+from qqops.model import Clock, Delivery, Face, Message, Other, Segment, Text
 from qqops.plugin.host import Candidate
 from qqops.plugin.plugin import Plugin
 from qqops.runtime.backoff import BackoffPolicy
@@ -82,9 +82,11 @@ class Bench:
         async def endless(ctx: Context) -> str:  # noqa: ASYNC124 - as handlers are
             return "".join(f"{n:07d}\n" for n in range(100_000))
 
-        @plugin.on(Message, regex="^poison$")
-        async def poison(ctx: Context) -> tuple[Segment, ...]:  # noqa: ASYNC124 - as handlers are
-            return (Text("poison"), Face(cast("int", {1, 2})), At(cast("PersonRef", None)))
+        @plugin.on(Message, regex="^poison (?P<what>face|other)$")
+        async def poison(ctx: Context, what: str) -> tuple[Segment, ...]:  # noqa: ASYNC124 - as handlers are
+            thing = object()  # nothing can write it
+            wrong = Face(cast("int", thing)) if what == "face" else Other("markdown", {"content": thing})
+            return Text("poison"), wrong
 
         @plugin.on(Message, regex="^blank$")
         async def blank(ctx: Context) -> str:  # noqa: ASYNC124 - as handlers are

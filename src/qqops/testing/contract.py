@@ -44,7 +44,7 @@ class AdapterContract(abc.ABC):
 
     Attributes:
         can: Which of these the network has: the troubles ``duplicate``, ``garbage``, ``unknown``, ``refuse``, ``stall``
-            and ``kick``; ``ids`` when it tells the ids of what was sent, ``keeps`` when it keeps what is said while
+            and ``kick``; ``ids`` when it tells the ids of what was sent, ``encodes`` when it writes what is sent into bytes, ``keeps`` when it keeps what is said while
             nobody is connected. Tests that need another are skipped.
     """
 
@@ -232,8 +232,8 @@ class AdapterContract(abc.ABC):
             bench.stage.say("Ali", "ops", "ping 1")
             await bench.until(lambda: len(bench.outcomes()) == 1)
             states = len([r for r in bench.records if isinstance(r, LinkState)])
-            for _ in range(3):
-                bench.stage.say("Bo", "ops", "poison")
+            for what in ("face", "other", "face"):
+                bench.stage.say("Bo", "ops", f"poison {what}")
             bench.stage.say("Ali", "ops", "ping 2")
             bench.stage.say("Ali", "qqops-test", "ping 3")
             await bench.until(
@@ -241,6 +241,9 @@ class AdapterContract(abc.ABC):
             )
             await trio.sleep(60)
             assert len([r for r in bench.records if isinstance(r, LinkState)]) == states, "no reconnect"
+            failed = [r.outcome.reason for r in bench.records if isinstance(r, Sent) and not r.outcome.ok]
+            assert bool(failed) == ("encodes" in self.can)
+            assert all("error in the adapter" in reason for reason in failed)
 
     @pytest.mark.trio(run=run_virtual)
     async def test_an_answer_of_blanks_is_refused_with_a_reason(self) -> None:

@@ -151,35 +151,35 @@ class TestMemory(AdapterContract):
 
 
 class TestWebQQ2013(AdapterContract):
-    can = frozenset({"duplicate", "stall", "unknown", "kick", "keeps"})
+    can = frozenset({"encodes", "duplicate", "stall", "unknown", "kick", "keeps"})
 
     def stage(self, nursery, clock):
         return WebStage("webqq2013", clock)
 
 
 class TestSmartQQ(AdapterContract):
-    can = frozenset({"duplicate", "stall", "unknown", "kick", "keeps"})
+    can = frozenset({"encodes", "duplicate", "stall", "unknown", "kick", "keeps"})
 
     def stage(self, nursery, clock):
         return WebStage("smartqq", clock)
 
 
 class TestNapCat(AdapterContract):
-    can = frozenset({"duplicate", "garbage", "unknown", "refuse", "stall", "ids"})
+    can = frozenset({"encodes", "duplicate", "garbage", "unknown", "refuse", "stall", "ids"})
 
     def stage(self, nursery, clock):
         return OneBotStage(nursery, clock, "napcat", reverse=False)
 
 
 class TestSnowLumaReverse(AdapterContract):
-    can = frozenset({"duplicate", "garbage", "unknown", "refuse", "stall", "ids"})
+    can = frozenset({"encodes", "duplicate", "garbage", "unknown", "refuse", "stall", "ids"})
 
     def stage(self, nursery, clock):
         return OneBotStage(nursery, clock, "snowluma", reverse=True)
 
 
 class TestGoCqhttp(AdapterContract):
-    can = frozenset({"duplicate", "garbage", "unknown", "refuse", "stall", "ids"})
+    can = frozenset({"encodes", "duplicate", "garbage", "unknown", "refuse", "stall", "ids"})
 
     def stage(self, nursery, clock):
         return OneBotStage(nursery, clock, "gocq", reverse=True)
