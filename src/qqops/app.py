@@ -34,10 +34,10 @@ from qqops.runtime.approvals import Approvals
 from qqops.runtime.audit import Audit
 from qqops.runtime.context import Context
 from qqops.runtime.conversations import Conversations, Reader
+from qqops.runtime.directory import NameDirectory
 from qqops.runtime.dispatch import Dispatcher
 from qqops.runtime.drawers import Drawers, KeptDrawers
 from qqops.runtime.gate import Gate, Request
-from qqops.runtime.identity import Identity
 from qqops.runtime.info import BotInfo, Commands
 from qqops.runtime.jobs import Jobs
 from qqops.runtime.journal import Journal
@@ -104,7 +104,7 @@ class App:
         self.registry = Registry(policy.prefixes, policy.commands, self.aliases)
         self.rooms = Rooms(policy.rooms, catalogue)
         self.accounts = Accounts()
-        self.identity = Identity(store, clock)
+        self.directory = NameDirectory(store, clock)
         humans = human if isinstance(human, Sequence) else (human,)
         self.questions = Questions(humans, self.rooms, policy.ask_in, self.rng)
         kept_access = self.keep("access")
@@ -217,8 +217,8 @@ class App:
         return supervisor
 
     def forget_names(self) -> None:
-        """No account makes use of `identity`: the store need not be opened for it."""
-        self.identity = Identity(None, self.clock)
+        """No account makes use of `directory`: the store need not be opened for it."""
+        self.directory = NameDirectory(None, self.clock)
         if self.journal is None and self.store is not None:
             self.store.eager = False
 
@@ -246,7 +246,7 @@ class App:
     async def _resume(self) -> None:
         """Take up what an earlier run has left."""
         assert self.journal is not None
-        await self.identity.load()
+        await self.directory.load()
         left = await self.journal.load()
         if self.dispatcher.closed:
             return  # over before it began: the rows stay for the next start

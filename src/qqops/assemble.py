@@ -87,7 +87,7 @@ def add_accounts(app: App, settings: Settings, file: SettingsFile, environ: Mapp
             clock=app.clock,
             rng=app.rng,
             folder=folder,
-            directory=app.identity if network.remembers else None,
+            directory=app.directory if network.remembers else None,
             ports=app.ports,
         )
         try:

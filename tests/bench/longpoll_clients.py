@@ -327,7 +327,7 @@ def make_qqops(bench: Bench, journal: bool = False) -> Start:
                 poll_hold=bench.hold,
             )  # fmt: skip
             account = AccountRef("webqq", f"bot{index}")
-            directory = app.identity if journal else None
+            directory = app.directory if journal else None
             adapter = WebQQ(account, options, clock=app.clock, rng=app.rng, directory=directory)
             app.add_account(adapter, LinkPolicy(), OutboxPolicy())
         tune_gc()

@@ -91,7 +91,7 @@ MUTANTS = [
         f"{GUARANTEES}::test_a_store_that_cannot_be_written_keeps_so_much_and_no_more",
     ),
     Mutant(
-        "no bound of names", RUNTIME + "identity.py", "if len(self._names) > MOST:", "if False:",
+        "no bound of names", RUNTIME + "directory.py", "if len(self._names) > MAX_NAMES:", "if False:",
         f"{GUARANTEES}::test_names_are_remembered_up_to_a_bound",
     ),
     Mutant(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+from collections.abc import Mapping
 from typing import Any
 
 import attrs
@@ -39,7 +40,7 @@ log = structlog.get_logger("qqops.webqq")
 
 
 class KnownHere:
-    """A directory as one account sees it; see `qqops.protocol.webqq.roster.Known`."""
+    """A directory as one account sees it; see `qqops.protocol.webqq.earlier.Known`."""
 
     def __init__(self, directory: Directory, account: AccountRef) -> None:
         self._directory = directory
@@ -54,6 +55,10 @@ class KnownHere:
         return list(self._directory.find(self._account, kind, place, name))
 
 
+#: What comes often: nothing is looked up for it unless somebody listens.
+_FREQUENT: Mapping[type[items.Item], type[Event]] = {items.Seen: Presence, items.Writing: Typing}
+
+
 class HandOver:
     """Passes items on to the dispatcher. Synchronous, so that nothing is lost between two of them."""
 
@@ -63,6 +68,11 @@ class HandOver:
         self._link = link
         self._heard = heard
         self._reported: set[str] = set()
+
+    def wants(self, item: items.Item) -> bool:
+        """Whether *item* may concern somebody."""
+        kind = _FREQUENT.get(type(item))
+        return kind is None or self._link.wants(kind)
 
     def item(self, item: items.Item, roster: Roster) -> None:
         """Make an event of *item*, with permanent addresses."""
@@ -89,31 +99,30 @@ class HandOver:
         if isinstance(item, items.Membership):
             _forget_members(roster)
             by = self._by(item, roster)
-            room, sender = self._group(item.group, roster), self._numbered(item.person)
+            room, sender = self._group(item.group, roster), roster.numbered(item.person)
             return (Joined if item.joined else Left)(room=room, sender=sender, by=by, **said)
         if isinstance(item, items.JoinAsk):
-            room, sender = self._group(item.group, roster), self._numbered(item.person)
-            roster.numbers.setdefault(item.uin, item.person)
+            roster.learn(item.uin, item.person)
+            room, sender = self._group(item.group, roster), roster.numbered(item.person)
             request = RequestRef(account, f"join:{item.group}:{item.person}")
             return JoinRequest(room=room, sender=sender, text=item.text, request=request, **said)
         if isinstance(item, items.FriendAsk):
             request = RequestRef(account, f"friend:{item.number}")
-            sender = self._numbered(item.number)
+            sender = roster.numbered(item.number)
             return FriendRequest(account=account, sender=sender, text=item.text, request=request, **said)
         if isinstance(item, items.FriendAnswer):
-            return FriendAdded(account=account, sender=self._numbered(item.number), text=item.text, **said)
+            return FriendAdded(account=account, sender=roster.numbered(item.number), text=item.text, **said)
         if isinstance(item, items.Seen):
-            return Presence(account=account, sender=roster.user(item.uin), status=item.status, **said)
+            return Presence(account=account, sender=roster.sender(item.uin), status=item.status, **said)
         if isinstance(item, items.Writing):
-            return Typing(room=self._private(item.uin, roster), sender=roster.user(item.uin), **said)
+            return Typing(**self._in_private(item.uin, roster), **said)
         if isinstance(item, items.Shaken):
-            return Poked(room=self._private(item.uin, roster), sender=roster.user(item.uin), **said)
+            return Poked(**self._in_private(item.uin, roster), **said)
         if isinstance(item, items.FileAsk):
             if item.url:
                 roster.offered.append(item.url)
             return FileOffered(
-                room=self._private(item.uin, roster),
-                sender=roster.user(item.uin),
+                **self._in_private(item.uin, roster),
                 name=item.name,
                 size=item.size,
                 data={"uin": item.uin, "session": item.session, "url": item.url},
@@ -136,14 +145,15 @@ class HandOver:
     def _by(self, item: items.Membership, roster: Roster) -> User | None:
         """Return whose doing it was; None when it was the person's own. An administrator may be all but unknown."""
         if item.by:
-            user = self._numbered(item.by)
+            user = roster.numbered(item.by)
             return attrs.evolve(user, name=item.by_name) if item.by_name else user
         if not item.forced:
             return None
-        user = roster.user(item.by_uin)
-        if user.verified or not item.by_name:
-            return user
-        return User(ref=PersonRef(self._account, f"name:{item.by_name}"), name=item.by_name, verified=False)
+        if not item.by_uin:
+            name = item.by_name or "?"
+            return User(ref=PersonRef(self._account, f"name:{name}"), name=name, verified=False)
+        user = roster.sender(item.by_uin)
+        return attrs.evolve(user, name=item.by_name) if user.name == "?" and item.by_name else user
 
     def _facts(self, item: items.Told, roster: Roster) -> dict[str, object]:
         """Return the data of a notice, with people and rooms by their permanent ids."""
@@ -166,19 +176,17 @@ class HandOver:
             )  # fmt: skip
         for uin in item.added:
             self._link.event(
-                FriendAdded(account=self._account, sender=roster.user(uin), **self._said(item, uin))
+                FriendAdded(account=self._account, sender=roster.sender(uin), **self._said(item, uin))
             )
         for uin in item.removed:
             self._link.event(
-                FriendRemoved(account=self._account, sender=roster.user(uin), **self._said(item, uin))
+                FriendRemoved(account=self._account, sender=roster.sender(uin), **self._said(item, uin))
             )
             roster.friends.pop(uin, None)
 
-    def _numbered(self, number: int) -> User:
-        return User(ref=PersonRef(self._account, str(number)), name=str(number))
-
-    def _private(self, uin: int, roster: Roster) -> Room:
-        return roster.private_room(roster.user(uin))
+    def _in_private(self, uin: int, roster: Roster) -> dict[str, Any]:
+        sender = roster.sender(uin)
+        return {"room": roster.private_room(sender), "sender": sender}
 
     def _group(self, number: int, roster: Roster) -> Room:
         ref = RoomRef(self._account, RoomKind.GROUP, str(number))
@@ -186,14 +194,14 @@ class HandOver:
         return Room(ref=ref, name=named)  # verified: the service itself has said the number
 
     def _report_ambiguous(self, roster: Roster) -> None:
-        for name, numbers in roster.ambiguous.items():
+        for name, numbers in roster.earlier.ambiguous.items():
             if name not in self._reported:
                 self._reported.add(name)
                 log.warning(
                     "a name that several numbers were seen with: nobody is taken for the other",
                     account=str(self._account), name=name, numbers=list(numbers),
                 )  # fmt: skip
-        roster.ambiguous.clear()
+        roster.earlier.ambiguous.clear()
 
     def _report_unverified(self, room: Room) -> None:
         key = f"room {room.id}"

@@ -74,14 +74,14 @@ class LookUps:
         """Be there for look-ups, which run in *nursery*."""
         self._nursery = nursery
 
-    async def look_up_for(self, item: items.Incoming) -> None:
+    async def look_up_for(self, item: items.Item) -> None:
         """Look up who and where. What the service does not tell now stays unknown, and is asked for again later."""
         while (need := self.need(item)) is not None:
             await self.look_up(need)
 
-    def need(self, item: items.Incoming) -> Need | None:
+    def need(self, item: items.Item) -> Need | None:
         """Return what *item* is to wait for, or None; what has stalled before is asked for again, and not waited for."""
-        if self.roster.is_own(item):
+        if isinstance(item, items.Incoming) and self.roster.is_own(item):
             return None
         for need in self.roster.needs(item):
             running, failed = self._running.get(need), self._aside.get(need)
@@ -165,7 +165,7 @@ class LookUps:
     async def _ask(self, need: Need) -> None:
         session, roster, drive = self._session, self.roster, self._calls.drive
         if isinstance(need, NeedPerson):
-            roster.numbers[need.uin] = await drive(session, lists.real_number(session, need.uin, group=False))
+            roster.learn(need.uin, await drive(session, lists.real_number(session, need.uin, group=False)))
         elif isinstance(need, NeedFriend):
             roster.friends = await drive(session, lists.friends(session))
         elif isinstance(need, NeedGroup):
@@ -178,7 +178,8 @@ class LookUps:
         elif need.kind == "discu":
             members, numbers = await drive(session, lists.discussion_members(session, need.room))
             roster.members[need.kind, need.room] = members
-            roster.numbers.update(numbers)
+            for uin, number in numbers.items():
+                roster.learn(uin, number)
         elif need.room in roster.groups:
             group = roster.groups[need.room]
             roster.members[need.kind, need.room] = await drive(session, lists.group_members(session, group))

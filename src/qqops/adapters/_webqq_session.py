@@ -26,6 +26,7 @@ from qqops.errors import AdapterError, FatalError, NotSent, ProtocolError, Trans
 from qqops.model import AccountRef, Clock, Outcome, SetStatus
 from qqops.protocol.webqq import items, poll
 from qqops.protocol.webqq.classify import SessionGone, Verdict
+from qqops.protocol.webqq.earlier import Earlier
 from qqops.protocol.webqq.heard import Heard
 from qqops.protocol.webqq.http import Request
 from qqops.protocol.webqq.opening import logout, relink
@@ -69,7 +70,7 @@ class LiveSession:
         )
         self._link = link
         self._saved = saved
-        self._known = KnownHere(directory, account) if directory is not None else None
+        self._earlier = Earlier(KnownHere(directory, account) if directory is not None else None)
         self._hand_over = HandOver(account, clock, link, heard)
         self._session: Session | None = None
         self._pending: deque[items.Item] = deque()
@@ -86,7 +87,7 @@ class LiveSession:
         #: Whether a poll has shown that the session works.
         self.proved = False
         self._good_poll = float("-inf")
-        self.roster = Roster(account=account, own=0, nick="", known=self._known)
+        self.roster = Roster(account=account, own=0, nick="", earlier=self._earlier)
 
     @property
     def session(self) -> Session:
@@ -161,7 +162,7 @@ class LiveSession:
                 self._session = session
             if not relinking:
                 self.roster = Roster(
-                    account=self._account, own=session.number, nick=session.nick, known=self._known
+                    account=self._account, own=session.number, nick=session.nick, earlier=self._earlier
                 )
             self.roster.own, self.roster.nick = session.number, session.nick
             self._look_ups = LookUps(self._account, session, self.roster, self._calls)
@@ -267,7 +268,7 @@ class LiveSession:
                 self._good_poll = began
                 self._link.alive(self._patience)
             if polled.items:
-                self._pending.extend(polled.items)
+                self._pending.extend(item for item in polled.items if self._hand_over.wants(item))
                 self._note_kick(polled.items)
                 await self._deliver()
             if self._kick is not None:
@@ -321,10 +322,8 @@ class LiveSession:
         until = trio.current_time() + self._look_up_patience
         self._deliver_known()
         while self._pending:
-            item = self._pending[0]
-            if isinstance(item, items.Incoming):
-                with trio.move_on_at(until):
-                    await self.look_ups.look_up_for(item)
+            with trio.move_on_at(until):
+                await self.look_ups.look_up_for(self._pending[0])
             self._hand_over.item(self._pending.popleft(), self.roster)
 
     def _deliver_known(self) -> None:
@@ -338,7 +337,7 @@ class LiveSession:
                 if waits:
                     places.add(item.place)
             else:
-                waits = bool(waiting)
+                waits = bool(waiting) or self.look_ups.need(item) is not None
             if waits:
                 waiting.append(item)
             else:

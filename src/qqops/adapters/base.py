@@ -111,6 +111,9 @@ class Link(Protocol):
     def chatter(self, text: str) -> bool:
         """Whether nobody wants a group message that is all *text*; then there is no need to make an event of it."""
 
+    def wants(self, kind: type[Event]) -> bool:
+        """Whether anybody listens to events of *kind*; if not, there is no need to look up what makes one whole."""
+
     async def ready(self) -> None:
         """Wait while the bot has more work than it may hold. Call it once per read, before the next one."""
 

@@ -28,6 +28,7 @@ from qqops.model import (
     Forward,
     Image,
     Later,
+    MemberRole,
     Message,
     MessageRef,
     Other,
@@ -93,8 +94,8 @@ class MemoryNetwork:
             self.users[name] = User(ref=PersonRef(self.account, f"u-{name}"), name=name)
         return self.users[name]
 
-    def become(self, name: str, role: str) -> None:
-        """Let *name* be ``owner``, ``admin`` or ``member`` of the groups from now on."""
+    def become(self, name: str, role: MemberRole) -> None:
+        """Let *name* be that in the groups from now on."""
         self.users[name] = attrs.evolve(self.user(name), role=role)
 
     def group(self, name: str, *members: str) -> Room:

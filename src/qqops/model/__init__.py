@@ -76,6 +76,7 @@ from qqops.model.message import (
 from qqops.model.outcome import Delivery, Later, Outcome, Scope, combine
 from qqops.model.people import (
     AccountRef,
+    MemberRole,
     MessageRef,
     PersonRef,
     Profile,
@@ -125,6 +126,7 @@ __all__ = [
     "Later",
     "LeaveRoom",
     "Left",
+    "MemberRole",
     "Message",
     "MessageRef",
     "Mute",

@@ -12,6 +12,16 @@ import enum
 import attrs
 
 
+class MemberRole(enum.Enum):
+    """What a person is in a group, as the network says."""
+
+    OWNER = "owner"
+    ADMIN = "admin"
+    MEMBER = "member"
+    #: It does not tell, or it is no group.
+    UNKNOWN = ""
+
+
 class RoomKind(enum.Enum):
     """What sort of room it is."""
 
@@ -50,7 +60,11 @@ class RoomRef:
 
 @attrs.frozen(cache_hash=True)
 class PersonRef:
-    """A person as one of our accounts sees them; *id* is the permanent number where there is one."""
+    """A person as one of our accounts sees them; never two people, and one person keeps it for a session.
+
+    *id* is the permanent number where the network told it in time, else it is in a namespace of its own that no number
+    is in (``name:…``).
+    """
 
     account: AccountRef
     id: str
@@ -131,19 +145,29 @@ class User:
     """What is known about a person at this moment.
 
     Attributes:
+        ref: Where to reach them, and what keeps their messages in order and their conversations together.
         name: What people in that room see: card, else remark, else nick.
-        verified: Whether *ref.id* is the network's own permanent number. When it is False, the id was
-            made from a name because the service gave no number: fine for talking, not for permissions.
-        role: What the network says this person is in the group: ``owner``, ``admin``, ``member``; "" where it does
-            not tell.
+        person: Who that is, as far as is known: the same as *ref*, unless the number was learned only after *ref* had
+            been given, or is no more than likely. Data about people hangs on it.
+        verified: Whether *person* is beyond doubt. When it is False, the person was recognised by a name, which anybody
+            can take on: fine for talking, not for permissions.
+        role: What the network says this person is in the group.
+        bot: Whether the network says that it is a program.
     """
 
     ref: PersonRef
     name: str
     verified: bool = True
-    role: str = ""
+    role: MemberRole = MemberRole.UNKNOWN
+    bot: bool = False
+    person: PersonRef = attrs.field(default=attrs.Factory(lambda self: self.ref, takes_self=True))
 
     @property
     def id(self) -> str:
-        """The permanent id, e.g. the QQ number."""
+        """The id of *ref*, e.g. the QQ number."""
         return self.ref.id
+
+    @property
+    def proven(self) -> PersonRef:
+        """Where rights and belongings hang: *person* where that is beyond doubt, else *ref*."""
+        return self.person if self.verified else self.ref

@@ -118,7 +118,7 @@ class Access:
         if not ctx.room.private or not ctx.sender.verified:
             log.warning("the code was said where others can read it, or by nobody in particular: it is void")
             return False
-        person = str(ctx.sender.ref)
+        person = str(ctx.sender.person)
         self._put_grant(Grant(OWNER, person, person, ctx.now.isoformat()))
         self._note(person, f"role {OWNER} {person}", "", "claimed")
         log.warning("the bot has an owner", person=person)
@@ -358,4 +358,4 @@ class Access:
 
 def by(ctx: Context) -> str:
     """Return the address of who set *ctx* off."""
-    return str(ctx.sender.ref)
+    return str(ctx.sender.proven)

@@ -186,7 +186,7 @@ class Approvals:
         """Approve a request as the sender of *ctx*; return what to say. Raises `Refuse` when that is not allowed."""
         request = self._find(ctx, number)
         self._check(ctx, request)
-        approved = [*request.approved, (ctx.sender.ref, ctx.sender.name)]
+        approved = [*request.approved, (ctx.sender.person, ctx.sender.name)]
         if request.asks is None:
             try:
                 await self._keep.put(KIND, request.id, dump(attrs.evolve(request, approved=approved)))
@@ -207,7 +207,7 @@ class Approvals:
     def reject(self, ctx: Context, number: str = "") -> Say:
         """Reject a request, or take back one's own; return what to say. Raises `Refuse` when that is not allowed."""
         request = self._find(ctx, number)
-        if not self._same(request.who, ctx.sender.ref):
+        if not self._same(request.message.sender.proven, ctx.sender.proven):
             self._check(ctx, request)
         del self._requests[request.id]
         self._off(request)
@@ -238,9 +238,9 @@ class Approvals:
         sender = ctx.sender
         if not sender.verified:
             raise Refuse(ctx.render(Say("approval.unverified")))
-        if self._same(request.who, sender.ref):
+        if self._wanted_by(request, sender):
             raise Refuse(ctx.render(self._says("approval.own", request)))
-        if any(self._same(person, sender.ref) for person, _ in request.approved):
+        if any(self._same(person, sender.person) for person, _ in request.approved):
             raise Refuse(ctx.render(self._says("approval.twice", request)))
         if not self._may(ctx, request.by):
             raise Refuse(ctx.render(self._says("approval.not_you", request)))
@@ -248,10 +248,15 @@ class Approvals:
     def _may(self, ctx: Context, by: str) -> bool:
         kind, _, who = by.partition(":")
         try:
-            return who in self.judges.roles_of(ctx) if kind == "role" else who == str(ctx.sender.ref)
+            return who in self.judges.roles_of(ctx) if kind == "role" else who == str(ctx.sender.person)
         except Exception:
             log.exception("roles could not be found out; that means no")
             return False
+
+    def _wanted_by(self, request: Request, user: User) -> bool:
+        """Whether *user* has asked for it, under whichever address: who was a name then may have a number now."""
+        asked = request.message.sender
+        return any(self._same(a, b) for a in {asked.ref, asked.person} for b in {user.ref, user.person})
 
     def _same(self, a: PersonRef, b: PersonRef) -> bool:
         try:
@@ -324,7 +329,7 @@ class Approvals:
 
 
 def _person(user: User) -> str:
-    return f"{user.name} ({user.ref})"
+    return f"{user.name} ({user.person})"
 
 
 def _digest(ctx: Context, handler: Handler) -> str:

@@ -137,6 +137,10 @@ class Dispatcher:
         self.messages += 1
         return True
 
+    def wants(self, kind: type[Event]) -> bool:
+        """Whether anybody listens to events of *kind*."""
+        return bool(self._routes.listening(kind))
+
     def route(self, event: Event) -> list[Ticket]:
         """Decide about *event* and queue what it sets off; nothing matched gives an empty list."""
         if not self._crew.open:
@@ -145,8 +149,8 @@ class Dispatcher:
         if event.id and not self._is_new(event):
             return []  # what has no id cannot be told from others without one
         if not isinstance(event, Message):
-            hits = self._routes.match_event(event)
-            return self._queue_all(event, hits) if hits else []
+            hits = self._routes.listening(type(event))
+            return self._queue_all(event, list(hits)) if hits else []
         self.messages += 1
         if self.talks.open and self.talks.take(event, self._calls):
             return []

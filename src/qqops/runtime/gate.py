@@ -290,7 +290,7 @@ class Gate:
         if found is not None and found[0] is room and found[1] is user:
             return found[2]
         ref = event.account
-        address = str(user.ref) if user is not None else ""
+        address = str(user.person) if user is not None else ""
         who = Who(
             ref.network, f"{ref.network}:{ref.id}", ref.id, str(room.ref) if room is not None else "", address,
             user is not None and user.verified, room is not None and room.verified,
@@ -364,7 +364,7 @@ def _whose(ctx: Context, limit: Limit) -> str:
     if limit.key == "global" or event is None:
         return ""
     if limit.key == "user" and event.sender is not None:
-        return str(event.sender.ref)
+        return str(event.sender.person)
     if limit.key in ("user", "room") and event.room is not None:
         return str(event.room.ref)
     return str(event.account)

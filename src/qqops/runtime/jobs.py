@@ -264,7 +264,7 @@ class Jobs:
     async def _make(self, message: Message, **more: Any) -> JobInfo:
         from qqops.runtime import stored
 
-        creator = str(message.sender.ref)
+        creator = str(message.sender.proven)
         mine = [e for e in self.entries.values() if e.made is not None and e.made.creator == creator]
         if len(mine) >= MOST_OF_ONE:
             raise Refuse(Say("refuse.jobs", {"most": MOST_OF_ONE}))

@@ -55,7 +55,7 @@ def hit_of(one: Unfinished, routes: Routes, registry: Registry, names: tuple[str
     """
     event = one.event
     if not isinstance(event, Message):
-        return next((hit for hit in routes.match_event(event) if hit.handler.key == one.handler), None)
+        return next((hit for hit in routes.listening(type(event)) if hit.handler.key == one.handler), None)
     if one.start >= 0:
         found = next((c.handler for c in registry.commands if c.handler.key == one.handler), None)
         line = Line(event.text, one.start, pieces_of(event.segments, one.start))

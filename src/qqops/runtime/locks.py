@@ -80,7 +80,7 @@ class Locks:
         if (other := held.get(name)) is not None:
             raise Refuse(ctx.render(_says("lock.taken", other)))
         lock = Lock(
-            name=name, who=str(ctx.sender.ref), holder=ctx.sender.name,
+            name=name, who=str(ctx.sender.proven), holder=ctx.sender.name,
             since=self._clock.now().astimezone(datetime.UTC).isoformat(timespec="seconds"), reason=reason,
         )  # fmt: skip
         held[name] = lock  # at once, and only then to the disk: nothing slips through meanwhile
@@ -105,7 +105,7 @@ class Locks:
         lock = held.get(name)
         if lock is None:
             raise Refuse(ctx.render(Say("lock.open", {"name": name})))
-        if not may and (lock.who != str(ctx.sender.ref) or not ctx.sender.verified):
+        if not may and (lock.who != str(ctx.sender.proven) or not ctx.sender.verified):
             raise Refuse(ctx.render(_says("lock.others", lock)))
         try:
             await self._keep.drop(KIND, name)
@@ -116,7 +116,7 @@ class Locks:
         return lock
 
     def _note(self, what: str, ctx: Context, lock: Lock) -> None:
-        who = {"who": str(ctx.sender.ref), "name": ctx.sender.name, "room": str(ctx.room.ref)}
+        who = {"who": str(ctx.sender.proven), "name": ctx.sender.name, "room": str(ctx.room.ref)}
         self._audit.note(what, lock=lock.name, reason=lock.reason, **who)
 
     # -- as a stage of the gate -----------------------------------------------------------------

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import attrs
 
 from qqops.errors import ConfigError
-from qqops.model import RoomKind, User
+from qqops.model import MemberRole, RoomKind, User
 
 #: May do everything that no rule denies.
 OWNER = "owner"
@@ -19,7 +19,9 @@ EVERYONE = "everyone"
 SYSTEM = "system"
 
 #: What the network's own role in a group becomes.
-_IN_ROOM = {kind: f"room.{kind}" for kind in ("owner", "admin", "member")}
+_IN_ROOM: Mapping[MemberRole, str] = {
+    role: f"room.{role.value}" for role in MemberRole if role is not MemberRole.UNKNOWN
+}
 #: Seconds for which a plugin's answer about a person is remembered, and most people that are.
 IDENTITY_LASTS, MOST_IDENTITIES = 60.0, 10_000
 
@@ -127,7 +129,7 @@ class Roles:
         Raises whatever a plugin's hook raises: who decides takes it for a no.
         """
         roles = self._people.get(address, _NOBODY)
-        if user.role and kind is RoomKind.GROUP and (here := _IN_ROOM.get(user.role)):
+        if kind is RoomKind.GROUP and (here := _IN_ROOM.get(user.role)):
             roles = roles | {here}
         if self.identify is not None:
             roles = roles | self._identified(user)

@@ -100,15 +100,14 @@ class Routes:
     _owned: dict[str, dict[str, Node]] = attrs.field(factory=dict)
     _by_class: dict[type[Event], tuple[Hit, ...]] = attrs.field(factory=dict)
 
-    def match_event(self, event: Event) -> list[Hit]:
-        """Return who listens to an event that is no message: to its class, or to one that it is derived from."""
-        kind = type(event)
+    def listening(self, kind: type[Event]) -> Sequence[Hit]:
+        """Return who listens to events of *kind*, no message: to that class, or to one that it is derived from."""
         found = self._by_class.get(kind)
         if found is None:
             wanted = [one for one in self.others if issubclass(kind, one.event)]
             stop = next((i for i, one in enumerate(wanted) if one.stop), len(wanted))
             found = self._by_class[kind] = tuple(Hit(one.handler) for one in wanted[: stop + 1])
-        return list(found)
+        return found
 
     def may_concern(self, text: str, names: tuple[str, ...]) -> bool:
         """Whether a group message that is all *text* and mentions nobody might set something off.

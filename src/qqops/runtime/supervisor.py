@@ -201,6 +201,10 @@ class Session:
         """Ask the dispatcher."""
         return self._dispatcher.chatter(self._supervisor.adapter.account, text)
 
+    def wants(self, kind: type[Event]) -> bool:
+        """Ask the dispatcher."""
+        return self._dispatcher.wants(kind)
+
     async def ready(self) -> None:
         """Wait while the dispatcher's backlog is full; a full bot is no proof of a dead service."""
         with self._held():

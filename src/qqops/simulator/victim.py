@@ -232,7 +232,7 @@ def main(folder: pathlib.Path, profile: str, port: int, hold: float, seed: int) 
         clock=clock,
         rng=app.rng,
         folder=folder,
-        directory=app.identity,
+        directory=app.directory,
     )
     link = LinkPolicy(backoff=BACKOFF, connect_within=15.0)
     app.add_account(adapter, link, OutboxPolicy(max_age=120.0))

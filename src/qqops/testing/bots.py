@@ -17,7 +17,7 @@ from qqops.adapters.base import Question
 from qqops.adapters.loopback import EVERYTHING, MemoryAdapter, MemoryNetwork
 from qqops.app import App, AppPolicy
 from qqops.errors import NeedsHuman, PluginError
-from qqops.model import AccountRef, Capabilities, Clock, Draft, Pace, Room, RoomRef, Secret
+from qqops.model import AccountRef, Capabilities, Clock, Draft, MemberRole, Pace, Room, RoomRef, Secret
 from qqops.plugin.host import Candidate, PluginState
 from qqops.plugin.plugin import Plugin
 from qqops.runtime.audit import Audit
@@ -150,7 +150,7 @@ class BotUnderTest:
         for role in roles:
             place, _, kind = role.partition("room.")
             if not place:
-                self.network.become(name, kind)
+                self.network.become(name, MemberRole(kind))
             else:
                 self.app.access.give(role, str(self.network.user(name).ref))
         if room is not None:

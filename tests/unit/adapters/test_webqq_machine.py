@@ -150,7 +150,7 @@ class Bot:
         adapter = WebQQ(
             AccountRef("webqq", "main"), Options(profile=machine.profile, qr_interval=5.0, **more),
             clock=machine.clock, rng=random.Random(machine.seed), folder=machine.folder,
-            directory=self.app.identity, http=lambda: LocalHttp(machine.server),
+            directory=self.app.directory, http=lambda: LocalHttp(machine.server),
         )  # fmt: skip
         self.link = self.app.add_account(adapter, LinkPolicy(), OutboxPolicy(max_age=1e6))
 

@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from trio.testing import MockClock
 
-from qqops import Message, Plugin
+from qqops import Message, Plugin, Typing
 from qqops.adapters._webqq_upkeep import planned
 from qqops.adapters.base import QuestionKind
 from qqops.plugin.host import Candidate
@@ -113,7 +113,8 @@ async def test_who_could_not_be_looked_up_is_known_when_the_service_answers_agai
 
     @plugin.on(Message)
     async def note(message: Message) -> None:
-        senders.append((message.sender.id, message.sender.verified))
+        user = message.sender
+        senders.append((user.id, user.person.id, user.verified))
 
     rig.app.host.load(Candidate(name="senders", load=lambda: plugin))
 
@@ -126,7 +127,7 @@ async def test_who_could_not_be_looked_up_is_known_when_the_service_answers_agai
         await rig.settled()
 
     await rig.run(script)
-    assert senders == [(first, first == "20001"), ("20001", True)]
+    assert senders == [(first, first, first == "20001"), (first, "20001", True)], "a ref never changes"
 
 
 async def test_the_planned_login_comes_at_its_hour(Rig, profile):
@@ -201,3 +202,44 @@ def test_whatever_happens_in_whatever_order(Rig, profile, actions, seed):
         await Rig(profile, seed=seed).run(script)
 
     trio.run(main, clock=MockClock(autojump_threshold=0))
+
+
+def _typing(rig):
+    state = rig.server.service.state
+    (number,) = state.live
+    uin = state.live[number].aliases.uin(20001)
+    header = {"msg_id": 5, "from_uin": uin, "to_uin": number, "msg_id2": 6, "msg_type": 121, "reply_ip": 1}
+    rig.call("inject", kind="raw", item={"poll_type": "input_notify", "value": header})
+
+
+@pytest.mark.parametrize("listening", [True, False])
+async def test_who_is_typing_is_who_speaks_then_and_costs_nothing_where_nobody_listens(
+    Rig, profile, listening
+):
+    rig, seen = Rig(profile), []
+    plugin = Plugin("senders")
+
+    @plugin.on(Message)
+    async def spoke(message: Message) -> None:
+        seen.append(("spoke", message.sender.ref.id))
+
+    if listening:
+
+        @plugin.on(Typing)
+        async def typed(event: Typing) -> None:
+            seen.append(("typed", event.sender.ref.id))
+
+    rig.app.host.load(Candidate(name="senders", load=lambda: plugin))
+
+    async def script(rig):
+        await trio.sleep(20)
+        before = rig.server.service.requests
+        _typing(rig)
+        await trio.sleep(1)
+        asked = rig.server.service.requests - before
+        assert asked == (2 if listening else 1), "the next poll, and the look-up"
+        rig.call("inject", kind="buddy", **{"from": "Ali"}, text="hello")
+        await trio.sleep(1)
+        assert seen == [("typed", "20001")] * listening + [("spoke", "20001")]
+
+    await rig.run(script)

@@ -2,11 +2,15 @@
 
 import datetime
 
-from qqops.model import AccountRef
+from hypothesis import given
+from hypothesis import strategies as st
+
+from qqops.model import AccountRef, RoomKind, RoomRef
+from qqops.protocol.webqq.earlier import Earlier
 from qqops.protocol.webqq.items import Incoming
 from qqops.protocol.webqq.lists import Contact, Discussion, Group
 from qqops.protocol.webqq.roster import Roster
-from qqops.runtime.identity import Identity
+from qqops.runtime.directory import NameDirectory
 
 ACCOUNT = AccountRef("webqq", "main")
 NOW = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
@@ -20,17 +24,21 @@ class Here:
             def now(self):
                 return NOW
 
-        self.identity = Identity(None, Clock())
+        self.directory = NameDirectory(None, Clock())
 
     def note(self, kind, place, name, number):
-        self.identity.note(ACCOUNT, kind, place, name, number)
+        self.directory.note(ACCOUNT, kind, place, name, number)
 
     def find(self, kind, place, name):
-        return self.identity.find(ACCOUNT, kind, place, name)
+        return self.directory.find(ACCOUNT, kind, place, name)
 
 
 def roster(known, **more):
-    return Roster(account=ACCOUNT, own=100, nick="bot", known=known, **more)
+    return Roster(account=ACCOUNT, own=100, nick="bot", earlier=Earlier(known), **more)
+
+
+def who(user):
+    return user.id, user.person.id, user.verified
 
 
 def said(sender, room=0, kind="buddy"):
@@ -57,8 +65,10 @@ def test_a_remark_proves_who_it_is_and_a_nick_does_not():
     known = Here()
     first_session(known)
     late = roster(known, friends={51: Contact(51, "renamed", mark="boss"), 52: Contact(52, "Bob")})
-    assert (late.user(51).id, late.user(51).verified) == ("20001", True)
-    assert (late.user(52).id, late.user(52).verified) == ("20002", False)
+    assert who(late.user(51)) == ("name:boss", "20001", True)
+    assert who(late.user(52)) == ("name:Bob", "20002", False)
+    assert late.user(51).proven.id == "20001"
+    assert late.user(52).proven.id == "name:Bob"
 
 
 def test_a_card_counts_in_its_room_only_and_the_room_is_found_by_its_name():
@@ -66,9 +76,9 @@ def test_a_card_counts_in_its_room_only_and_the_room_is_found_by_its_name():
     first_session(known)
     members = {("group", 61): {51: Contact(51, "someone", card="chief")}}
     late = roster(known, groups={61: Group(61, 62, "ops")}, group_numbers={61: 30001}, members=members)
-    assert late.user(51, "group", 61).id == "20001"
+    assert who(late.user(51, "group", 61)) == ("name:chief", "20001", False)
     elsewhere = roster(known, groups={61: Group(61, 62, "other")}, group_numbers={61: 30009}, members=members)
-    assert elsewhere.user(51, "group", 61).id == "name:chief"
+    assert who(elsewhere.user(51, "group", 61)) == ("name:chief", "name:chief", False)
     no_numbers = roster(known, groups={61: Group(61, 62, "ops")})
     assert no_numbers.group_room(61).id == "30001"
 
@@ -77,23 +87,22 @@ def test_two_people_of_one_name_stay_names_and_are_reported():
     known = Here()
     first_session(known)
     late = roster(known, members={("group", 61): {53: Contact(53, "Twin")}})
-    user = late.user(53, "group", 61)
-    assert (user.id, user.verified) == ("name:Twin", False)
-    assert set(late.ambiguous["Twin"]) == {"20003", "20004"}
+    assert who(late.user(53, "group", 61)) == ("name:Twin", "name:Twin", False)
+    assert set(late.earlier.ambiguous["Twin"]) == {"20003", "20004"}
 
 
 def test_a_second_person_who_takes_on_a_name_gets_nothing():
     known = Here()
     first_session(known)
     late = roster(known, members={("group", 61): {51: Contact(51, "Bob"), 52: Contact(52, "Bob")}})
-    assert late.user(51, "group", 61).id == "name:Bob"
-    assert late.user(52, "group", 61).id == "name:Bob"
+    assert who(late.user(51, "group", 61)) == ("uin:51", "uin:51", False)
+    assert who(late.user(52, "group", 61)) == ("uin:52", "uin:52", False)
 
 
 def test_somebody_without_any_name_is_nobody():
     known = Here()
     first_session(known)
-    assert roster(known, friends={51: Contact(51)}).user(51).id == "name:?"
+    assert roster(known, friends={51: Contact(51)}).user(51).id == "uin:51"
 
 
 def test_a_room_says_whether_its_number_is_the_services_own():
@@ -115,10 +124,10 @@ def test_two_groups_of_one_name_stay_names_and_prove_nothing():
     known = Here()
     first_session(known)
     late = roster(known, groups={61: Group(61, 62, "ops"), 63: Group(63, 64, "ops")})
-    assert {(late.group_room(gid).id, late.group_room(gid).verified) for gid in (61, 63)} == {
-        ("name:ops", False)
-    }
-    assert late.ambiguous == {"ops": ("30001",)}
+    assert [(late.group_room(gid).id, late.group_room(gid).verified) for gid in (61, 63)] == [
+        ("gid:61", False), ("gid:63", False)
+    ]  # fmt: skip
+    assert late.earlier.ambiguous == {"ops": ("30001",)}
 
 
 def test_a_private_room_is_as_sure_as_its_person():
@@ -129,5 +138,89 @@ def test_a_private_room_is_as_sure_as_its_person():
     )
     rooms = {uin: late.room(said(uin)) for uin in (51, 52, 53)}
     assert {uin: (room.id, room.verified) for uin, room in rooms.items()} == {
-        51: ("20001", True), 52: ("20002", False), 53: ("20003", True),
+        51: ("name:boss", False), 52: ("name:Bob", False), 53: ("20003", True),
     }  # fmt: skip
+
+
+def test_who_has_spoken_without_a_number_keeps_the_ref_when_the_number_is_learned():
+    late = roster(None, friends={51: Contact(51, "Bob"), 52: Contact(52, "Cai")})
+    first = late.translate(said(51), NOW)
+    late.learn(51, 20002)
+    second = late.translate(said(51), NOW)
+    assert who(first.sender) == ("name:Bob", "name:Bob", False)
+    assert who(second.sender) == ("name:Bob", "20002", True)
+    assert first.room.ref == second.room.ref, "and so does their private chat"
+    assert not second.room.verified
+    assert who(late.numbered(20002)) == ("name:Bob", "20002", True), "also where the wire says the number"
+    late.learn(52, 20003)
+    assert who(late.translate(said(52), NOW).sender) == ("20003", "20003", True)
+
+
+def test_the_number_that_was_told_first_is_believed_until_the_next_login():
+    one = roster(None, friends={51: Contact(51, "Bob")})
+    one.learn(51, 20002)
+    before = one.translate(said(51), NOW).sender
+    for number in (0, 20009):
+        one.learn(51, number)
+        assert one.translate(said(51), NOW).sender == before
+
+
+def test_a_rename_and_a_namesake_change_nobodys_ref():
+    one = roster(None, friends={51: Contact(51, "Bob")})
+    assert one.sender(51).id == "name:Bob"
+    one.friends = {51: Contact(51, "Robert"), 52: Contact(52, "Bob")}
+    assert one.sender(51).id == "name:Bob"
+    assert one.sender(52).id == "uin:52", "somebody else has that name already"
+    assert one.target(RoomRef(ACCOUNT, RoomKind.PRIVATE, "name:Bob")) == ("buddy", 51)
+    assert one.target(RoomRef(ACCOUNT, RoomKind.PRIVATE, "uin:52")) == ("buddy", 52)
+
+
+def test_a_list_of_members_binds_nobody():
+    one = roster(None, members={("group", 61): {51: Contact(51, "Bob")}}, groups={61: Group(61, 62, "ops")})
+    assert one.user(51, "group", 61).id == "name:Bob"
+    one.learn(51, 20002)
+    assert one.sender(51, "group", 61).id == "20002"
+
+
+def test_nobody_gets_the_number_of_somebody_who_has_proven_it():
+    known = Here()
+    first_session(known)
+    late = roster(
+        known, friends={51: Contact(51, "x", mark="boss"), 52: Contact(52, "Alice")}, numbers={52: 20001}
+    )
+    assert who(late.user(51)) == ("name:boss", "name:boss", False), "the remark was moved to another friend"
+    assert who(late.user(52)) == ("20001", "20001", True)
+
+
+def test_what_was_addressed_to_a_number_reaches_who_is_known_by_a_name_now():
+    known = Here()
+    first_session(known)
+    late = roster(known, friends={51: Contact(51, "x", mark="boss"), 52: Contact(52, "Bob")})
+    for number, uin in (("20001", 51), ("20002", 52)):
+        assert late.target(RoomRef(ACCOUNT, RoomKind.PRIVATE, number)) == ("buddy", uin)
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from("AB"), st.booleans(), st.booleans()), max_size=8),
+    st.lists(st.tuples(st.integers(0, 7), st.sampled_from(["say", "learn", "rename"])), max_size=20),
+)
+def test_no_ref_ever_means_two_people_and_nobodys_changes(people, happenings):
+    """Whatever is learned and renamed in between."""
+    friends = {
+        uin: Contact(uin, nick, mark="M" if marked else "")
+        for uin, (nick, marked, _) in enumerate(people, 50)
+    }
+    one = roster(None, friends=friends, numbers={uin: 900 + uin for uin, p in enumerate(people, 50) if p[2]})
+    refs = {}
+    for index, what in happenings:
+        uin = 50 + index
+        if uin not in one.friends:
+            continue
+        if what == "say":
+            ref = one.translate(said(uin), NOW).sender.ref
+            assert refs.setdefault(uin, ref) == ref
+        elif what == "learn":
+            one.learn(uin, 900 + uin)
+        else:
+            one.friends = {**one.friends, uin: Contact(uin, "A")}
+    assert len(set(refs.values())) == len(refs)

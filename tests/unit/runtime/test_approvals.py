@@ -2,10 +2,11 @@
 
 import re
 
+import attrs
 import pytest
 import trio
 
-from qqops import AnswerCancelled, AnswerExpired, Approval, Ctx, Plugin, PluginError
+from qqops import AnswerCancelled, AnswerExpired, Approval, Ctx, PersonRef, Plugin, PluginError
 from qqops.app import AppPolicy
 from qqops.errors import StoreError
 from qqops.runtime.approvals import Judges
@@ -128,8 +129,6 @@ async def test_an_error_in_a_judgement_means_no(bots, broken):
 
 
 async def test_who_is_not_known_for_certain_cannot_approve(bots):
-    import attrs
-
     plugin = deploys(approval=SRE)
     async with bots.run(plugin, essentials) as bot:
         ops, alice, bob, *_ = people(bot)
@@ -137,6 +136,24 @@ async def test_who_is_not_known_for_certain_cannot_approve(bots):
         await alice.say("/deploy api")
         await bob.say("/approve")
         await ops.expect("cannot approve")
+        assert plugin.ran == []
+
+
+@pytest.mark.parametrize("then", ["name:alice", "20001"])
+async def test_who_has_asked_as_a_name_does_not_approve_as_a_number(bots, then):
+    """The number was learned in between, or with the next login."""
+    plugin = deploys(approval=SRE)
+    async with bots.run(plugin, essentials) as bot:
+        ops, alice, *_ = people(bot, roles={"name:alice": {"sre"}, "20001": {"sre"}})
+        named, numbered = (PersonRef(bot.network.account, one) for one in ("name:alice", "20001"))
+        guessed = numbered if then == "20001" else named
+        known = bot.network.user("alice")
+        bot.network.users["alice"] = attrs.evolve(known, ref=named, person=guessed, verified=False)
+        await alice.say("/deploy api")
+        ref = PersonRef(bot.network.account, then)
+        bot.network.users["alice"] = attrs.evolve(known, ref=ref, person=numbered)
+        await alice.say("/approve")
+        await ops.expect("someone else")
         assert plugin.ran == []
 
 

@@ -6,7 +6,7 @@ import functools
 import pytest
 
 from qqops.errors import ConfigError
-from qqops.model import AccountRef, PersonRef, RoomKind, User
+from qqops.model import AccountRef, MemberRole, PersonRef, RoomKind, User
 from qqops.runtime.arguments import arguments_of, canonical, texts_of
 from qqops.runtime.declared import Limit
 from qqops.runtime.granted import AccessPolicy, RulesSettings, rules_of
@@ -155,14 +155,14 @@ def person(name="ali", **more):
 def test_roles_come_from_settings_and_the_group():
     roles = Roles({"sre": [ALI]}, lambda: 0.0)
     assert roles.of(person(), ALI, None).proven == {"everyone", "sre"}
-    admin = person(role="admin")
+    admin = person(role=MemberRole.ADMIN)
     assert roles.of(admin, ALI, RoomKind.GROUP).proven == {"everyone", "sre", "room.admin"}
     assert roles.of(admin, ALI, RoomKind.PRIVATE).proven == {"everyone", "sre"}
 
 
 def test_whoever_is_not_verified_has_roles_only_against_them():
     roles = Roles({"sre": [ALI]}, lambda: 0.0)
-    found = roles.of(person(verified=False, role="owner"), ALI, RoomKind.GROUP)
+    found = roles.of(person(verified=False, role=MemberRole.OWNER), ALI, RoomKind.GROUP)
     assert found.proven == NOBODY.proven
     assert found.claimed == {"everyone", "sre", "room.owner"}
 

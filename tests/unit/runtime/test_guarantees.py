@@ -22,10 +22,10 @@ from qqops.model import (
     Text,
     User,
 )
-from qqops.runtime import identity, store
+from qqops.runtime import directory, store
 from qqops.runtime.crew import KEPT_WORKERS, WORKER_REST
+from qqops.runtime.directory import NameDirectory
 from qqops.runtime.dispatch import DispatchPolicy
-from qqops.runtime.identity import Identity
 from qqops.runtime.journal import Journal, JournalPolicy
 from qqops.runtime.observe import Expired, Interrupted
 from qqops.runtime.store import Store
@@ -255,8 +255,8 @@ async def test_a_store_that_cannot_be_written_keeps_so_much_and_no_more(tmp_path
 
 
 async def test_names_are_remembered_up_to_a_bound(monkeypatch):
-    monkeypatch.setattr(identity, "MOST", 10)
-    names = Identity(None, VirtualClock())
+    monkeypatch.setattr(directory, "MAX_NAMES", 10)
+    names = NameDirectory(None, VirtualClock())
     for n in range(50):
         names.note(AccountRef("memory", "x"), "nick", "", f"n{n}", str(n))
     assert len(names._names) == 10

@@ -168,7 +168,7 @@ def _full(ctx: Ctx, part: str, rooms: Rooms) -> str:
 def _address(ctx: Ctx, text: str) -> str:
     """Return the address of the person that *text* means."""
     if text == "me":
-        return str(ctx.sender.ref)
+        return str(ctx.sender.proven)
     if text.startswith(("@", "＠")):
         mentioned = {at.person for at in _mentions(ctx) if text[1:] in (at.name, at.person.id)}
         if len(mentioned) != 1:

@@ -107,13 +107,13 @@ def declare(plugin: Plugin) -> None:
 
 def _visible(ctx: Ctx, job: JobInfo) -> JobInfo:
     """Return *job* when it is a plugin's or the asker's own; else it does not exist for them."""
-    if job.creator_id not in ("", str(ctx.sender.ref)):
+    if job.creator_id not in ("", str(ctx.sender.proven)):
         raise Refuse(say(ctx, "no_job", job=job.id))
     return job
 
 
 def _list(ctx: Ctx, jobs: Jobs, cfg: Config) -> str:
-    mine = [job for job in jobs.list() if job.creator_id in ("", str(ctx.sender.ref))]
+    mine = [job for job in jobs.list() if job.creator_id in ("", str(ctx.sender.proven))]
     lines = [
         f"{job.id} – {_state(ctx, job, cfg)}{f' – {job.what}' if job.what else ''}" for job in mine[:PAGE]
     ]

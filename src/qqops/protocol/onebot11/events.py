@@ -16,6 +16,7 @@ from qqops.model import (
     FriendRequest,
     GroupInvite,
     JoinRequest,
+    MemberRole,
     Message,
     MessageRef,
     Notice,
@@ -40,7 +41,7 @@ MOST_KNOWN = 20_000
 MOST_TOLD = 4096
 
 #: What a person can be in a group.
-GROUP_ROLES = ("owner", "admin", "member")
+ROLES = {role.value: role for role in MemberRole}
 
 
 #: What a request is about; the token of one is this and the flag that the answer must bring back, verbatim.
@@ -201,9 +202,9 @@ class Reader:
             return self._user(None, person, text(sender.get("nickname")))
         role = sender.get("role")
         name = text(sender.get("card")) or text(sender.get("nickname"))
-        return self._user(room, person, name, role if role in GROUP_ROLES else "")
+        return self._user(room, person, name, ROLES.get(text(role), MemberRole.UNKNOWN))
 
-    def _user(self, room: Room | None, person: str, name: str = "", role: object = None) -> User:
+    def _user(self, room: Room | None, person: str, name: str = "", role: MemberRole | None = None) -> User:
         """Return a person; *role* is what the frame at hand says of them, None when it says nothing."""
         key = (room.ref.id if room is not None else None, person)
         found = self._users.get(key)
@@ -212,9 +213,13 @@ class Reader:
                 self._users.clear()
             called = name or (found.name if found is not None else person)
             ref = PersonRef(self.account, person)
-            found = self._users[key] = User(ref=ref, name=called, verified=bool(person), role=text(role))
+            found = self._users[key] = User(
+                ref=ref, name=called, verified=bool(person), role=role or MemberRole.UNKNOWN
+            )
         # What somebody was when they spoke last, they need not be any more.
-        return found if role is not None or not found.role else attrs.evolve(found, role="")
+        if role is not None or found.role is MemberRole.UNKNOWN:
+            return found
+        return attrs.evolve(found, role=MemberRole.UNKNOWN)
 
     def time(self, value: object) -> datetime.datetime:
         """Return a time in seconds, or in milliseconds as some say it; now when it is neither."""

@@ -7,9 +7,9 @@ what has to be looked up first.
 from __future__ import annotations
 
 import datetime
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Sequence
-from typing import Protocol, TypeAlias
+from typing import TypeAlias
 
 import attrs
 
@@ -26,11 +26,15 @@ from qqops.model import (
     Text,
     User,
 )
+from qqops.protocol.webqq import items
+from qqops.protocol.webqq.earlier import Earlier
 from qqops.protocol.webqq.items import Incoming
 from qqops.protocol.webqq.lists import Contact, Discussion, Group
 
 #: Offers of files that can still be taken.
 OFFERED = 256
+#: Friends who came or went at once and whose numbers are asked for; more are no everyday event.
+MANY = 20
 
 
 @attrs.frozen
@@ -66,30 +70,20 @@ class NeedMembers:
 Need: TypeAlias = NeedPerson | NeedFriend | NeedGroup | NeedMembers
 
 
-class Known(Protocol):
-    """Names and numbers of earlier sessions; `qqops.adapters.base.Directory` for one account."""
-
-    def note(self, kind: str, place: str, name: str, number: str) -> None:
-        """Note that *number* is called *name*."""
-
-    def find(self, kind: str, place: str, name: str) -> Sequence[str]:
-        """Return the numbers that were called so."""
-
-
 @attrs.define(kw_only=True)
 class Roster:
     """What one session knows about people and rooms.
 
     Attributes:
         own: Our own real number.
-        numbers: Real number of a person by uin; 0 when the service did not tell.
+        numbers: Real number of a person by uin; 0 when the service did not tell. See `learn`.
         group_numbers: Real number of a group by gid; 0 when the service did not tell.
         asked: Needs that were looked up once; they are not asked for again before the lists are refreshed.
         strangers: uin → (gid or did, service) of people who wrote through a common room.
-        known: What earlier sessions have seen, or None.
-        ambiguous: Names that more than one number was seen with, and that therefore stay names.
+        earlier: What earlier sessions have seen.
         aliases: Stands for the login whose aliases these are.
         offered: URLs of files that the service has named in this session, the last ones.
+        given: The refs of people who did something before their number was known, by uin: they keep them.
     """
 
     account: AccountRef
@@ -103,13 +97,25 @@ class Roster:
     group_numbers: dict[int, int] = attrs.field(factory=dict)
     asked: set[Need] = attrs.field(factory=set)
     strangers: dict[int, tuple[int, int]] = attrs.field(factory=dict)
-    known: Known | None = None
-    ambiguous: dict[str, tuple[str, ...]] = attrs.field(factory=dict)
+    earlier: Earlier = attrs.field(factory=Earlier)
     aliases: object = attrs.field(factory=object)
     offered: deque[str] = attrs.field(factory=lambda: deque(maxlen=OFFERED))
+    given: dict[int, PersonRef] = attrs.field(factory=dict)
+    _holders: dict[str, int] = attrs.field(factory=dict)
+    _counted: tuple[object, int, Counter[str]] | None = None
 
-    def needs(self, message: Incoming) -> list[Need]:
-        """Return what must be looked up before *message* can be translated, in the order of asking."""
+    def learn(self, uin: int, number: int) -> None:
+        """Note the real number of *uin*, 0 for none. The first one that is told is believed as long as the aliases live."""
+        self.numbers[uin] = self.numbers.get(uin) or number
+
+    def needs(self, item: items.Item) -> list[Need]:
+        """Return what must be looked up before *item* can be translated, in the order of asking."""
+        wanted = self._of_message(item) if isinstance(item, Incoming) else []
+        unknown = (uin for uin in _people(item) if uin not in self.numbers and uin not in (self.own, 0))
+        wanted += [NeedPerson(uin) for uin in unknown]
+        return [need for need in wanted if need not in self.asked]
+
+    def _of_message(self, message: Incoming) -> list[Need]:
         wanted: list[Need] = []
         if message.kind == "group":
             if message.number:
@@ -121,13 +127,11 @@ class Roster:
         if message.kind == "sess":
             self.strangers[message.sender] = (message.room, message.service)
             if message.real:
-                self.numbers[message.sender] = message.real
+                self.learn(message.sender, message.real)
         kind, room = _place(message)
         if kind != "buddy" and message.sender not in self.members.get((kind, room), {}):
             wanted.append(NeedMembers(kind, room, message.sender))
-        if message.sender not in self.numbers and message.sender not in (self.own, 0):
-            wanted.append(NeedPerson(message.sender))
-        return [need for need in wanted if need not in self.asked]
+        return wanted
 
     def is_own(self, message: Incoming) -> bool:
         """Whether *message* is our own, seen from another device or echoed (§10.1, §12.4)."""
@@ -139,8 +143,8 @@ class Roster:
         Args:
             now: Stands in where the service told no time.
         """
+        sender = self.sender(message.sender, *_place(message))
         room = self.room(message)
-        sender = self.user(message.sender, *_place(message))
         self._note(message)
         time = (
             datetime.datetime.fromtimestamp(message.time, datetime.UTC) if 0 < message.time < 2**36 else now
@@ -180,83 +184,74 @@ class Roster:
         found = any(f"@{name}" in s.text for name in names for s in segments if isinstance(s, Text))
         return segments, found
 
-    def user(self, uin: int, kind: str = "buddy", room: int = 0) -> User:
-        """Return the person *uin* as seen in a room."""
-        contact = self.members.get((kind, room), {}).get(uin) or self.friends.get(uin)
-        friend = self.friends.get(uin)
-        name = (
-            (contact.card if contact else "")
-            or (friend.mark if friend else "")
-            or (contact.nick if contact else "")
-        )
-        number = self.own if uin == self.own else self.numbers.get(uin, 0)
-        if number:
-            return User(ref=PersonRef(self.account, str(number)), name=name or str(number))
-        shown = name or "?"
-        id_, verified = self._remembered(contact, friend, kind, room)
-        return User(ref=PersonRef(self.account, id_ or f"name:{shown}"), name=shown, verified=verified)
+    def sender(self, uin: int, kind: str = "buddy", room: int = 0) -> User:
+        """Return who did something in a room; from now on *uin* has this ref, whatever is learned later."""
+        user = self.user(uin, kind, room)
+        if uin not in self.given and user.ref != self._numbered(uin):
+            self.given[uin] = user.ref
+            self._holders[user.id] = uin
+        return user
 
-    # -- names of earlier sessions --------------------------------------------------------------
+    def user(self, uin: int, kind: str = "buddy", room: int = 0) -> User:
+        """Return the person *uin* as seen in a room, as far as is known now."""
+        friend = self.friends.get(uin)
+        contact = self.members.get((kind, room), {}).get(uin) or friend
+        mark = friend.mark if friend else ""
+        name = (contact.card or mark or contact.nick) if contact else ""
+        person = self._numbered(uin)
+        if person is not None:
+            return User(ref=self.given.get(uin, person), name=name or person.id, person=person)
+        ref = self.given.get(uin) or PersonRef(self.account, self._own_id(uin, contact, name, kind, room))
+        number, verified = "", False
+        if contact is not None:
+            people = self.members.get((kind, room), self.friends).values()
+            place = self._place_id(kind, room)
+            number, verified = self.earlier.person(contact, mark, place, people, self.friends.values())
+        if not number or int(number) in self.numbers.values():  # the other one is proven to be that person
+            return User(ref=ref, name=name or "?", verified=False)
+        return User(ref=ref, name=name, verified=verified, person=PersonRef(self.account, number))
+
+    def numbered(self, number: int) -> User:
+        """Return the person of whom the service has said the real number itself."""
+        person = PersonRef(self.account, str(number))
+        uin = next((uin for uin in self.given if self.numbers.get(uin) == number), 0)
+        return User(ref=self.given.get(uin, person), name=person.id, person=person)
+
+    def _numbered(self, uin: int) -> PersonRef | None:
+        number = self.own if uin == self.own else self.numbers.get(uin, 0)
+        return PersonRef(self.account, str(number)) if number else None
+
+    def _own_id(self, uin: int, contact: Contact | None, name: str, kind: str, room: int) -> str:
+        """Return an id for somebody without a number: the name where nobody else has it, else this session's alias."""
+        id_ = f"name:{name}"
+        mine = contact is not None and contact.name == name
+        others = self._called(self.members.get((kind, room), self.friends))[name] - mine
+        return id_ if name and not others and self._holders.get(id_, uin) == uin else f"uin:{uin}"
+
+    def _called(self, people: dict[int, Contact]) -> Counter[str]:
+        """Return how many of *people* have each name."""
+        if self._counted is None or self._counted[0] is not people or self._counted[1] != len(people):
+            counts = Counter(contact.name for contact in people.values())
+            self._counted = people, len(people), counts
+        return self._counted[2]
 
     def _note(self, message: Incoming) -> None:
         """Remember what the sender and the room of *message* are called, where their numbers are known."""
-        if self.known is None:
-            return
-        number = str(self.numbers.get(message.sender) or "")
         kind, room = _place(message)
         friend = self.friends.get(message.sender)
         contact = self.members.get((kind, room), {}).get(message.sender) or friend
-        if number and contact is not None:
-            place = self._place_id(kind, room)
-            for what, where, name in (
-                ("remark", "", friend.mark if friend else ""),
-                ("card", place, contact.card),
-                ("nick", "", contact.nick),
-            ):
-                if name and (where or what != "card"):
-                    self.known.note(what, where, name, number)
-        if message.kind == "group" and self.group_numbers.get(message.room):
-            name = self.groups[message.room].name if message.room in self.groups else ""
-            if name:
-                self.known.note("room", "", name, str(self.group_numbers[message.room]))
+        if (number := self.numbers.get(message.sender)) and contact is not None:
+            mark = friend.mark if friend else ""
+            self.earlier.note_person(str(number), contact, mark, self._place_id(kind, room))
+        if message.kind == "group" and (number := self.group_numbers.get(message.room)):
+            self.earlier.note_group(
+                str(number), self.groups[message.room].name if message.room in self.groups else ""
+            )
 
     def _place_id(self, kind: str, room: int) -> str:
         if kind == "group":
             return str(self.group_numbers.get(room) or "")
         return str(room) if kind == "discu" else ""
-
-    def _remembered(
-        self, contact: Contact | None, friend: Contact | None, kind: str, room: int
-    ) -> tuple[str, bool]:
-        """Return (number, verified) of somebody whom earlier sessions knew by the same name, or ("", False).
-
-        A remark is given by ourselves, so nobody can take on another one's: it counts as proof. Cards and nicks
-        are everybody's own choice: they give the number back to data that hangs on it, but prove nothing. A name
-        that two people have, now or then, is not resolved at all.
-        """
-        if self.known is None or contact is None:
-            return "", False
-        mark = friend.mark if friend else ""
-        marked = sum(1 for one in self.friends.values() if one.mark == mark)
-        if mark and (number := self._only("remark", "", mark, marked)):
-            return number, True
-        people = self.members.get((kind, room), self.friends)
-        place = self._place_id(kind, room)
-        if contact.card and place:
-            same = sum(1 for one in people.values() if one.card == contact.card)
-            if number := self._only("card", place, contact.card, same):
-                return number, False
-        same = sum(1 for one in people.values() if one.nick == contact.nick)
-        return (self._only("nick", "", contact.nick, same) if contact.nick else ""), False
-
-    def _only(self, kind: str, place: str, name: str, now: int) -> str:
-        """Return the one number that was called *name*; "" when there is none, or more than one."""
-        assert self.known is not None
-        numbers = tuple(self.known.find(kind, place, name))
-        if len(numbers) > 1 or (numbers and now > 1):
-            self.ambiguous[name] = numbers
-            return ""
-        return numbers[0] if numbers else ""
 
     def room(self, message: Incoming) -> Room:
         """Return the room of *message*."""
@@ -270,7 +265,7 @@ class Roster:
     def private_room(self, user: User) -> Room:
         """Return the chat with *user*."""
         ref = RoomRef(self.account, RoomKind.PRIVATE, user.id)
-        return Room(ref=ref, name=user.name, verified=user.verified)
+        return Room(ref=ref, name=user.name, verified=user.verified and user.ref == user.person)
 
     def group_room(self, gid: int) -> Room:
         """Return the group *gid*; where the service tells no number it is found by its name, which proves nothing."""
@@ -278,10 +273,12 @@ class Roster:
         name = (group.mark or group.name) if group else "?"
         number = self.group_numbers.get(gid, 0)
         id_ = str(number) if number else ""
-        if not id_ and self.known is not None and group is not None:
-            same = sum(1 for one in self.groups.values() if one.name == group.name)
-            id_ = self._only("room", "", group.name, same)
-        ref = RoomRef(self.account, RoomKind.GROUP, id_ or f"name:{name}")
+        if not id_ and group is not None:
+            id_ = self.earlier.group(group, self.groups.values())
+        if not id_:
+            same = sum(1 for one in self.groups.values() if (one.mark or one.name) == name)
+            id_ = f"name:{name}" if group is not None and same == 1 else f"gid:{gid}"
+        ref = RoomRef(self.account, RoomKind.GROUP, id_)
         return Room(ref=ref, name=group.name if group else "?", verified=bool(number))
 
     def discussion_room(self, did: int) -> Room:
@@ -300,25 +297,31 @@ class Roster:
         if room.kind is RoomKind.DISCUSSION:
             known = room.id.isascii() and room.id.isdigit() and int(room.id) in self.discussions
             return ("discu", int(room.id)) if known else None
-        named = room.id.removeprefix("name:") if room.id.startswith("name:") else None
-        if named == "?":
-            return None  # somebody without number and name: nobody can tell who that was
         if room.kind is RoomKind.GROUP:
-            groups = self.groups.items()
-            found = [
-                g
-                for g, group in groups
-                if named in (group.name, group.mark) or self.group_room(g).ref == room
-            ]
+            found = [gid for gid, group in self.groups.items() if self._is_group(gid, group, room)]
             return ("group", found[0]) if len(found) == 1 else None
-        people = set(self.friends) | set(self.numbers)
-        found = [uin for uin in people if named == self.user(uin).name or self.user(uin).id == room.id]
-        found = [uin for uin in found if uin in self.friends] or found
+        return self._person_target(room.id)
+
+    def _is_group(self, gid: int, group: Group, room: RoomRef) -> bool:
+        named = room.id.removeprefix("name:") if room.id.startswith("name:") else None
+        return named in (group.name, group.mark) or self.group_room(gid).ref == room
+
+    def _person_target(self, id_: str) -> tuple[str, int] | None:
+        if id_ in self._holders:
+            found = [self._holders[id_]]
+        else:
+            people = {**self.friends, **self.numbers}
+            found = [uin for uin in people if self._is_person(self.user(uin), id_)]
+            found = [uin for uin in found if uin in self.friends] or found
         if len(found) != 1:
             return None
         if found[0] not in self.friends and self.common_room(found[0]) is not None:
             return ("sess", found[0])
         return ("buddy", found[0])
+
+    @staticmethod
+    def _is_person(user: User, id_: str) -> bool:
+        return id_ in (user.id, user.person.id) or id_ == f"name:{user.name}"
 
     def common_room(self, uin: int) -> tuple[int, int] | None:
         """Return (gid or did, service) of a room that we share with somebody who is no friend (§11)."""
@@ -338,6 +341,20 @@ class Roster:
         else:
             needs = []
         return [need for need in needs if need not in self.asked]
+
+
+def _people(item: items.Item) -> Sequence[int]:
+    """Return the uins of those who did what *item* says."""
+    match item:
+        case Incoming():
+            return (item.sender,)
+        case items.Seen() | items.Writing() | items.Shaken() | items.FileAsk():
+            return (item.uin,)
+        case items.FriendsChanged():
+            return (*item.added, *item.removed)[:MANY]
+        case items.Membership():
+            return (item.by_uin,) if not item.by else ()
+    return ()
 
 
 def _place(message: Incoming) -> tuple[str, int]:

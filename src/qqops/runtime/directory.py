@@ -1,4 +1,4 @@
-"""Who was seen under which name: the way back from names to permanent numbers, across sessions and restarts."""
+"""Directory of names: which permanent numbers were seen under them, across sessions and restarts."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from qqops.errors import StoreError
 from qqops.model import AccountRef, Clock
 from qqops.runtime.store import Store
 
-log = structlog.get_logger("qqops.identity")
+log = structlog.get_logger("qqops.directory")
 
 #: Names that are kept in memory; the least recently seen ones are forgotten there.
-MOST = 100_000
+MAX_NAMES = 100_000
 #: Seconds after which a name that is seen again is written again.
 REFRESH = 3600.0
 
 
-class Identity:
+class NameDirectory:
     """The `qqops.adapters.base.Directory` of one bot; in memory, and in the store where there is one."""
 
     def __init__(self, store: Store | None, clock: Clock) -> None:
@@ -36,7 +36,7 @@ class Identity:
         from qqops.runtime.tables import names
 
         columns = (names.c.account, names.c.kind, names.c.place, names.c.name, names.c.number, names.c.last)
-        query = select(*columns).order_by(names.c.last.desc()).limit(MOST)
+        query = select(*columns).order_by(names.c.last.desc()).limit(MAX_NAMES)
         try:
             rows = await self._store.read(lambda connection: connection.execute(query).all())
         except StoreError as exc:
@@ -52,7 +52,7 @@ class Identity:
         numbers = self._names.get(key)
         if numbers is None:
             numbers = self._names[key] = {}
-            if len(self._names) > MOST:
+            if len(self._names) > MAX_NAMES:
                 del self._names[next(iter(self._names))]
         last = numbers.get(number)
         if last is not None and 0 <= now - last < REFRESH:
