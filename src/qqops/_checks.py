@@ -5,7 +5,7 @@ from __future__ import annotations
 import zoneinfo
 from typing import TYPE_CHECKING
 
-from qqops._tables import SettingsFile
+from qqops._tables import SettingsFile, nearest
 from qqops.errors import ConfigError
 from qqops.runtime.gate import Gate
 from qqops.runtime.granted import GIVEN_BY_PLACE, AccessPolicy, RulesSettings
@@ -37,6 +37,13 @@ def check_access(settings: Settings, file: SettingsFile) -> None:
 
 def check_rooms(settings: Settings, file: SettingsFile) -> None:
     """Check what a single room may set for itself, and the bot for all of them. Raises `ConfigError`."""
+    for name, room in settings.rooms.items():
+        if room.account and room.account not in settings.accounts:
+            raise ConfigError(
+                f"there is no account {room.account!r}",
+                where=file.where(f"rooms.{name}.account"),
+                hint=nearest(room.account, settings.accounts),
+            )
     every: dict[str, BotSettings | OneRoom] = {"bot": settings.bot}
     every |= {f"rooms.{name}": room for name, room in settings.rooms.items()}
     for key, one in every.items():

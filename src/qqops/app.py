@@ -122,7 +122,7 @@ class App:
             clock=clock,
             observers=self.observers,
             catalogue=catalogue,
-            rooms=policy.rooms,
+            rooms=self.rooms.named,
             policy=policy.dispatch,
             threads=threads,
             journal=self.journal,

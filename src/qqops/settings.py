@@ -22,9 +22,9 @@ from qqops.runtime.datafile import SYNCHRONOUS, StorePolicy
 from qqops.runtime.dispatch import DispatchPolicy
 from qqops.runtime.granted import AccessPolicy, RulesSettings
 from qqops.runtime.journal import JournalPolicy
+from qqops.runtime.named_rooms import RoomSettings
 from qqops.runtime.outbox import OutboxPolicy
 from qqops.runtime.questions import Place
-from qqops.runtime.rooms import RoomSettings
 from qqops.runtime.supervisor import LinkPolicy, Reconnect
 from qqops.texts import LANGUAGES
 
@@ -85,11 +85,13 @@ class OneRoom:
         language: ``en`` or ``zh``; empty for the bot's.
         timezone: Time zone; empty for the bot's.
         prefixes: What a command begins with there; empty for the bot's.
+        account: Which account responds there, where several are; empty for the first one.
     """
 
     language: str = ""
     timezone: str = ""
     prefixes: tuple[str, ...] = ()
+    account: str = ""
 
 
 @attrs.frozen(kw_only=True)
@@ -168,6 +170,7 @@ class Settings:
             timezone=self.bot.timezone,
             timezones={name: room.timezone for name, room in self.rooms.items() if room.timezone},
             prefixes={name: room.prefixes for name, room in self.rooms.items() if room.prefixes},
+            accounts={name: room.account for name, room in self.rooms.items() if room.account},
         )
 
 

@@ -195,6 +195,10 @@ def test_rooms_have_their_own_prefixes_and_zones_and_commands_an_owner(load):
         ("[bot]\nprefixes = []", "2: bot.prefixes: at least one prefix"),
         ("[bot]\ntimezone = 'Mars/Olympus'", "2: bot.timezone: unknown time zone 'Mars/Olympus'"),
         ("[rooms.lab]\ntimezone = '../etc'", "2: rooms.lab.timezone: unknown time zone"),
+        (
+            "[rooms.lab]\naccount = 'mian'\n[accounts.main]\nnetwork = 'memory'",
+            "2: rooms.lab.account: there is no account 'mian' (did you mean 'main'?)",
+        ),
         ("[commands]\nstatus = 5", "2: commands.status: must be a text, got 5"),
     ],
 )

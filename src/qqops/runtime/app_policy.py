@@ -10,8 +10,8 @@ import attrs
 from qqops.runtime.dispatch_policy import DispatchPolicy
 from qqops.runtime.granted import AccessPolicy
 from qqops.runtime.journal import JournalPolicy
+from qqops.runtime.named_rooms import RoomSettings
 from qqops.runtime.questions import Place
-from qqops.runtime.rooms import RoomSettings
 
 
 class End(enum.Enum):

@@ -8,19 +8,18 @@ from collections.abc import Iterable, Mapping
 from qqops.model import Message
 from qqops.protocol.words import INVISIBLE
 from qqops.runtime.hints import Hints
+from qqops.runtime.named_rooms import NamedRooms
 from qqops.runtime.registry import Command, Listener, Registry, Trigger
 from qqops.runtime.routes import Routes, table_of
 
 
-def compile_routes(
-    registry: Registry, by_room: Mapping[str, tuple[str, ...]] | None = None, hints: Hints | None = None
-) -> Routes:
+def compile_routes(registry: Registry, rooms: NamedRooms | None = None, hints: Hints | None = None) -> Routes:
     """Return the tables for dispatch.
 
     Args:
-        by_room: Prefixes of single rooms, by name or id.
+        rooms: What is set for single rooms.
     """
-    by_room = {room: _longest_first(prefixes) for room, prefixes in (by_room or {}).items() if prefixes}
+    by_room = {key: _longest_first(prefixes) for key, prefixes in rooms.prefixes.items()} if rooms else {}
     prefixes = _longest_first(registry.prefixes)
     messages = _by_priority(one for one in registry.listeners if issubclass(Message, one.event))
     keywords = tuple(one for one in messages if one.trigger is Trigger.KEYWORD)
@@ -29,6 +28,7 @@ def compile_routes(
     return Routes(
         prefixes=prefixes,
         by_room=by_room,
+        rooms=rooms,
         first=frozenset(p[0] for of in (prefixes, *by_room.values()) for p in of if p) | frozenset(INVISIBLE),
         words=table_of(named.items()),
         depth=max((len(name) for name in named), default=1),

@@ -31,10 +31,10 @@ from qqops.runtime.gate import Gate
 from qqops.runtime.hints import HINT, Hints
 from qqops.runtime.journal import Journal, Left, Step
 from qqops.runtime.leftovers import expired, hit_of, interrupted, start_of
+from qqops.runtime.named_rooms import NamedRooms
 from qqops.runtime.observe import Handled, Observers, Result
 from qqops.runtime.outbox import Outbox
 from qqops.runtime.registry import Handler, Hit, Line, Mode, Registry
-from qqops.runtime.rooms import RoomSettings
 from qqops.runtime.run import InThread, Runner, in_thread
 from qqops.runtime.seen import Seen, key_of, order_of
 from qqops.runtime.ticket import Ticket as Ticket
@@ -59,7 +59,7 @@ class Dispatcher:
         clock: Clock,
         observers: Observers,
         catalogue: Catalogue,
-        rooms: RoomSettings,
+        rooms: NamedRooms,
         policy: DispatchPolicy,
         threads: InThread = in_thread,
         journal: Journal | None = None,
@@ -72,7 +72,7 @@ class Dispatcher:
         self._known = known
         self._registry = registry
         self._hints = Hints(trio.current_time)
-        self._routes = compile_routes(registry, rooms.prefixes, self._hints)
+        self._routes = compile_routes(registry, rooms, self._hints)
         registry.aliases.leads_somewhere = lambda room, line: (
             self._routes.command(line, 0, (), room) is not None
         )
@@ -111,7 +111,7 @@ class Dispatcher:
 
     def refresh(self) -> None:
         """Take over what the registry holds now. Running handlers are not touched."""
-        self._routes = compile_routes(self._registry, self._rooms.prefixes, self._hints)
+        self._routes = compile_routes(self._registry, self._rooms, self._hints)
 
     @property
     def closed(self) -> bool:

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 
 import attrs
 import structlog
@@ -22,7 +22,7 @@ import trio
 
 from qqops.adapters.base import Human, Question, QuestionKind
 from qqops.errors import NeedsHuman, TransientError
-from qqops.model import AccountRef, Delivery, Image, Room, RoomKind
+from qqops.model import AccountRef, Delivery, Image, Room
 from qqops.runtime.backoff import Backoff, BackoffPolicy
 from qqops.runtime.rooms import Rooms
 from qqops.texts import Say
@@ -43,22 +43,11 @@ class Place:
 
     Attributes:
         account: Name of the account that speaks there.
-        room: Number (id) or name of the room. What is all digits is a number and never a name; a name is that of a
-            room of several people, and holds while only one is called so.
+        room: Number (id) or name of the room; see `NamedRooms`.
     """
 
     account: str
     room: str
-
-    def among(self, rooms: Iterable[Room]) -> Sequence[Room]:
-        """Return the rooms that are meant: the one with this id, else all that are called so."""
-        here = [room for room in rooms if room.ref.account.id == self.account]
-        by_id = [room for room in here if room.id == self.room]
-        if by_id or (self.room.isascii() and self.room.isdigit()):
-            # People and groups are numbered apart; whoever says "room" means the group.
-            return sorted(by_id, key=lambda room: room.ref.kind is not RoomKind.GROUP)[:1]
-        # A private chat is called what the other side likes to be called.
-        return [room for room in here if room.name == self.room and not room.private]
 
 
 @attrs.define(eq=False)
@@ -145,7 +134,6 @@ class Questions:
         self._places = places
         self._rng = rng or random.Random()
         self._cases: dict[str, _Case] = {}
-        self._unclear: set[Place] = set()
         self._nursery: trio.Nursery | None = None
 
     @property
@@ -317,16 +305,7 @@ class Questions:
 
         A picture opens the account to whoever sees it: it goes to no room that may be another one.
         """
-        found = place.among(self._rooms.known())
-        if len(found) > 1 and place not in self._unclear:
-            self._unclear.add(place)
-            log.error(
-                "several rooms are called so, and none of them is asked: name the room by its number (bot.ask)",
-                account=place.account, room=place.room, numbers=[room.id for room in found],
-            )  # fmt: skip
-        elif len(found) == 1:
-            self._unclear.discard(place)
-        return found[0] if len(found) == 1 else None
+        return self._rooms.named.find(place.account, place.room)
 
     async def _keep_told(self, case: _Case, place: Place) -> None:
         """Tell a room of the picture that counts whenever it is to be told, as soon as its account can."""

@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import datetime
-import zoneinfo
-from collections.abc import Mapping, Sequence
-from typing import Protocol, TypeVar, runtime_checkable
-
-import attrs
+from collections.abc import Sequence
+from typing import Protocol, runtime_checkable
 
 from qqops.adapters.base import Adapter
 from qqops.model import AccountRef, Delivery, Draft, Outcome, Room, RoomRef, User
 from qqops.runtime.context import Answer
+from qqops.runtime.named_rooms import NamedRooms, RoomSettings
 from qqops.runtime.outbox import Outbox
-from qqops.texts import DEFAULT_LANGUAGE, Catalogue, Say
-
-T = TypeVar("T")
+from qqops.texts import Catalogue, Say
 
 #: Rooms whose members are remembered after somebody has asked for them; the oldest are forgotten.
 _REMEMBERED = 256
@@ -29,49 +24,15 @@ class KnowsPeople(Protocol):
         """Return who is in *room*, as far as it is known at this moment."""
 
 
-@attrs.frozen
-class RoomSettings:
-    """What is set for rooms: one immutable look-up.
+class Rooms:
+    """Injected into handlers and jobs that ask for it: find rooms, speak in them, see who is there.
 
     Attributes:
-        default: Language where nothing else is set.
-        languages: Language by room name or id.
-        timezone: Time zone where nothing else is set.
-        timezones: Time zone by room name or id.
-        prefixes: What a command begins with, by room name or id.
+        named: What is set for rooms.
     """
 
-    default: str = DEFAULT_LANGUAGE
-    languages: Mapping[str, str] = attrs.field(factory=dict)
-    timezone: str = "Asia/Shanghai"
-    timezones: Mapping[str, str] = attrs.field(factory=dict)
-    prefixes: Mapping[str, tuple[str, ...]] = attrs.field(factory=dict)
-
-    def language(self, room: Room | None) -> str:
-        """Return the language of *room*."""
-        return self._of(self.languages, room) or self.default
-
-    def zone(self, room: Room | None) -> datetime.tzinfo:
-        """Return the time zone of *room*; objects of one zone are the same."""
-        return zoneinfo.ZoneInfo(self._of(self.timezones, room) or self.timezone)
-
-    def prefix(self, room: Room | None) -> tuple[str, ...]:
-        """Return what a command begins with in *room*, or () for the bot's own."""
-        return self._of(self.prefixes, room) or ()
-
-    @staticmethod
-    def _of(table: Mapping[str, T], room: Room | None) -> T | None:
-        if room is None or not table:
-            return None
-        # A private chat is called what the other side likes to be called.
-        return table.get(room.id) or (None if room.private else table.get(room.name))
-
-
-class Rooms:
-    """Injected into handlers and jobs that ask for it: find rooms, speak in them, see who is there."""
-
     def __init__(self, settings: RoomSettings, catalogue: Catalogue) -> None:
-        self._settings = settings
+        self.named = NamedRooms(settings, self.of)
         self._catalogue = catalogue
         self._adapters: dict[AccountRef, tuple[Adapter, Outbox]] = {}
         self._members: dict[RoomRef, Sequence[User]] = {}
@@ -83,6 +44,15 @@ class Rooms:
     def known(self) -> Sequence[Room]:
         """Return every room that any account knows at this moment."""
         return [room for adapter, _ in self._adapters.values() for room in adapter.rooms()]
+
+    def of(self, account: str) -> Sequence[Room]:
+        """Return the rooms that the account called *account* in the settings knows at this moment."""
+        return [
+            room
+            for ref, (adapter, _) in self._adapters.items()
+            if ref.id == account
+            for room in adapter.rooms()
+        ]
 
     def find(self, name: str) -> Room | None:
         """Return the room with this id, name or full address; None when there is none or it is not clear.
@@ -111,7 +81,7 @@ class Rooms:
                 delivery=Delivery.REFUSED, reason=f"no account knows exactly one room {str(room)!r}"
             )
         if isinstance(answer, Say):
-            answer = self._catalogue.render(answer, self._settings.language(known or self._room(ref)))
+            answer = self._catalogue.render(answer, self.named.language(known or self._room(ref)))
         return await self._adapters[ref.account][1].send(Draft.of(ref, answer))
 
     def say(self, room: RoomRef, text: str) -> bool:
@@ -124,7 +94,7 @@ class Rooms:
     def left_out(self, room: RoomRef, count: int) -> str:
         """Return the last line of a text that was cut, in the language of *room*."""
         words = Say("sent.left_out", {"count": f"{count:,}"})
-        return self._catalogue.render(words, self._settings.language(self._room(room)))
+        return self._catalogue.render(words, self.named.language(self._room(room)))
 
     def _room(self, ref: RoomRef) -> Room | None:
         found = self._adapters.get(ref.account)

@@ -17,6 +17,7 @@ from qqops.model import At, Event, Message, Room, RoomRef, Segment, Text, plain
 from qqops.protocol.words import INVISIBLE, Piece, Word, plainer, split
 from qqops.runtime.aliases import DEEPEST, Aliases
 from qqops.runtime.hints import Hints
+from qqops.runtime.named_rooms import NamedRooms
 from qqops.runtime.registry import (
     Command,
     Filter,
@@ -74,13 +75,14 @@ class Routes:
 
     Attributes:
         first: Every character that a command line may begin with.
-        by_room: What a command begins with in single rooms, by name or id.
+        by_room: What a command begins with in single rooms, by the name or id that *rooms* has for them.
         glued: Names that need no space after them, by their first character, the longest first.
         ranks: Priority and stop of the listeners, when any has them.
     """
 
     prefixes: tuple[str, ...]
     by_room: Mapping[str, tuple[str, ...]]
+    rooms: NamedRooms | None
     first: frozenset[str]
     words: Mapping[str, Node]
     depth: int
@@ -189,9 +191,8 @@ class Routes:
 
     def _skip_prefix(self, text: str, start: int, room: Room, without: int) -> int:
         prefixes = self.prefixes
-        if self.by_room:
-            named = None if room.private else self.by_room.get(room.name)
-            prefixes = self.by_room.get(room.id) or named or prefixes
+        if self.by_room and self.rooms is not None:
+            prefixes = self.by_room.get(self.rooms.key(room), prefixes)
         for prefix in prefixes:
             if text.startswith(prefix, start):
                 start += len(prefix)

@@ -10,8 +10,8 @@ import trio
 from qqops import Arg, Ctx, Face, Joined, Message, Next, Opt, Plugin, PluginError, Refuse, Rest, Rooms, Text
 from qqops.app import AppPolicy
 from qqops.runtime.dispatch import DispatchPolicy
+from qqops.runtime.named_rooms import RoomSettings
 from qqops.runtime.observe import Handled, Result, Sent
-from qqops.runtime.rooms import RoomSettings
 
 
 class Env(enum.Enum):

@@ -30,7 +30,7 @@ from qqops.model import Message
 from qqops.plugin._convert_data import _json, _url
 from qqops.plugin._convert_time import day, duration, moment
 from qqops.plugin._converter import BadWord
-from qqops.runtime.rooms import RoomSettings
+from qqops.runtime.named_rooms import RoomSettings
 
 SHANGHAI = zoneinfo.ZoneInfo("Asia/Shanghai")
 #: A Monday afternoon.

@@ -7,7 +7,7 @@ import pytest
 from qqops import Alias, At, Ctx, Image, PersonRef, Plugin, Refuse, Rest, Text, User
 from qqops.app import AppPolicy
 from qqops.runtime.granted import AccessPolicy
-from qqops.runtime.rooms import RoomSettings
+from qqops.runtime.named_rooms import RoomSettings
 
 KINDS = {"when": datetime.datetime, "long": datetime.timedelta, "who": User, "picture": Image}
 

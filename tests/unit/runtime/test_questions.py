@@ -16,10 +16,10 @@ from qqops.cli.human import Folder, Terminal
 from qqops.errors import NeedsHuman
 from qqops.model import AccountRef, Delivery, Image, Outcome, Room, RoomKind, RoomRef, Secret, Text
 from qqops.plugin.host import Candidate
+from qqops.runtime.named_rooms import RoomSettings
 from qqops.runtime.observe import LinkState, Phase
 from qqops.runtime.outbox import OutboxPolicy
 from qqops.runtime.questions import Place, Questions
-from qqops.runtime.rooms import RoomSettings
 from qqops.runtime.supervisor import LinkPolicy
 from qqops.simulator.local import LocalHttp
 from qqops.simulator.server import Server
@@ -219,15 +219,6 @@ async def test_a_stranger_who_is_called_like_the_room_of_the_operators_answers_n
         assert it.app.questions.answer("main", "guess", OPS)
 
 
-def test_a_private_chat_has_no_name_by_which_it_is_found():
-    stranger = Room(ref=RoomRef(AccountRef("memory", "talk"), RoomKind.PRIVATE, "666"), name="ops")
-    assert Place("talk", "ops").among([stranger]) == []
-    assert Place("talk", "ops").among([stranger, OPS]) == [OPS]
-    settings = RoomSettings(languages={"ops": "zh"}, prefixes={"ops": ("!",)})
-    assert (settings.language(stranger), settings.prefix(stranger)) == ("en", ())
-    assert (settings.language(OPS), settings.prefix(OPS)) == ("zh", ("!",))
-
-
 async def test_a_question_in_a_chinese_room_is_in_chinese():
     it = Outage("smartqq", [], ROOM, rooms=RoomSettings(languages={"ops": "zh"}), qr_auto=False)
     async with it.run():
@@ -371,18 +362,6 @@ async def test_a_room_with_a_number_is_asked_whatever_others_are_called():
             it.network.rooms[f"other {name}"] = Room(ref=twin, name=name)
         await trio.sleep(60)
         assert [d.room.id for d in it.posts] == ["g-ops", "g-ops"]
-
-
-def test_a_number_is_never_a_name():
-    here = AccountRef("memory", "talk")
-    group = Room(ref=RoomRef(here, RoomKind.GROUP, "30001"), name="ops")
-    evil = Room(ref=RoomRef(here, RoomKind.GROUP, "666"), name="30001")
-    person = Room(ref=RoomRef(here, RoomKind.PRIVATE, "30001"), name="Ali")
-    elsewhere = Room(ref=RoomRef(AccountRef("memory", "other"), RoomKind.GROUP, "30001"), name="ops")
-    place = Place("talk", "30001")
-    assert place.among([elsewhere, evil, person, group]) == [group]
-    assert place.among([evil, elsewhere]) == []
-    assert Place("talk", "ops").among([group, elsewhere]) == [group]
 
 
 async def test_a_room_that_refuses_is_tried_again_and_that_is_said_once(capsys):

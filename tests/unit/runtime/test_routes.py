@@ -35,9 +35,9 @@ from qqops.protocol.words import INVISIBLE, MAX_WORDS, Piece, split
 from qqops.runtime.compiling import compile_routes
 from qqops.runtime.hints import Hints
 from qqops.runtime.keep import MemoryKeep
+from qqops.runtime.named_rooms import NamedRooms, RoomSettings
 from qqops.runtime.observe import Handled
 from qqops.runtime.registry import Registry
-from qqops.runtime.rooms import RoomSettings
 from qqops.texts import load
 
 
@@ -569,7 +569,11 @@ def everything():
     host = Host(registry, {}, version="0.1.0")
     assert host.load(Candidate(name="demo", load=lambda: plugin)).state is PluginState.LOADED
     registry.aliases.load([Alias("loop", "loop"), Alias("w1", "w [image]"), Alias("qqops", "flag set x")])
-    return compile_routes(registry, {"lab": ("!", "/")}, Hints(lambda: 0.0))
+    return compile_routes(
+        registry,
+        NamedRooms(RoomSettings(prefixes={"lab": ("!", "/")}), lambda account: ()),
+        Hints(lambda: 0.0),
+    )
 
 
 _ROUTES = everything()
