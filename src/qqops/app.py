@@ -212,7 +212,7 @@ class App:
         )
         self.rooms.account(adapter, box)
         self.accounts.add(adapter)
-        self.dispatcher.account(adapter.account, box, ())
+        self.dispatcher.add_account(adapter.account, box)
         self.supervisors.append(supervisor)
         return supervisor
 

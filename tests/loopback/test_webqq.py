@@ -1,12 +1,13 @@
 """Login, exchange and each fault alone, over real sockets, for both generations."""
 
+import random
 import re
 
 import pytest
 import trio
 
 from qqops.adapters.base import QuestionKind
-from qqops.model import Delivery, RoomKind, SetStatus
+from qqops.model import Delivery, RoomKind, Secret, SetStatus
 from qqops.runtime.observe import Phase, Sent
 from qqops.simulator.service import ServiceOptions
 
@@ -316,34 +317,41 @@ async def test_a_new_friend_and_a_new_group_are_looked_up(rig, profile):
         }
 
 
-async def test_several_bots_share_a_world(rig):
-    """Two accounts in one group: each sees what the other says, and not what it said itself."""
+async def test_two_accounts_in_one_group_give_one_answer_and_do_not_answer_each_other(rig, profile):
     from qqops.adapters.webqq import Options, WebQQ
     from qqops.model import AccountRef
     from qqops.runtime.outbox import OutboxPolicy
     from qqops.runtime.supervisor import LinkPolicy
     from qqops.simulator.world import Person
 
-    async with rig("smartqq") as bot:
+    def answers(text):
+        return [line.account for line in bot.state.sent if line.text == text]
+
+    async with rig(profile) as bot:
         world = bot.service.world
         world.people[555] = Person(number=555, nick="second", password="x")
         world.groups[30002].members.append(555)
         await bot.until_online()
-        options = Options(endpoints={"*": bot.server.url}, qr_interval=0.02, poll_hold=5.0)
-        import random
-
+        options = Options(
+            number=555, password=Secret("x"), profile=profile, endpoints={"*": bot.server.url}, qr_interval=0.02, poll_hold=5.0
+        )  # fmt: skip
         second = WebQQ(AccountRef("webqq", "second"), options, clock=bot.app.clock, rng=random.Random(5))
         supervisor = bot.app.add_account(second, LinkPolicy(), OutboxPolicy())
         async with trio.open_nursery() as nursery:
             nursery.start_soon(supervisor.run)
-            await bot.until(lambda: 555 in bot.state.live)
             await bot.until(lambda: supervisor.state.phase is Phase.ONLINE)
-            await bot.until(lambda: second.rooms() and any(r.name == "ops" for r in second.rooms()))
+            await bot.until(lambda: any(r.name == "ops" and r.verified for r in second.rooms()))
+            for n in range(5):
+                bot.inject("Ali", f"/say answer-{n}", "ops")
+                await bot.until_sent(f"^answer-{n}$")
             room = next(r for r in second.rooms() if r.name == "ops")
             assert (await bot.app.rooms.send(room.ref, "/say from-second")).ok
-            await bot.until_sent("^from-second$")
+            bot.inject("Ali", "/say the-last", "ops")
+            await bot.until_sent("^the-last$")
             nursery.cancel_scope.cancel()
-        assert {line.account for line in bot.state.sent} == {555, 100200300}
+        assert [len(answers(f"answer-{n}")) for n in range(5)] == [1] * 5
+        assert answers("the-last") == [100200300], "the first in the settings"
+        assert answers("from-second") == [], "what the second said is nothing to the first"
 
 
 async def test_a_queued_reply_finds_its_room_after_a_reconnect(rig, profile):

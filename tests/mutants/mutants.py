@@ -25,6 +25,7 @@ GUARANTEES = "tests/unit/runtime/test_guarantees.py"
 OUTBOX = "tests/unit/runtime/test_outbox.py"
 QUEUE = "tests/unit/runtime/test_sendqueue.py"
 SUPERVISOR = "tests/unit/runtime/test_supervisor.py"
+SIBLINGS = "tests/unit/runtime/test_siblings.py"
 
 
 class Mutant(NamedTuple):
@@ -50,7 +51,7 @@ MUTANTS = [
     ),
     Mutant(
         "the window is not filled from the journal", RUNTIME + "dispatch.py",
-        "            self._window(where).add(key, trio.current_time())\n", "            pass\n",
+        "            self._seen.add(where, key)\n", "            pass\n",
         f"{GUARANTEES}::test_what_was_accepted_is_handled_once_by_whichever_run",
     ),
     Mutant(
@@ -141,6 +142,21 @@ MUTANTS = [
         "the first of two holders gives the deadline back", RUNTIME + "supervisor.py",
         "        if self._holders:\n            self._left = seconds\n", "        if False:\n            self._left = seconds\n",
         f"{SUPERVISOR}::test_a_session_that_several_readers_hold_up_has_its_time_left_afterwards",
+    ),
+    Mutant(
+        "two of our accounts handle one message", RUNTIME + "siblings.py",
+        "        if copy.taken:\n            return True\n", "",
+        f"{SIBLINGS}::test_what_comes_late_was_handled_already",
+    ),
+    Mutant(
+        "an account that has died unnoticed is waited for", RUNTIME + "siblings.py",
+        "        self._place(copy.where).behind.add(late)\n", "        pass\n",
+        f"{SIBLINGS}::test_an_account_that_hears_nothing_is_waited_for_once_until_it_keeps_up_again",
+    ),
+    Mutant(
+        "a room's setting goes to whoever takes on its name", RUNTIME + "named_rooms.py",
+        "            self._meant[account, name] = found[0].ref\n", "            pass\n",
+        "tests/unit/runtime/test_named_rooms.py::test_no_other_room_gets_what_is_set_by_taking_on_the_name",
     ),
 ]  # fmt: skip
 

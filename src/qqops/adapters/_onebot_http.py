@@ -101,7 +101,7 @@ class HttpSession:
             nursery.start_soon(self._intake.watch_heartbeat, name="heartbeat")
             self._link.alive(PROBE * 3)
             names = await introduce(self.calls, self._reader, self._options.self_id)
-            self._link.online(names)
+            self._link.online(names, me=self._reader.self_id, ids="qq")
             self._link.alive(math.inf)
             await self._link.ready()
             self._intake.begin(self._link)

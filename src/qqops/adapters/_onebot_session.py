@@ -78,7 +78,7 @@ class LiveSession:
                 nursery.start_soon(self._intake.deliver, self._link, name="deliver")
                 self._link.alive(PROBE * 3)
                 names = await introduce(self.calls, self._reader, self._options.self_id)
-                self._link.online(names)
+                self._link.online(names, me=self._reader.self_id, ids="qq")
                 self._link.alive(math.inf)  # pings and heartbeats watch from here on
                 await self._link.ready()
                 self._intake.begin(self._link)

@@ -183,7 +183,7 @@ class LiveSession:
             raise TransientError(f"the login failed: {exc}") from exc
         await self._calls.rest()
         self.online = True
-        self._link.online([session.nick])
+        self._link.online([session.nick], me=str(session.number), ids="qq")
         self._link.alive(self._patience)
         return True
 

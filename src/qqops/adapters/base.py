@@ -123,8 +123,16 @@ class Link(Protocol):
         When that promise is not kept the supervisor ends the session.
         """
 
-    def online(self, names: Sequence[str]) -> None:
-        """The session can receive and send now; *names* are what people call this bot there."""
+    def online(self, names: Sequence[str], *, me: str = "", ids: str = "") -> None:
+        """The session can receive and send now.
+
+        Args:
+            names: What people call this bot there.
+            me: Its own id, as other accounts meet it in the rooms that they share; "" where each account sees the others
+                under ids of its own.
+            ids: What that is an id of: accounts that say the same meet the same people and rooms under the same ids, of
+                whatever network they are (``qq``). "" for the network's own.
+        """
 
     def waiting(self, cause: str) -> None:
         """There is nothing to do before the other side comes to us; no deadline holds until `alive`."""

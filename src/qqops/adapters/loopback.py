@@ -72,10 +72,14 @@ class MemoryNetwork:
 
     Args:
         first: Number of the first message; one that a bot with a journal has seen is no news to it.
+        me: Id of the account where several share a world; "" for a world of its own.
     """
 
-    def __init__(self, account: AccountRef, clock: Clock, nick: str = "qqops-bot", first: int = 1) -> None:
+    def __init__(
+        self, account: AccountRef, clock: Clock, nick: str = "qqops-bot", first: int = 1, me: str = ""
+    ) -> None:
         self.account = account
+        self.me = me
         self.nick = nick
         self.rooms: dict[str, Room] = {}
         self.users: dict[str, User] = {}
@@ -149,7 +153,7 @@ class MemoryNetwork:
             self._break = (scope, errors)
             try:
                 async with trio.open_nursery() as nursery:
-                    link.online([self.nick])
+                    link.online([self.nick], me=self.me)
                     link.alive(float("inf"))
                     nursery.start_soon(outbox.stream, self._take)
                     await self._deliver(link)

@@ -115,6 +115,10 @@ class Conversations:
         """Whether a question is open in *account*."""
         return account in self._accounts
 
+    def waits_for(self, room: RoomRef, person: PersonRef) -> bool:
+        """Whether *person* has a question to answer in *room*."""
+        return (room, person) in self.open
+
     # -- opening --------------------------------------------------------------------------------
 
     def begin(self, question: Question, within: float) -> Say | None:

@@ -111,6 +111,15 @@ class Crew(Generic[R]):
         self.away = 0
         self.workers = 0
 
+    def statistics(self) -> dict[str, int]:
+        """Return how many runs are under way, wait, and wait for people, and how many tasks there are."""
+        return {
+            "running": self.active,
+            "waiting": self.waiting,
+            "workers": self.workers,
+            "asking": self.away,
+        }
+
     @property
     def open(self) -> bool:
         """Whether it runs and takes new work."""

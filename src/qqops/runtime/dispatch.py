@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import functools
 import itertools
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 
 import structlog
 import trio
@@ -29,14 +29,15 @@ from qqops.runtime.dispatch_policy import DispatchPolicy as DispatchPolicy
 from qqops.runtime.drawers import InMemory
 from qqops.runtime.gate import Gate
 from qqops.runtime.hints import HINT, Hints
-from qqops.runtime.journal import Journal, Left, Step
-from qqops.runtime.leftovers import expired, hit_of, interrupted, start_of
+from qqops.runtime.journal import Journal, Left, Unfinished
+from qqops.runtime.leftovers import hit_of, start_of, to_run
 from qqops.runtime.named_rooms import NamedRooms
 from qqops.runtime.observe import Handled, Observers, Result
 from qqops.runtime.outbox import Outbox
 from qqops.runtime.registry import Handler, Hit, Line, Mode, Registry
 from qqops.runtime.run import InThread, Runner, in_thread
-from qqops.runtime.seen import Seen, key_of, order_of
+from qqops.runtime.seen import Seen, order_of
+from qqops.runtime.siblings import Siblings
 from qqops.runtime.ticket import Ticket as Ticket
 from qqops.runtime.ticket import add_run as add_run
 from qqops.runtime.ticket import names, running
@@ -44,9 +45,6 @@ from qqops.runtime.why import SHOWN
 from qqops.texts import Catalogue, Say
 
 log = structlog.get_logger("qqops.dispatch")
-
-#: Seconds for which messages are remembered, as long as there are not ten times as many as the window says.
-REMEMBERED = 300.0
 
 
 class Dispatcher:
@@ -85,7 +83,7 @@ class Dispatcher:
         self._runner = Runner(threads=policy.threads, in_thread=threads, gate=self._gate)
         self._outboxes: dict[AccountRef, Outbox] = {}
         self._names: dict[AccountRef, tuple[str, ...]] = {}
-        self._seen: dict[AccountRef, Seen] = {}
+        self._seen = Seen(policy.window)
         self._crew: Crew[Ticket] = Crew(self._run, slots=policy.slots, per_plugin=policy.per_plugin)
         self._numbers = itertools.count(1)
         self.talks = talks or Conversations(Alarms())
@@ -99,15 +97,31 @@ class Dispatcher:
             rerun=self.rerun,
             prefixed=self._calls,
         )
+        self.siblings = Siblings(
+            self.talks.alarms,
+            talking=self.talks.waits_for,
+            account_of=rooms.account,
+            hand_on=self._set_off,
+        )
         self.dropped = 0
         self.messages = 0
 
     # -- wiring ---------------------------------------------------------------------------------
 
-    def account(self, ref: AccountRef, outbox: Outbox, names: Sequence[str]) -> None:
-        """Let handlers answer through *outbox*; *names* are what people call the bot there."""
+    def add_account(self, ref: AccountRef, outbox: Outbox) -> None:
+        """Let handlers answer through *outbox*. Of several accounts in one room, the one that was added first responds."""
         self._outboxes[ref] = outbox
+        self._names[ref] = ()
+        self.siblings.add(ref)
+
+    def online(self, ref: AccountRef, names: Sequence[str], me: str = "", ids: str = "") -> None:
+        """Note that an account is online; see `qqops.adapters.base.Link.online`."""
         self._names[ref] = tuple(sorted({n.lower() for n in names if n}, key=len, reverse=True))
+        self.siblings.online(ref, names, me, ids)
+
+    def offline(self, ref: AccountRef) -> None:
+        """Note that an account is not online any more."""
+        self.siblings.offline(ref)
 
     def refresh(self) -> None:
         """Take over what the registry holds now. Running handlers are not touched."""
@@ -143,11 +157,14 @@ class Dispatcher:
 
     def route(self, event: Event) -> list[Ticket]:
         """Decide about *event* and queue what it sets off; nothing matched gives an empty list."""
+        leaves = self._crew.open and (not self._seen.is_new(event) or self.siblings.leaves(event))
+        return [] if leaves else self._set_off(event)
+
+    def _set_off(self, event: Event) -> list[Ticket]:
+        """Queue what *event* sets off."""
         if not self._crew.open:
             self.dropped += 1
             return []
-        if event.id and not self._is_new(event):
-            return []  # what has no id cannot be told from others without one
         if not isinstance(event, Message):
             hits = self._routes.listening(type(event))
             return self._queue_all(event, list(hits)) if hits else []
@@ -172,16 +189,20 @@ class Dispatcher:
             handler: ``plugin:name``.
             journal: Whether the journal takes care of it.
         """
-        account = message.ref.room.account
-        hits = self._routes.match(message, self._names.get(account, ()))
-        hit = next((hit for hit in hits if hit.handler.key == handler and hit.source is not None), None)
-        if hit is None or account not in self._outboxes or not self._crew.open:
+        hit = self._hit(message, lambda hit: hit.handler.key == handler and hit.source is not None)
+        if hit is None:
             return False
         if journal:
             self._queue_all(message, [hit])
         else:
-            self._queue(order_of(message), self._ticket(hit, message, account))
+            self._queue(order_of(message), self._ticket(hit, message, message.account))
         return True
+
+    def _hit(self, message: Message, wanted: Callable[[Hit], bool]) -> Hit | None:
+        """Return what *message* sets off and is *wanted*, if it can be run."""
+        if message.account not in self._outboxes or not self._crew.open:
+            return None
+        return next(filter(wanted, self._routes.match(message, self._names[message.account])), None)
 
     def unload(self, plugin: str) -> None:
         """End what waits for people on behalf of *plugin*."""
@@ -235,23 +256,15 @@ class Dispatcher:
     def resume(self, left: Left) -> None:
         """Go on where an earlier run was killed; what had started is reported, not repeated."""
         for where, key in left.seen:
-            self._window(where).add(key, trio.current_time())
-        for one in left.expired:
-            expired(self._observers, one)
-        for one in left.unfinished:
+            self._seen.add(where, key)
+        settle = self._journal.settle if self._journal is not None else None
+        for one, hit in to_run(left, self._left_hit, self._observers, settle):
             event = one.event
-            names = self._names.get(event.account, ())
-            hit = hit_of(one, self._routes, self._registry, names)
-            wanted = hit is not None and (not one.started or hit.handler.at_least_once)
-            again = wanted and not one.given_up
-            if one.started:
-                interrupted(self._observers, one, again, one.given_up if wanted else "")
-            if again and hit is not None and event.account in self._outboxes:
-                self._queue(order_of(event), self._ticket(hit, event, event.account, one.row))
-            elif self._journal is not None:
-                if not one.started:
-                    log.warning("its handler is gone", id=event.id, handler=one.handler)
-                self._journal.settle(one.row, Step.INTERRUPTED if one.started else Step.DROPPED)
+            self._queue(order_of(event), self._ticket(hit, event, event.account, one.row))
+
+    def _left_hit(self, one: Unfinished) -> Hit | None:
+        names = self._names.get(one.event.account)
+        return hit_of(one, self._routes, self._registry, names) if names is not None else None
 
     def submit(self, handler: Handler, *, beside: bool = False) -> Ticket:
         """Queue *handler* without an event, as the scheduler does. ``ticket.done`` is set at its end.
@@ -272,24 +285,12 @@ class Dispatcher:
 
         It goes the way of every message from here on: its sender's turn, the gate, filters.
         """
-        account = message.ref.room.account
-        hits = self._routes.match(message, self._names.get(account, ()))
-        hit = next((hit for hit in hits if isinstance(hit.source, Line)), None)
-        if hit is None or not self._crew.open or account not in self._outboxes:
+        hit = self._hit(message, lambda hit: isinstance(hit.source, Line))
+        if hit is None:
             return None
-        ticket = self._ticket(hit, message, account)
+        ticket = self._ticket(hit, message, message.account)
         ticket.done = trio.Event()
         return self._queue(order_of(message), ticket)
-
-    def _is_new(self, event: Event) -> bool:
-        """Whether *event* was not seen before; the memory outlives sessions."""
-        return self._window(event.account).add(key_of(event), trio.current_time())
-
-    def _window(self, account: AccountRef) -> Seen:
-        seen = self._seen.get(account)
-        if seen is None:
-            seen = self._seen[account] = Seen(self._policy.window, REMEMBERED, 10 * self._policy.window)
-        return seen
 
     def _queue(self, key: Hashable, ticket: Ticket) -> Ticket:
         self._crew.add(key, ticket)
@@ -302,11 +303,13 @@ class Dispatcher:
         """Whether `ready` would wait for handlers to end."""
         return self._crew.waiting >= self._policy.backlog
 
-    async def ready(self) -> None:
-        """Wait while the backlog is full, and until what was accepted is on the disk.
+    async def ready(self, account: AccountRef | None = None) -> None:
+        """Wait while the backlog is full, and until what *account* has heard is accepted and on the disk.
 
         The readers wait here and nowhere else.
         """
+        if account is not None:
+            await self.siblings.settled(account)
         if self._journal is not None:
             await self._journal.safe()
         if self._crew.closed:
@@ -390,10 +393,4 @@ class Dispatcher:
 
     def statistics(self) -> Mapping[str, int]:
         """Return how many handlers run, wait, and how many events came after the end."""
-        return {
-            "running": self._crew.active,
-            "waiting": self._crew.waiting,
-            "workers": self._crew.workers,
-            "asking": self._crew.away,
-            "late": self.dropped,
-        }
+        return {**self._crew.statistics(), "late": self.dropped}

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+
 import structlog
 
 from qqops.model import Event, Message
-from qqops.runtime.journal import Unfinished
+from qqops.runtime.journal import Left, Step, Unfinished
 from qqops.runtime.observe import Expired, Interrupted, Observers
 from qqops.runtime.registry import Hit, Line, Registry
 from qqops.runtime.routes import Routes, pieces_of
@@ -13,7 +15,36 @@ from qqops.runtime.routes import Routes, pieces_of
 log = structlog.get_logger("qqops.dispatch")
 
 
-def expired(observers: Observers, one: Unfinished) -> None:
+def to_run(
+    left: Left,
+    hit_of: Callable[[Unfinished], Hit | None],
+    observers: Observers,
+    settle: Callable[[int, Step], object] | None,
+) -> Iterator[tuple[Unfinished, Hit]]:
+    """Yield what is to be run, and tell of all else.
+
+    Args:
+        hit_of: Finds the handler; None when it or the account is gone.
+        settle: Notes in the journal how a row has ended.
+    """
+    for one in left.expired:
+        _tell_expired(observers, one)
+    for one in left.unfinished:
+        hit = hit_of(one)
+        wanted = hit is not None and (not one.started or hit.handler.at_least_once)
+        again = wanted and not one.given_up
+        if one.started:
+            _tell_interrupted(observers, one, again, one.given_up if wanted else "")
+        if again and hit is not None:
+            yield one, hit
+            continue
+        if not one.started:
+            log.warning("its handler is gone", id=one.event.id, handler=one.handler)
+        if settle is not None:
+            settle(one.row, Step.INTERRUPTED if one.started else Step.DROPPED)
+
+
+def _tell_expired(observers: Observers, one: Unfinished) -> None:
     """Tell that *one* is too old to be begun."""
     log.warning(
         "too old to be handled after the restart",
@@ -24,7 +55,7 @@ def expired(observers: Observers, one: Unfinished) -> None:
     observers.tell(Expired(event=one.event, handler=one.handler, age=one.age))
 
 
-def interrupted(observers: Observers, one: Unfinished, again: bool, given_up: str) -> None:
+def _tell_interrupted(observers: Observers, one: Unfinished, again: bool, given_up: str) -> None:
     """Tell that *one* had begun.
 
     Args:

@@ -5,7 +5,12 @@ from __future__ import annotations
 from collections.abc import Hashable
 from typing import TypeAlias
 
-from qqops.model import Event
+import trio
+
+from qqops.model import AccountRef, Event
+
+#: Seconds for which events are remembered, as long as there are not ten times as many as the window says.
+REMEMBERED = 300.0
 
 #: What tells an event of one account from all others: its class, the kind and the id of its room, its own id.
 Key: TypeAlias = tuple[str, str, str, str]
@@ -25,7 +30,7 @@ def order_of(event: Event) -> Hashable:
     return room.ref if room is not None else event.account, sender.ref if sender is not None else type(event)
 
 
-class Seen:
+class Window:
     """Remembers at least the last *window* keys and at least the last *seconds*; at most twice what that takes.
 
     Args:
@@ -52,3 +57,26 @@ class Seen:
             young = self._young
         young.add(key)
         return True
+
+
+class Seen:
+    """The events of all accounts that were seen lately; the memory outlives sessions.
+
+    Args:
+        window: Keys of each account that are remembered at least.
+    """
+
+    def __init__(self, window: int) -> None:
+        self._window = window
+        self._windows: dict[AccountRef, Window] = {}
+
+    def is_new(self, event: Event) -> bool:
+        """Note *event*; return whether it was not seen before. What has no id cannot be told from others without one."""
+        return not event.id or self.add(event.account, key_of(event))
+
+    def add(self, account: AccountRef, key: Key) -> bool:
+        """Note an event by its `key_of`; return whether it is new."""
+        window = self._windows.get(account)
+        if window is None:
+            window = self._windows[account] = Window(self._window, REMEMBERED, 10 * self._window)
+        return window.add(key, trio.current_time())

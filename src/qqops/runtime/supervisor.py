@@ -152,6 +152,7 @@ class Supervisor:
         if session.scope.cancelled_caught and not end.fatal:
             end = _End(cause=f"nothing was heard for {now - session.heard:.0f} s")
         if session.online_since is not None:
+            self._dispatcher.offline(self.adapter.account)
             self._dispatcher.route(
                 Disconnected(account=self.adapter.account, at=self._clock.now(), cause=end.cause)
             )
@@ -208,7 +209,7 @@ class Session:
     async def ready(self) -> None:
         """Wait while the dispatcher's backlog is full; a full bot is no proof of a dead service."""
         with self._held():
-            await self._dispatcher.ready()
+            await self._dispatcher.ready(self._supervisor.adapter.account)
 
     def _end_in(self, seconds: float) -> None:
         if self._holders:
@@ -234,7 +235,7 @@ class Session:
         self.heard = trio.current_time()
         self._end_in(within)
 
-    def online(self, names: Sequence[str]) -> None:
+    def online(self, names: Sequence[str], *, me: str = "", ids: str = "") -> None:
         """Note that the session works."""
         if self.online_since is not None:
             return
@@ -243,7 +244,7 @@ class Session:
         supervisor.leave_door()
         account = supervisor.adapter.account
         self._human.over(account)
-        self._dispatcher.account(account, supervisor.outbox, names)
+        self._dispatcher.online(account, names, me, ids)
         supervisor._change(Phase.ONLINE)
         self._dispatcher.route(Connected(account=account, at=supervisor.state.since))
 

@@ -467,7 +467,7 @@ async def test_a_missing_argument_can_be_cancelled_replaced_and_expires(bots):
 
 async def test_a_missing_argument_is_not_asked_for_by_name_in_a_group_or_when_switched_off(bots):
     async with bots.run(lacking()) as bot:
-        bot.app.dispatcher.account(bot.network.account, bot.app.supervisors[0].outbox, ("bot",))
+        bot.app.dispatcher.online(bot.network.account, ("bot",))
         ali = bot.user("ali", room=bot.room("ops"))
         await ali.say("bot, add")
         assert "Say it now" not in await ali.expect("a is missing")

@@ -355,7 +355,7 @@ async def test_a_session_that_several_readers_hold_up_has_its_time_left_afterwar
 
     async def session(link, outbox):
         async def reader(gate):
-            bot.app.dispatcher.ready = gate.wait
+            bot.app.dispatcher.ready = lambda account: gate.wait()
             await link.ready()
 
         link.online(["bot"])
