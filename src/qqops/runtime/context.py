@@ -37,7 +37,6 @@ if TYPE_CHECKING:
     from qqops.runtime.conversations import Reader
     from qqops.runtime.desk import Desk
     from qqops.runtime.gate import Gate
-    from qqops.runtime.outbox import Outbox
     from qqops.runtime.registry import Handler
 
 T = TypeVar("T")
@@ -59,6 +58,16 @@ class Known(Protocol):
 
     def people(self, room: RoomRef) -> Sequence[User]:
         """Return who is in *room*, as far as it is known."""
+
+
+class Outgoing(Protocol):
+    """Where answers go."""
+
+    def put(self, draft: Draft, *, plugin: str = "", message: str = "") -> object:
+        """Queue *draft* without waiting; *message* is the id of what it answers."""
+
+    async def send(self, draft: Draft, *, plugin: str = "", message: str = "") -> Outcome:
+        """Queue *draft* and return how it went."""
 
 
 @attrs.define(kw_only=True, eq=False, on_setattr=attrs.setters.frozen)  # frozen, and made in half the time
@@ -85,7 +94,7 @@ class Context:
     now: datetime.datetime
     zone: datetime.tzinfo = datetime.UTC
     prefix: str = "/"
-    _outbox: Outbox | None = None
+    _outbox: Outgoing | None = None
     _known: Known | None = None
     _desk: Desk | None = None
     _run: Any = None

@@ -21,7 +21,7 @@ from qqops.adapters.base import Adapter, Question
 from qqops.errors import AdapterError, FatalError, NeedsHuman, ProtocolError, TransientError
 from qqops.model import Clock, Connected, Disconnected, Event
 from qqops.runtime.backoff import Backoff, BackoffPolicy
-from qqops.runtime.dispatch import Dispatcher
+from qqops.runtime.intake import Intake
 from qqops.runtime.observe import BadData, LinkState, Observers, Overflow, Phase
 from qqops.runtime.outbox import Outbox
 from qqops.runtime.questions import Questions
@@ -76,7 +76,7 @@ class Supervisor:
         self,
         adapter: Adapter,
         outbox: Outbox,
-        dispatcher: Dispatcher,
+        dispatcher: Intake,
         *,
         human: Questions,
         observers: Observers,
@@ -182,7 +182,7 @@ class Supervisor:
 class Session:
     """The `Link` of one session: what the adapter reports becomes state, events and deadlines."""
 
-    def __init__(self, supervisor: Supervisor, dispatcher: Dispatcher, human: Questions) -> None:
+    def __init__(self, supervisor: Supervisor, dispatcher: Intake, human: Questions) -> None:
         self._supervisor = supervisor
         self._dispatcher = dispatcher
         self._human = human
