@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 from typing import TypeAlias
 
 from qqops import _light  # noqa: F401 - first of all
+from qqops.adapters._listen import HttpAnswer, HttpRequest
 from qqops.errors import (
     AdapterError,
     AnswerCancelled,
@@ -119,6 +120,7 @@ from qqops.runtime.gate import Request
 from qqops.runtime.info import BotInfo, CommandInfo, Commands
 from qqops.runtime.jobs import JobInfo, Jobs
 from qqops.runtime.kv import Store, Transaction
+from qqops.runtime.listener import Listeners
 from qqops.runtime.locks import Lock, Locks
 from qqops.runtime.observe import Expired, Interrupted, LinkState, Overflow, Phase
 from qqops.runtime.questions import Questions
@@ -191,6 +193,8 @@ __all__ = [
     "GroupInvite",
     "Highlight",
     "Highlighted",
+    "HttpAnswer",
+    "HttpRequest",
     "Image",
     "Interrupted",
     "JobInfo",
@@ -204,6 +208,7 @@ __all__ = [
     "Left",
     "Limit",
     "LinkState",
+    "Listeners",
     "Lock",
     "Locks",
     "Logger",

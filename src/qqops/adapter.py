@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from qqops.adapters._listen import HttpAnswer, HttpRequest, Takeover, serve_connection
-from qqops.adapters._ports import Port, Ports, address
+from qqops.adapters._listen import HttpAnswer, HttpRequest, Takeover, address, is_upgrade, serve_connection
 from qqops.adapters.base import (
     Adapter,
     Human,
     Link,
+    Listening,
     Network,
     OnWire,
     Opening,
@@ -21,6 +21,7 @@ from qqops.adapters.base import (
     Poster,
     Question,
     QuestionKind,
+    Routed,
     Sender,
 )
 from qqops.model import Capabilities, Clock, Later, Pace, Scope, Secret, combine
@@ -29,13 +30,13 @@ if TYPE_CHECKING:
     from qqops.adapters._download import download
     from qqops.adapters._http import Http, HttpClient, HttpReply
     from qqops.adapters._ws import Unauthorized, WebSocket
-    from qqops.adapters._ws_open import Dial, accept, connect, is_upgrade
+    from qqops.adapters._ws_open import Dial, accept, connect
 
 #: Names that bring a library along; it is loaded when the name is asked for.
 _LATER = {
     "Http": "_http", "HttpClient": "_http", "HttpReply": "_http", "download": "_download",
     "Unauthorized": "_ws", "WebSocket": "_ws",
-    "Dial": "_ws_open", "accept": "_ws_open", "connect": "_ws_open", "is_upgrade": "_ws_open",
+    "Dial": "_ws_open", "accept": "_ws_open", "connect": "_ws_open",
 }  # fmt: skip
 
 
@@ -61,16 +62,16 @@ __all__ = [
     "Human",
     "Later",
     "Link",
+    "Listening",
     "Network",
     "OnWire",
     "Opening",
     "Outgoing",
     "Pace",
-    "Port",
-    "Ports",
     "Poster",
     "Question",
     "QuestionKind",
+    "Routed",
     "Scope",
     "Secret",
     "Sender",

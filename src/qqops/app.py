@@ -3,7 +3,8 @@
 Nested nurseries; inner ones end first, so the order of the shutdown is the order of nesting::
 
     store       the file, if there is one           ends after everything that writes to it
-    links       one supervisor per account          ends last: replies must still go out
+    links       one supervisor per account, and     ends last: replies must still go out
+                the ports on which we are called
     services    what plugins lean on                each is left after whoever leans on it
     handlers    dispatcher: everything that runs    gets a grace time
     sources     what creates work: jobs and tasks   ends first: no new work
@@ -19,7 +20,6 @@ import structlog
 import trio
 
 from qqops import __version__
-from qqops.adapters._ports import Ports
 from qqops.adapters.base import Adapter, Human
 from qqops.model import Clock, User
 from qqops.plugin._asking import reader_for
@@ -42,6 +42,7 @@ from qqops.runtime.info import BotInfo, Commands
 from qqops.runtime.jobs import Jobs
 from qqops.runtime.journal import Journal
 from qqops.runtime.keep import Keep, keep_in
+from qqops.runtime.listener import Listeners
 from qqops.runtime.locks import Locks
 from qqops.runtime.observe import LinkState, Observers
 from qqops.runtime.outbox import Outbox, OutboxPolicy
@@ -94,7 +95,7 @@ class App:
         self.ended = trio.Event()
         self._alarms = Alarms()
         self._doors: dict[str, trio.CapacityLimiter] = {}
-        self.ports = Ports()
+        self.listeners = Listeners()
         self.store = store
         self.journal = (
             Journal(store, clock, policy.journal) if store is not None and policy.journal.on else None
@@ -167,6 +168,7 @@ class App:
             Locks: self.locks,
             Audit: self.audit,
             Aliases: self.aliases,
+            Listeners: self.listeners,
         }
 
     def _reader(self, kind: Any, ctx: Context) -> Reader:
@@ -301,7 +303,7 @@ class App:
                         await self._load_access()
                     if not self.gate.loaded:
                         links.start_soon(self._load_access, name="access")
-                    await links.start(self.ports.run)
+                    await links.start(self.listeners.run)
                     await links.start(self.questions.run)
                     async with trio.open_nursery() as services:
                         services.start_soon(self.shelves.upgrade, self.host.migrations, name="upgrade")
@@ -324,6 +326,7 @@ class App:
                                 await self.approvals.load()
                                 started()
                                 await stop.wait()
+                                self.listeners.close()
                                 sources.cancel_scope.cancel(reason="shutdown: no new work")
                             log.info(
                                 "stopping",

@@ -88,7 +88,7 @@ def add_accounts(app: App, settings: Settings, file: SettingsFile, environ: Mapp
             rng=app.rng,
             folder=folder,
             directory=app.directory if network.remembers else None,
-            ports=app.ports,
+            listener=app.listeners.at,
         )
         try:
             adapter = network.open(opening, account.options)

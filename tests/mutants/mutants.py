@@ -26,6 +26,7 @@ OUTBOX = "tests/unit/runtime/test_outbox.py"
 QUEUE = "tests/unit/runtime/test_sendqueue.py"
 SUPERVISOR = "tests/unit/runtime/test_supervisor.py"
 SIBLINGS = "tests/unit/runtime/test_siblings.py"
+LISTENER = "tests/unit/runtime/test_listener.py"
 
 
 class Mutant(NamedTuple):
@@ -157,6 +158,29 @@ MUTANTS = [
         "a room's setting goes to whoever takes on its name", RUNTIME + "named_rooms.py",
         "            self._meant[account, name] = found[0].ref\n", "            pass\n",
         "tests/unit/runtime/test_named_rooms.py::test_no_other_room_gets_what_is_set_by_taking_on_the_name",
+    ),
+    Mutant(
+        "a stopping bot takes new requests", RUNTIME + "listener.py", "        if self._closed:\n            await",
+        "        if False:\n            await",
+        f"{LISTENER}::test_while_the_bot_stops_new_requests_are_refused_and_what_is_open_goes_on",
+    ),
+    Mutant(
+        "a closed route ends nothing", RUNTIME + "listener.py",
+        "            for scope in self._scopes:\n", "            for scope in ():\n",
+        f"{LISTENER}::test_a_closed_route_ends_what_it_serves_and_nothing_else",
+    ),
+    Mutant(
+        "a head may take its time", "src/qqops/adapters/_listen.py", "trio.move_on_after(HEAD_DEADLINE)",
+        "trio.move_on_after(HEAD_DEADLINE * 10)",
+        f"{LISTENER}::test_the_head_of_a_request_must_be_whole_within_thirty_seconds",
+    ),
+    Mutant(
+        "any number of connections", RUNTIME + "listener.py", "if self._connections >= MAX_CONNECTIONS:", "if False:",
+        f"{LISTENER}::test_one_connection_too_many_is_closed_and_room_is_found_again",
+    ),
+    Mutant(
+        "any number of large bodies", RUNTIME + "listener.py", "self.handle, self._large)", "self.handle)",
+        f"{LISTENER}::test_large_bodies_are_read_a_few_at_a_time",
     ),
 ]  # fmt: skip
 

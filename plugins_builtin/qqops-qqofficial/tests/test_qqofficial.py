@@ -25,11 +25,12 @@ from qqops import (
     Rooms,
     Text,
 )
-from qqops.adapter import HttpRequest, Port, Secret
+from qqops.adapter import HttpRequest, Secret
 from qqops.app import App, AppPolicy
 from qqops.model import Delivery
 from qqops.plugin.host import Candidate
 from qqops.runtime.backoff import BackoffPolicy
+from qqops.runtime.listener import Listener
 from qqops.runtime.observe import LinkState, Phase, Sent
 from qqops.runtime.outbox import OutboxPolicy
 from qqops.runtime.supervisor import LinkPolicy
@@ -51,11 +52,11 @@ GOOD = {"app_id": "102000001", "secret": Secret("DG5g3B4j9X2KOErG"), "api": "htt
 
 
 class Rig:
-    def __init__(self, nursery, port=None, **options):
+    def __init__(self, nursery, listener=None, **options):
         self.clock = VirtualClock()
         self.platform = Platform(lambda: self.clock.now().timestamp())
         self.adapter = QQOfficial(
-            ME, Options(**{**GOOD, **options}), self.clock.now, random.Random(1), port,
+            ME, Options(**{**GOOD, **options}), self.clock.now, random.Random(1), listener,
             http=lambda: LocalHttp(self.platform), dial=LocalDial(self.platform.handle, nursery),
         )  # fmt: skip
         self.handled, self.sent, self.links = [], [], []
@@ -454,9 +455,9 @@ def test_the_signature_of_the_documentation():
 
 @virtual
 async def test_webhook():
-    port = Port("127.0.0.1", 8080)
-    port.trouble = ""
-    async with running(port=port, listen="127.0.0.1:8080") as rig:
+    listener = Listener("127.0.0.1", 8080)
+    listener.trouble = ""
+    async with running(listener=listener, listen="127.0.0.1:8080") as rig:
         await rig.until(lambda: rig.state.phase is Phase.ONLINE)
         key = wire.signing_key("DG5g3B4j9X2KOErG")
 
@@ -469,7 +470,7 @@ async def test_webhook():
                 ("x-signature-timestamp", at),
                 ("x-bot-appid", "102000001"),
             )
-            return await port.handle(HttpRequest(method="POST", target="/", headers=headers, body=body))
+            return await listener.handle(HttpRequest(method="POST", target="/", headers=headers, body=body))
 
         challenge = await post({"op": 13, "d": {"plain_token": "a", "event_ts": "1"}})
         assert json.loads(challenge.body) == wire.validation(key, "a", "1")

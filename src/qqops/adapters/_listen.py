@@ -16,14 +16,16 @@ import h11
 import structlog
 import trio
 
+from qqops.errors import ConfigError
+
 #: Largest body that is read, in bytes.
 MAX_BODY = 16 * 1024 * 1024
 #: Bytes up to which a body is no burden.
 SMALL = 64 * 1024
-#: Seconds for a client to send its request once it has begun, and for us to write an answer.
+#: Seconds until the head of the next request must be whole, whether nothing comes or a byte now and then.
+HEAD_DEADLINE = 30.0
+#: Seconds for a client to send the body, and for us to write an answer.
 IO_DEADLINE = 30.0
-#: Seconds a kept-alive connection may idle.
-KEEP_ALIVE = 300.0
 
 
 @attrs.frozen(kw_only=True)
@@ -34,6 +36,11 @@ class HttpRequest:
     target: str
     headers: tuple[tuple[str, str], ...]
     body: bytes
+
+    @property
+    def path(self) -> str:
+        """The target without its query, not decoded."""
+        return self.target.partition("?")[0]
 
     def header(self, name: str) -> str:
         """Return the first header of that name, or ""."""
@@ -72,6 +79,21 @@ log = structlog.get_logger("qqops.listen")
 HttpHandler: TypeAlias = Callable[[HttpRequest], Awaitable[HttpAnswer | Takeover]]
 
 
+def is_upgrade(request: HttpRequest) -> bool:
+    """Whether *request* asks for a WebSocket."""
+    return request.header("upgrade").lower() == "websocket"
+
+
+def address(listen: str) -> tuple[str, int]:
+    """Return host and port of ``host:port``. Raises `ConfigError`."""
+    host, colon, port = listen.rpartition(":")
+    if not colon or not port.isdecimal() or not int(port) < 65536:
+        raise ConfigError(
+            f"listen must be HOST:PORT, got {listen!r}", hint="127.0.0.1:8080; 0.0.0.0:8080 for all"
+        )
+    return host.strip("[]"), int(port)
+
+
 async def serve_connection(
     stream: trio.abc.Stream, handler: HttpHandler, large: trio.CapacityLimiter | None = None
 ) -> None:
@@ -100,9 +122,9 @@ class _Connection:
 
     async def run(self) -> None:
         while True:
-            with trio.move_on_after(KEEP_ALIVE) as idle:
+            with trio.move_on_after(HEAD_DEADLINE) as late:
                 event = await self._next_event()
-            if idle.cancelled_caught or not isinstance(event, h11.Request):
+            if late.cancelled_caught or not isinstance(event, h11.Request):
                 return
             request = await self._read(event)
             if request is None:

@@ -13,7 +13,7 @@ import trio
 from qqops.adapters._listen import HttpAnswer, HttpRequest, Takeover
 from qqops.adapters._onebot_options import Options
 from qqops.adapters._ws import WebSocket
-from qqops.adapters._ws_open import accept, is_upgrade
+from qqops.adapters._ws_open import accept
 from qqops.errors import ProtocolError, TransientError
 
 log = structlog.get_logger("qqops.onebot11")
@@ -76,16 +76,16 @@ class Arrivals:
         self._refused = 0
         self.posted: Callable[[HttpRequest], HttpAnswer] = lambda request: HttpAnswer(status=503)
 
-    def wants(self, request: HttpRequest) -> bool:
-        """Whether *request* is for this account: by its path, and by its number where that is known."""
-        path = request.target.partition("?")[0]
-        if self._options.path and path.rstrip("/") != self._options.path.rstrip("/"):
-            return False
+    def accepts(self, request: HttpRequest) -> bool:
+        """Whether *request* is for this account: by its number, where that is known."""
         said = request.header("x-self-id").strip()
         return not (self.number and said and said != self.number)
 
     async def handle(self, request: HttpRequest) -> HttpAnswer | Takeover:
         """Answer a request of the implementation. Fast: some give up after 2 s."""
+        if not self.accepts(request):
+            self._complain(404, "the account is of another number: does self_id say whose it is?")
+            return HttpAnswer(status=404, body=b"another number is here\n")
         if self._options.url:  # its actions go over HTTP, so its events come as posts
             await trio.lowlevel.checkpoint()
             answer = self.posted(request)
@@ -96,10 +96,6 @@ class Arrivals:
         if refused:
             self._complain(refused, "is the token the same on both sides?")
             return HttpAnswer(status=refused, body=b"wrong token\n" if refused == 403 else b"token needed\n")
-        if not is_upgrade(request):
-            return HttpAnswer(
-                status=426, headers=(("Upgrade", "websocket"),), body=b"a WebSocket is wanted here\n"
-            )
         self.number = self.number or request.header("x-self-id").strip()
         return Takeover(serve=lambda stream, extra: self._serve(stream, extra, request))
 
@@ -237,5 +233,5 @@ def authorize(request: HttpRequest, token: str) -> int:
 
 def _by_path(request: HttpRequest) -> str:
     """Return the role that a path says, for implementations that say it there."""
-    last = request.target.partition("?")[0].rstrip("/").rpartition("/")[2].lower()
+    last = request.path.rstrip("/").rpartition("/")[2].lower()
     return last if last in (API, EVENT) else ""

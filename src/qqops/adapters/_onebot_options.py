@@ -19,8 +19,9 @@ class Options:
             ``http://127.0.0.1:3000``; events then come by HTTP POST to *listen*.
         api_url: For an implementation that has a connection for actions beside the one for events: that one's URL.
         listen: Address on which the implementation calls us (reverse WebSocket, HTTP POST): ``127.0.0.1:8080``.
-        path: Accept only this path on *listen*; empty for any.
-        self_id: Own QQ number. Needed when several accounts share one address to listen on.
+        path: Accept only this path on *listen*, ``/x/*`` for everything beneath ``/x``; empty for any.
+        self_id: Own QQ number. Needed when several accounts share one address to listen on: of those with one path, one
+            may do without.
         token: Access token; for HTTP POST also the secret of the signature.
         call_deadline: Seconds for an action.
         upload_deadline: Seconds for an action that carries a file.

@@ -157,9 +157,4 @@ async def accept(stream: trio.abc.Stream, request: HttpRequest, extra: bytes, *,
     return WebSocket(stream, protocol, extra)
 
 
-def is_upgrade(request: HttpRequest) -> bool:
-    """Whether *request* asks for a WebSocket."""
-    return request.header("upgrade").lower() == "websocket"
-
-
-__all__ = ["Dial", "accept", "connect", "is_upgrade", "upgrade"]
+__all__ = ["Dial", "accept", "connect", "upgrade"]

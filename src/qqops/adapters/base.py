@@ -15,7 +15,7 @@ from typing import Any, Protocol, TypeAlias
 
 import attrs
 
-from qqops.adapters._ports import Ports
+from qqops.adapters._listen import HttpHandler, HttpRequest
 from qqops.errors import ProtocolError
 from qqops.model import (
     AccountRef,
@@ -214,6 +214,40 @@ class Adapter(Protocol):
     # what an earlier run has accepted.
 
 
+class Routed(Protocol):
+    """A path that belongs to an adapter."""
+
+    def close(self) -> None:
+        """Give it back; what is being served there is cancelled."""
+
+
+class Listening(Protocol):
+    """An address on which other programs call us: accounts and plugins share it."""
+
+    @property
+    def address(self) -> str:
+        """``HOST:PORT``."""
+
+    @property
+    def trouble(self) -> str:
+        """Why it is not open, or ""."""
+
+    def route(
+        self,
+        path: str,
+        handler: HttpHandler,
+        *,
+        owner: str,
+        websocket: bool = False,
+        accepts: Callable[[HttpRequest], bool] | None = None,
+    ) -> Routed:
+        """Let *handler* answer what comes for *path*; see `qqops.runtime.listener.Listener.route`.
+
+        Raises:
+            ConfigError: *path* is none, or somebody has it already.
+        """
+
+
 @attrs.frozen(kw_only=True)
 class Opening:
     """What an adapter may want to know when it is made.
@@ -221,15 +255,16 @@ class Opening:
     Attributes:
         folder: Where the adapter may keep files.
         directory: What is known of people and rooms; None when nothing is remembered.
-        ports: Where adapters that are called from outside ask for a port.
+        listener: Returns the listener at ``HOST:PORT``, for adapters that are called from outside; it raises `ConfigError`
+            for what is no address.
     """
 
     account: AccountRef
     clock: Clock
     rng: random.Random
     folder: pathlib.Path
+    listener: Callable[[str], Listening]
     directory: Directory | None = None
-    ports: Ports = attrs.field(factory=Ports)
 
 
 @attrs.frozen(kw_only=True, eq=False)

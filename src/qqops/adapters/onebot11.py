@@ -16,16 +16,15 @@ import attrs
 import structlog
 import trio
 
-from qqops.adapters._listen import HttpAnswer, HttpRequest
+from qqops.adapters._listen import HttpAnswer, HttpRequest, address
 from qqops.adapters._onebot_actions import OneBot
 from qqops.adapters._onebot_arrivals import Arrivals, TakenOver
 from qqops.adapters._onebot_intake import Intake
 from qqops.adapters._onebot_options import MOST_AT_ONCE, Options
 from qqops.adapters._onebot_session import LiveSession
-from qqops.adapters._ports import Port, address
 from qqops.adapters._ws import WebSocket
 from qqops.adapters._ws_open import Dial, connect
-from qqops.adapters.base import Link, Opening, Outgoing
+from qqops.adapters.base import Link, Listening, Opening, Outgoing
 from qqops.errors import ConfigError, Refuse, TransientError
 from qqops.model import (
     AccountRef,
@@ -66,13 +65,13 @@ class OneBot11:
         account: AccountRef,
         options: Options,
         now: Callable[[], datetime.datetime],
-        port: Port | None,
+        listener: Listening | None,
         dial: Dial = connect,
     ) -> None:
         check(options)
         self._account = account
         self._options = options
-        self._port = port
+        self._listener = listener
         self._connect = dial
         self._can = {
             kind: Capabilities(
@@ -86,9 +85,16 @@ class OneBot11:
         self._live: LiveSession | HttpSession | None = None
         self._intake = Intake(self._reader)
         self._arrivals = Arrivals(options, str(account), self._intake.take_early)
-        if port is not None:
-            self._arrivals.posted = self._take_post
-            port.mount(self._arrivals.wants, self._arrivals.handle, first=bool(options.self_id))
+        self._arrivals.posted = self._take_post
+        if listener is not None:
+            listener.route(
+                options.path or "/*",
+                self._arrivals.handle,
+                owner=str(account),
+                websocket=not options.url,
+                # Without a number it takes what no other account on the path claims.
+                accepts=self._arrivals.accepts if options.self_id else None,
+            )
 
     @property
     def account(self) -> AccountRef:
@@ -99,7 +105,7 @@ class OneBot11:
     def pace(self) -> Pace:
         """How fast it may send."""
         options = self._options
-        over_http = self._port is not None and bool(options.url)
+        over_http = self._listener is not None and bool(options.url)
         return Pace(
             gap=options.send_gap,
             room_gap=options.room_gap,
@@ -116,10 +122,10 @@ class OneBot11:
 
     async def serve(self, link: Link, outbox: Outgoing) -> None:
         """Hold one session; see `qqops.adapters.base.Adapter.serve`."""
-        if self._port is not None and self._options.url:
-            await self._serve_http(link, outbox, self._port)
-        elif self._port is not None:
-            await self._serve_reverse(link, outbox, self._port)
+        if self._listener is not None and self._options.url:
+            await self._serve_http(link, outbox, self._listener)
+        elif self._listener is not None:
+            await self._serve_reverse(link, outbox, self._listener)
         else:
             await self._serve_forward(link, outbox)
 
@@ -139,10 +145,10 @@ class OneBot11:
         headers = [("Authorization", f"Bearer {token}")] if token else []
         return await self._connect(url, headers, within=CONNECT, max_size=self._options.max_frame * 2**20)
 
-    async def _serve_reverse(self, link: Link, outbox: Outgoing, port: Port) -> None:
-        if port.trouble:
-            raise TransientError(port.trouble)
-        where = f"ws://{port.host}:{port.port}{self._options.path or '/'}"
+    async def _serve_reverse(self, link: Link, outbox: Outgoing, listener: Listening) -> None:
+        if listener.trouble:
+            raise TransientError(listener.trouble)
+        where = f"ws://{listener.address}{self._options.path.removesuffix('*') or '/'}"
 
         def tell(missing: str) -> None:
             link.waiting(f"waiting for {missing or 'a connection'} to {where}")
@@ -171,12 +177,12 @@ class OneBot11:
             self._arrivals.release()
         return bool(newer)
 
-    async def _serve_http(self, link: Link, outbox: Outgoing, port: Port) -> None:
+    async def _serve_http(self, link: Link, outbox: Outgoing, listener: Listening) -> None:
         from qqops.adapters._http import HttpClient
         from qqops.adapters._onebot_http import HttpSession
 
-        if port.trouble:
-            raise TransientError(port.trouble)
+        if listener.trouble:
+            raise TransientError(listener.trouble)
         async with HttpClient() as http:
             await self._run(HttpSession(self._options, link, self._reader, self._intake, http), outbox)
 
@@ -275,5 +281,5 @@ def check(options: Options) -> None:
 def open_onebot11(opening: Opening, options: Options) -> OneBot11:
     """Return the adapter of a OneBot v11 account."""
     check(options)
-    port = opening.ports.at(*address(options.listen)) if options.listen else None
-    return OneBot11(opening.account, options, opening.clock.now, port)
+    listener = opening.listener(options.listen) if options.listen else None
+    return OneBot11(opening.account, options, opening.clock.now, listener)

@@ -81,7 +81,7 @@ class Server:
     async def handle(self, request: HttpRequest) -> HttpAnswer:
         """Answer one request."""
         headers = dict(request.headers)
-        path = request.target.partition("?")[0]
+        path = request.path
         if path.startswith(PREFIX):
             status, body = self.control.handle(request.method, path[len(PREFIX) :], request.body)
             return HttpAnswer(status=status, body=body, headers=(("Content-Type", "application/json"),))

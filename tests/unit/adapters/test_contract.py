@@ -5,11 +5,11 @@ import random
 import attrs
 
 from qqops.adapters._onebot_options import Options as OneBotOptions
-from qqops.adapters._ports import Port
 from qqops.adapters.loopback import EVERYTHING, MemoryAdapter, MemoryNetwork
 from qqops.adapters.onebot11 import OneBot11
 from qqops.adapters.webqq import Options, WebQQ
 from qqops.model import AccountRef, Secret
+from qqops.runtime.listener import Listener
 from qqops.simulator.local import LocalHttp
 from qqops.simulator.onebot.implementation import Implementation
 from qqops.simulator.onebot.local import LocalDial
@@ -102,13 +102,13 @@ class OneBotStage:
     def __init__(self, nursery, clock, flavor, reverse):
         self.server = OneBotServer(Implementation(clock, flavor=flavor, seed=1), token="t")
         dial = LocalDial(self.server.handle, nursery)
-        port = Port("127.0.0.1", 8080) if reverse else None
+        listener = Listener("127.0.0.1", 8080) if reverse else None
         where = {"listen": "127.0.0.1:8080"} if reverse else {"url": "ws://qq/"}
         options = OneBotOptions(token=Secret("t"), room_gap=0.0, **where)
-        self.adapter = OneBot11(AccountRef("onebot11", "main"), options, clock.now, port, dial)
-        if port is not None:
-            port.trouble = ""
-            self.server._dial = LocalDial(port.handle, nursery)
+        self.adapter = OneBot11(AccountRef("onebot11", "main"), options, clock.now, listener, dial)
+        if listener is not None:
+            listener.trouble = ""
+            self.server._dial = LocalDial(listener.handle, nursery)
             nursery.start_soon(self.server.call_out, "ws://app/", 0)
         self.reverse = reverse
 

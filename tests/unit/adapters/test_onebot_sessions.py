@@ -11,16 +11,16 @@ from qqops import Ctx, Message, Plugin, Refuse
 from qqops.adapters._listen import HttpRequest
 from qqops.adapters._onebot_intake import MOST_HELD, Intake
 from qqops.adapters._onebot_options import Options
-from qqops.adapters._ports import Port
 from qqops.adapters.onebot11 import OneBot11
 from qqops.app import App, AppPolicy
-from qqops.errors import ProtocolError, TransientError
+from qqops.errors import ConfigError, ProtocolError, TransientError
 from qqops.model import AccountRef, Delivery, File, Forward, Image, Node, RoomKind, RoomRef, Secret, Text
 from qqops.plugin.host import Candidate
 from qqops.protocol.onebot11.answers import failure
 from qqops.protocol.onebot11.events import Reader
 from qqops.protocol.onebot11.flavors import FLAVORS
 from qqops.runtime.backoff import BackoffPolicy
+from qqops.runtime.listener import Listener
 from qqops.runtime.observe import LinkState, Overflow, Phase
 from qqops.runtime.outbox import OutboxPolicy
 from qqops.runtime.supervisor import LinkPolicy
@@ -39,8 +39,8 @@ class House:
     def __init__(self, nursery, accounts):
         self.nursery = nursery
         self.clock = VirtualClock()
-        self.port = Port("127.0.0.1", 8080)
-        self.port.trouble = ""
+        self.listener = Listener("127.0.0.1", 8080)
+        self.listener.trouble = ""
         self.app = App(AppPolicy(seed=1), clock=self.clock, human=Nobody())
         self.said, self.links, self.overflows = [], [], []
         self.gate = trio.Event()
@@ -50,13 +50,13 @@ class House:
         for name, options in accounts.items():
             adapter = OneBot11(
                 AccountRef("onebot11", name), Options(listen="127.0.0.1:8080", room_gap=0, **options),
-                self.clock.now, self.port,
+                self.clock.now, self.listener,
             )  # fmt: skip
             self.adapters[name] = adapter
             self.app.add_account(
                 adapter, LinkPolicy(backoff=BackoffPolicy(first=1, cap=60)), OutboxPolicy(max_age=86400)
             )
-        self.dial = LocalDial(self.port.handle, nursery)
+        self.dial = LocalDial(self.listener.handle, nursery)
 
     def note(self, record):
         for kind, into in ((LinkState, self.links), (Overflow, self.overflows)):
@@ -109,7 +109,7 @@ def say(server, text, who="Ali", room="ops"):
 async def test_roles_of_two_accounts_are_never_paired():
     """An Event connection of one number and an API connection of another are no pair."""
     async with trio.open_nursery() as nursery:
-        rig = await house(nursery, a={}, b={})
+        rig = await house(nursery, a={}, b={"self_id": 10002})
         one, two = rig.implementation(10001), rig.implementation(10002)
         nursery.start_soon(one.call_out, "ws://app/", 2)
         await trio.sleep(1)
@@ -138,6 +138,28 @@ async def test_an_account_with_a_number_goes_before_one_that_takes_any():
         await rig.until(lambda: rig.state("b").phase is Phase.ONLINE)
         assert rig.state("any").phase is not Phase.ONLINE
         nursery.cancel_scope.cancel()
+
+
+async def test_roles_of_two_numbers_are_no_pair_for_an_account_without_a_number():
+    async with trio.open_nursery() as nursery:
+        rig = await house(nursery, a={})
+        one, two = rig.implementation(10001), rig.implementation(10002)
+        nursery.start_soon(one.call_out, "ws://app/", 2)
+        await trio.sleep(1)
+        nursery.start_soon(two.call_out, "ws://app/", 1)
+        await trio.sleep(20)
+        assert "404" in two.trouble
+        assert "API" in rig.state().cause
+        nursery.cancel_scope.cancel()
+
+
+async def test_two_accounts_without_a_number_on_one_path_are_refused():
+    """Which of them got which number would be a matter of who calls first."""
+    listener = Listener("127.0.0.1", 8080)
+    options = Options(listen="127.0.0.1:8080")
+    OneBot11(AccountRef("onebot11", "a"), options, VirtualClock().now, listener)
+    with pytest.raises(ConfigError, match="onebot11:a and onebot11:b both want /"):
+        OneBot11(AccountRef("onebot11", "b"), options, VirtualClock().now, listener)
 
 
 async def test_a_stranger_cannot_take_over():
@@ -517,12 +539,12 @@ async def test_who_does_not_read_is_given_up():
 
 async def test_a_post_for_nobody():
     """Events that are posted while no session is open are kept; a wrong signature is refused and told."""
-    port = Port("127.0.0.1", 1)
+    listener = Listener("127.0.0.1", 1)
     adapter = OneBot11(
         OPS.account,
         Options(url="http://x/", listen="127.0.0.1:1", token=Secret("s")),
         VirtualClock().now,
-        port,
+        listener,
     )
     answer = adapter._take_post(HttpRequest(method="POST", target="/", headers=(), body=b"{}"))
     assert answer.status == 401

@@ -9,13 +9,13 @@ from qqops import Ctx, Message, Plugin
 from qqops.adapters._listen import HttpRequest
 from qqops.adapters._onebot_arrivals import authorize
 from qqops.adapters._onebot_options import Options
-from qqops.adapters._ports import Port
 from qqops.adapters.onebot11 import OneBot11, check
 from qqops.app import App, AppPolicy
 from qqops.errors import ConfigError
 from qqops.model import AccountRef, Secret
 from qqops.plugin.host import Candidate
 from qqops.runtime.backoff import BackoffPolicy
+from qqops.runtime.listener import Listener
 from qqops.runtime.observe import BadData, LinkState, Phase, Sent
 from qqops.runtime.outbox import OutboxPolicy
 from qqops.runtime.supervisor import LinkPolicy
@@ -39,15 +39,15 @@ class Rig:
             Implementation(self.clock, flavor=flavor, seed=1), token=token if server_token is None else server_token
         )  # fmt: skip
         self.dial = LocalDial(self.server.handle, nursery)
-        self.port = Port("127.0.0.1", 8080) if reverse else None
+        self.listener = Listener("127.0.0.1", 8080) if reverse else None
         options = {"room_gap": 0.0, **options}
         options |= {"listen": "127.0.0.1:8080"} if reverse else {"url": url}
         self.adapter = OneBot11(
-            AccountRef("onebot11", "main"), Options(token=Secret(token), **options), self.clock.now, self.port, self.dial
+            AccountRef("onebot11", "main"), Options(token=Secret(token), **options), self.clock.now, self.listener, self.dial
         )  # fmt: skip
-        if self.port is not None:
-            self.port.trouble = ""
-            self.server._dial = LocalDial(self.port.handle, nursery)
+        if self.listener is not None:
+            self.listener.trouble = ""
+            self.server._dial = LocalDial(self.listener.handle, nursery)
         self.reverse = reverse
         self.links, self.sent, self.bad, self.handled = [], [], [], []
         self.app = App(AppPolicy(seed=1), clock=self.clock, human=Nobody())

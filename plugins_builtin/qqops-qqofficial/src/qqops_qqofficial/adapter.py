@@ -38,10 +38,10 @@ from qqops.adapter import (
     HttpClient,
     HttpRequest,
     Link,
+    Listening,
     OnWire,
     Opening,
     Outgoing,
-    Port,
     Unauthorized,
     combine,
     connect,
@@ -83,7 +83,7 @@ class QQOfficial:
         options: Options,
         now: Callable[[], datetime.datetime],
         rng: random.Random,
-        port: Port | None = None,
+        listener: Listening | None = None,
         http: Callable[[], Http] = HttpClient,
         dial: Dial = connect,
     ) -> None:
@@ -106,9 +106,9 @@ class QQOfficial:
         self._names: list[str] = []
         self._fresh = False
         self._key = wire.signing_key(options.secret.reveal())
-        self._port = port
-        if port is not None:
-            port.mount(self._wants, self._webhook)
+        self._listener = listener
+        if listener is not None:
+            listener.route(options.path or "/*", self._webhook, owner=str(account), accepts=self._accepts)
 
     @property
     def account(self) -> AccountRef:
@@ -145,8 +145,8 @@ class QQOfficial:
                 if self._fresh:
                     self._fresh = False
                     await self._api.token(fresh=True)
-                if self._port is not None:
-                    await self._by_webhook(self._api, link, outbox, self._port)
+                if self._listener is not None:
+                    await self._by_webhook(self._api, link, outbox, self._listener)
                 else:
                     await self._by_gateway(self._api, link, outbox)
             except NeedsToken:
@@ -204,9 +204,9 @@ class QQOfficial:
             self._names = [wire.text(user.get("username"))]
         return self._names
 
-    async def _by_webhook(self, api: Api, link: Link, outbox: Outgoing, port: Port) -> None:
-        if port.trouble:
-            raise TransientError(port.trouble)
+    async def _by_webhook(self, api: Api, link: Link, outbox: Outgoing, listener: Listening) -> None:
+        if listener.trouble:
+            raise TransientError(listener.trouble)
         self._ready({"user": await api.me()})
         link.online(self._names)
         link.alive(math.inf)
@@ -252,10 +252,9 @@ class QQOfficial:
         except (Refused, TransientError) as exc:
             log.warning("a button was not acknowledged", reason=str(exc))
 
-    def _wants(self, request: HttpRequest) -> bool:
-        path = request.target.partition("?")[0]
-        app = request.header("x-bot-appid")
-        return (not self._options.path or path == self._options.path) and app in ("", self._options.app_id)
+    def _accepts(self, request: HttpRequest) -> bool:
+        """Whether *request* is for this account: several may share a path."""
+        return request.header("x-bot-appid") in ("", self._options.app_id)
 
     async def _webhook(self, request: HttpRequest) -> HttpAnswer:
         """Answer a call of the platform: at once, and before anything is done about it."""
@@ -348,9 +347,5 @@ def _json(value: dict[str, Any]) -> HttpAnswer:
 def open_qqofficial(opening: Opening, options: Options) -> QQOfficial:
     """Return the adapter of an account."""
     check(options)
-    port = None
-    if options.listen:
-        from qqops.adapter import address
-
-        port = opening.ports.at(*address(options.listen))
-    return QQOfficial(opening.account, options, opening.clock.now, opening.rng, port)
+    listener = opening.listener(options.listen) if options.listen else None
+    return QQOfficial(opening.account, options, opening.clock.now, opening.rng, listener)

@@ -31,7 +31,7 @@ class Options:
         shard: Which part of the guilds this process serves, as ``[number, count]``.
         listen: Address on which the platform (or the proxy with the certificate before us) calls us: events then come by
             webhook, and no gateway is dialled.
-        path: Path of the webhook; empty for any.
+        path: Path of the webhook, ``/x/*`` for everything beneath ``/x``; empty for any.
         call_deadline: Seconds for an API call.
         upload_deadline: Seconds for an upload.
         room_gap: Seconds between two sends to one chat.

@@ -168,7 +168,7 @@ class Platform:
         """Answer a request."""
         await trio.lowlevel.checkpoint()
         self.calls += 1
-        path = request.target.partition("?")[0]
+        path = request.path
         if is_upgrade(request):
             return self._upgrade(request)
         try:

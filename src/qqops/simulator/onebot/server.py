@@ -11,9 +11,9 @@ from typing import Any, Protocol
 import attrs
 import trio
 
-from qqops.adapters._listen import HttpAnswer, HttpRequest, Takeover, serve_connection
+from qqops.adapters._listen import HttpAnswer, HttpRequest, Takeover, is_upgrade, serve_connection
 from qqops.adapters._ws import WebSocket
-from qqops.adapters._ws_open import Dial, accept, connect, is_upgrade
+from qqops.adapters._ws_open import Dial, accept, connect
 from qqops.errors import AdapterError, ConfigError, ProtocolError, TransientError
 from qqops.protocol.onebot11.wire import fields
 from qqops.simulator.control import PREFIX
@@ -142,7 +142,7 @@ class OneBotServer:
 
     async def handle(self, request: HttpRequest) -> HttpAnswer | Takeover:
         """Answer a request: control call, WebSocket, or action over HTTP."""
-        path = request.target.partition("?")[0]
+        path = request.path
         if path.startswith(PREFIX):
             status, body = self.control.handle(request.method, path[len(PREFIX) :], request.body)
             return HttpAnswer(status=status, body=body, headers=(("Content-Type", "application/json"),))
