@@ -95,7 +95,7 @@ class Gateway:
         self._take = take
         self._ready = ready
         self._rng = rng
-        self._acked = True
+        self._acked = self._reading = True
         self._names: list[str] = []
         self.online = trio.Event()
 
@@ -118,7 +118,7 @@ class Gateway:
                     self._frame(frame)
                 while True:
                     self._read(await self._socket.receive())
-                    await self._link.ready()
+                    await self._roomy()
         except* TransientError as group:
             error = group.exceptions[0]
             self._after(error if isinstance(error, TransientError) else TransientError(str(error)))
@@ -131,6 +131,13 @@ class Gateway:
                 raise TransientError("the gateway does not say hello")
             return frames
         raise TransientError(f"no hello within {PATIENCE:g} s")
+
+    async def _roomy(self) -> None:
+        """Wait while the bot has more work than it may hold; acknowledgements lie unread meanwhile."""
+        began, self._reading = trio.current_time(), False
+        await self._link.ready()
+        self._reading = True
+        self._acked = self._acked or trio.current_time() > began
 
     async def _introduce(self) -> None:
         token = f"QQBot {await self._token()}"
@@ -151,7 +158,7 @@ class Gateway:
         """Beat; a beat that nobody acknowledges ends the connection."""
         await trio.sleep(every * self._rng.random())
         while True:
-            if not self._acked:
+            if not self._acked and self._reading:
                 raise TransientError("half-open: a heartbeat was not acknowledged")
             self._acked = False
             self._put(HEARTBEAT, self._memory.seq or None)
