@@ -173,6 +173,10 @@ class MemoryNetwork:
             await self._arrived.wait()
 
     def _take(self, draft: Draft, settle: Callable[[Outcome | Later], None]) -> Callable[[], bool]:
+        # Whoever has an address of ours may use it, also in the world that a restarted bot finds.
+        if not draft.room.id.startswith("u-" if draft.room.kind is RoomKind.PRIVATE else "g-"):
+            settle(Outcome(delivery=Delivery.REFUSED, reason=f"there is no room {draft.room.id!r}"))
+            return lambda: False
         self.sent.append(draft)
         self.heard(draft)
         refs = (MessageRef(draft.room, f"b{next(self._ids)}"),)
