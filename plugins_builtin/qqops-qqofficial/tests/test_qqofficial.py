@@ -490,15 +490,32 @@ async def test_webhook():
 # -- the contract of adapters -------------------------------------------------------------------
 
 
+class SlowHttp(LocalHttp):
+    """Answers the next so many sends of a stage eight seconds late."""
+
+    def __init__(self, stage):
+        super().__init__(stage.platform)
+        self.stage = stage
+
+    async def call(self, method, url, *more, **named):
+        late = self.stage.slow and url.endswith("/messages")
+        self.stage.slow -= bool(late)
+        reply = await super().call(method, url, *more, **named)
+        await trio.sleep(8.0 if late else 0.0)
+        return reply
+
+
 class Stage:
     human = Nobody()
     patience = 200.0
+    secrets = (GOOD["secret"].reveal(),)
 
     def __init__(self, nursery, clock):
+        self.slow = 0
         self.platform = Platform(lambda: clock.now().timestamp())
         self.adapter = QQOfficial(
             ME, Options(**GOOD), clock.now, random.Random(1),
-            http=lambda: LocalHttp(self.platform), dial=LocalDial(self.platform.handle, nursery),
+            http=lambda: SlowHttp(self), dial=LocalDial(self.platform.handle, nursery),
         )  # fmt: skip
         self.rooms = {"ops": "G1", "qqops-test": "G2", "": ""}
 
@@ -526,13 +543,16 @@ class Stage:
                 self.platform.trouble("duplicate")
             case "kick":
                 self.platform.trouble("invalid")
+            case "limit":
+                self.platform.trouble("busy")
+            case "slow":
+                self.slow += 1
 
 
 class TestContract(AdapterContract):
-    can = frozenset({"encodes", "stall", "duplicate", "kick", "keeps", "ids"})
+    can = frozenset({"ids", "encodes", "keeps", "secrets", "duplicate", "limit", "slow", "stall", "kick"})
 
     def stage(self, nursery, clock):
         return Stage(nursery, clock)
 
-    test_the_adapter_knows_rooms_and_members = None  # the platform tells of neither
     test_a_long_text_arrives_whole_and_in_order = None  # five replies are not enough for it

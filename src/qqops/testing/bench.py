@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol, cast
 
 import trio
 
 from qqops.adapters.base import Adapter, Human
 from qqops.app import App, AppPolicy, End
-from qqops.model import Clock, Delivery, Face, Message, Other, Segment, Text
+from qqops.model import At, Clock, Delivery, Draft, Face, Message, Other, RoomRef, Segment, Text
 from qqops.plugin.host import Candidate
 from qqops.plugin.plugin import Plugin
 from qqops.runtime.backoff import BackoffPolicy
 from qqops.runtime.context import Context
+from qqops.runtime.dispatch_policy import DispatchPolicy
+from qqops.runtime.entry import Entry
 from qqops.runtime.observe import LinkState, Phase, Record, Sent
-from qqops.runtime.outbox import OutboxPolicy
+from qqops.runtime.outbox import Outbox, OutboxPolicy
 from qqops.runtime.supervisor import LinkPolicy
+from qqops.testing.witness import Witness
 
 
 class Stage(Protocol):
@@ -34,7 +37,10 @@ class Stage(Protocol):
     patience: float
 
     def say(self, who: str, room: str, text: str) -> None:
-        """Let *who* say *text* in *room*, or to the bot alone when *room* is ""."""
+        """Let *who* say *text* in *room*, or to the bot alone when *room* is "".
+
+        Who ``can`` ``echoes``: *who* is "" for the bot's own account, which speaks on another device.
+        """
 
     def said(self) -> list[tuple[str, str]]:
         """Return what people have seen of the bot: (room or person, text)."""
@@ -49,20 +55,38 @@ class Stage(Protocol):
         """Make one of the troubles in `AdapterContract.can`, once."""
 
 
-class Bench:
-    """A bot on a stage, and what was seen of it."""
+class HasSecrets(Protocol):
+    """A stage whose network is entered with a secret: who ``can`` ``secrets``."""
 
-    def __init__(self, stage: Stage, clock: Clock) -> None:
+    @property
+    def secrets(self) -> Sequence[str]:
+        """What must never be in a log: passwords, tokens, cookies. It is asked for when the session has worked."""
+
+
+class Bench:
+    """A bot on a stage, and what was seen of it.
+
+    Attributes:
+        handled: What the bot's handler was called with, in order.
+        records: What the observers were told.
+        gate: While it is not set, the handler does not answer.
+        witness: What the adapter has told.
+    """
+
+    def __init__(self, stage: Stage, clock: Clock, dispatch: DispatchPolicy | None = None) -> None:
         self.stage = stage
         self.handled: list[str] = []
         self.records: list[Record] = []
         self.gate = trio.Event()
         self.gate.set()
-        self.app = App(AppPolicy(seed=1), clock=clock, human=stage.human)
+        policy = AppPolicy(seed=1, dispatch=dispatch or DispatchPolicy())
+        self.app = App(policy, clock=clock, human=stage.human)
         self.app.host.load(Candidate(name="contract", load=self._plugin))
         self.app.observers.add(self.records.append)
         link = LinkPolicy(backoff=BackoffPolicy(first=0.5, cap=5.0))
-        self.app.add_account(stage.adapter, link, OutboxPolicy(max_age=86400.0))
+        supervisor = self.app.add_account(stage.adapter, link, OutboxPolicy(max_age=86400.0))
+        self.witness = Witness(stage.adapter)
+        supervisor.adapter = cast("Adapter", self.witness)
         self.ends: list[End] = []
 
     def _plugin(self) -> Plugin:
@@ -78,9 +102,17 @@ class Bench:
         async def long(ctx: Context) -> str:  # noqa: ASYNC124 - as handlers are
             return "".join(f"{n:07d}\n" for n in range(600))
 
+        @plugin.on(Message, regex="^wide$")
+        async def wide(ctx: Context) -> str:  # noqa: ASYNC124 - as handlers are
+            return "\n".join(f"{n} 汉字占三个字节" for n in range(150))
+
         @plugin.on(Message, regex="^endless$")
         async def endless(ctx: Context) -> str:  # noqa: ASYNC124 - as handlers are
             return "".join(f"{n:07d}\n" for n in range(100_000))
+
+        @plugin.on(Message, regex="^shown$")
+        async def shown(ctx: Context) -> tuple[Segment, ...]:  # noqa: ASYNC124 - as handlers are
+            return Text("shown to "), At(ctx.sender.ref, ctx.sender.name), Text(" "), Face(14)
 
         @plugin.on(Message, regex="^poison (?P<what>face|other)$")
         async def poison(ctx: Context, what: str) -> tuple[Segment, ...]:  # noqa: ASYNC124 - as handlers are
@@ -105,9 +137,33 @@ class Bench:
         """How the account is."""
         return self.app.supervisors[0].state
 
+    @property
+    def outbox(self) -> Outbox:
+        """What the account has to send."""
+        return self.app.supervisors[0].outbox
+
+    def sent(self) -> list[Sent]:
+        """Return the record of each send that has an outcome."""
+        return [r for r in self.records if isinstance(r, Sent)]
+
     def outcomes(self) -> list[tuple[str, Delivery]]:
         """Return what became of each send."""
-        return [(r.draft.text, r.outcome.delivery) for r in self.records if isinstance(r, Sent)]
+        return [(r.draft.text, r.outcome.delivery) for r in self.sent()]
+
+    def states(self) -> int:
+        """Return how often the state of the account has changed; a reconnect changes it."""
+        return len([r for r in self.records if isinstance(r, LinkState)])
+
+    def put(self, room: RoomRef, text: str) -> Entry:
+        """Let the bot say *text* in *room* by itself."""
+        return self.outbox.put(Draft.of(room, text))
+
+    async def hear(self, who: str, room: str, text: str) -> Message:
+        """Let *who* say *text*, and return the event that the adapter makes of it."""
+        before = len(self.witness.messages(text))
+        self.stage.say(who, room, text)
+        await self.until(lambda: len(self.witness.messages(text)) > before)
+        return self.witness.messages(text)[before]
 
     async def until(self, condition: Callable[[], Any], within: float = 120.0) -> None:
         """Wait until *condition* holds; fails after *within* seconds of virtual time."""

@@ -8,7 +8,7 @@ from qqops.adapters._onebot_options import Options as OneBotOptions
 from qqops.adapters.loopback import EVERYTHING, MemoryAdapter, MemoryNetwork
 from qqops.adapters.onebot11 import OneBot11
 from qqops.adapters.webqq import Options, WebQQ
-from qqops.model import AccountRef, Secret
+from qqops.model import AccountRef, Secret, Text
 from qqops.runtime.listener import Listener
 from qqops.simulator.local import LocalHttp
 from qqops.simulator.onebot.implementation import Implementation
@@ -16,8 +16,41 @@ from qqops.simulator.onebot.local import LocalDial
 from qqops.simulator.onebot.server import OneBotServer
 from qqops.simulator.server import Server
 from qqops.simulator.service import Service, ServiceOptions
+from qqops.simulator.state import Item
 from qqops.testing.bots import Nobody
 from qqops.testing.contract import AdapterContract
+
+WEBQQ = frozenset(
+    {
+        "lists",
+        "encodes",
+        "keeps",
+        "secrets",
+        "echoes",
+        "duplicate",
+        "unknown",
+        "refuse",
+        "garbage",
+        "stall",
+        "kick",
+    }
+)
+ONEBOT = frozenset(
+    {
+        "ids",
+        "lists",
+        "encodes",
+        "secrets",
+        "echoes",
+        "duplicate",
+        "garbage",
+        "unknown",
+        "refuse",
+        "slow",
+        "reorder",
+        "stall",
+    }
+)
 
 
 class MemoryStage:
@@ -57,7 +90,7 @@ class Looks(Nobody):
 
 class WebStage:
     human = Looks()
-    patience = 120.0
+    patience = 200.0  # the poll that is held, and twice as long for the one that nobody answers
 
     def __init__(self, profile, clock):
         self.server = Server(Service(clock, options=ServiceOptions(hold=60.0, seed=1)))
@@ -70,9 +103,25 @@ class WebStage:
     def call(self, name, **data):
         self.server.control.call("POST", name, data)
 
+    @property
+    def secrets(self):
+        live = self.server.service.state.sessions.values()
+        cookies = [one for s in live for one in (s.skey, s.ptwebqq, s.vfwebqq, s.psessionid, s.p_skey)]
+        return [one for one in ("sim-pass-1", *cookies) if one]
+
     def say(self, who, room, text):
+        if not who:
+            return self.say_from_the_phone(room, text)
         place = {"kind": "group", "room": room} if room else {"kind": "buddy"}
-        self.call("inject", **place, **{"from": who, "text": text})
+        return self.call("inject", **place, **{"from": who, "text": text})
+
+    def say_from_the_phone(self, room, text):
+        state, me = self.server.service.state, self.server.service.world.bots[0].number
+        number = self.server.service.world.room(room).number
+        item = Item(
+            kind="group", sender=me, room=number, segments=(Text(text),), msg_id=state.next_message(), seq=1
+        )
+        state.put(me, item)
 
     def said(self):
         return [(line.name, line.text) for line in self.server.service.state.sent]
@@ -93,18 +142,23 @@ class WebStage:
                 self.call("faults", fault="duplicate", count=2)
             case "unknown":
                 self.call("faults", fault="close", on="send_", after=True)
+            case "refuse":
+                self.call("faults", fault="retcode", on="send_", code=100001)
+            case "garbage":
+                self.call("inject", kind="raw", item={"poll_type": "group_message", "value": 7})
 
 
 class OneBotStage:
     human = Nobody()
     patience = 100.0
+    secrets = ("sim-token-1",)
 
     def __init__(self, nursery, clock, flavor, reverse):
-        self.server = OneBotServer(Implementation(clock, flavor=flavor, seed=1), token="t")
+        self.server = OneBotServer(Implementation(clock, flavor=flavor, seed=1), token="sim-token-1")
         dial = LocalDial(self.server.handle, nursery)
         listener = Listener("127.0.0.1", 8080) if reverse else None
         where = {"listen": "127.0.0.1:8080"} if reverse else {"url": "ws://qq/"}
-        options = OneBotOptions(token=Secret("t"), room_gap=0.0, **where)
+        options = OneBotOptions(token=Secret("sim-token-1"), room_gap=0.0, **where)
         self.adapter = OneBot11(AccountRef("onebot11", "main"), options, clock.now, listener, dial)
         if listener is not None:
             listener.trouble = ""
@@ -116,6 +170,12 @@ class OneBotStage:
         self.server.control.call("POST", name, data)
 
     def say(self, who, room, text):
+        if not who:  # on the phone
+            world = self.server.it.world
+            self.server.it.say(
+                self.server.it.me, world.room(room), [{"type": "text", "data": {"text": text}}]
+            )
+            return
         place = {"kind": "group", "room": room} if room else {"kind": "buddy"}
         self.call("inject", **place, **{"from": who, "text": text})
 
@@ -141,45 +201,49 @@ class OneBotStage:
                 self.call("faults", fault="timeout")
             case "refuse":
                 self.call("faults", fault="mute")
+            case "slow":
+                self.call("faults", fault="late", on="send_", seconds=8.0)
+            case "reorder":
+                self.call("faults", fault="reorder", on="send_")
 
 
 class TestMemory(AdapterContract):
-    can = frozenset({"ids", "keeps", "kick"})
+    can = frozenset({"ids", "lists", "keeps", "kick"})
 
     def stage(self, nursery, clock):
         return MemoryStage(clock)
 
 
 class TestWebQQ2013(AdapterContract):
-    can = frozenset({"encodes", "duplicate", "stall", "unknown", "kick", "keeps"})
+    can = WEBQQ
 
     def stage(self, nursery, clock):
         return WebStage("webqq2013", clock)
 
 
 class TestSmartQQ(AdapterContract):
-    can = frozenset({"encodes", "duplicate", "stall", "unknown", "kick", "keeps"})
+    can = WEBQQ
 
     def stage(self, nursery, clock):
         return WebStage("smartqq", clock)
 
 
 class TestNapCat(AdapterContract):
-    can = frozenset({"encodes", "duplicate", "garbage", "unknown", "refuse", "stall", "ids"})
+    can = ONEBOT
 
     def stage(self, nursery, clock):
         return OneBotStage(nursery, clock, "napcat", reverse=False)
 
 
 class TestSnowLumaReverse(AdapterContract):
-    can = frozenset({"encodes", "duplicate", "garbage", "unknown", "refuse", "stall", "ids"})
+    can = ONEBOT
 
     def stage(self, nursery, clock):
         return OneBotStage(nursery, clock, "snowluma", reverse=True)
 
 
 class TestGoCqhttp(AdapterContract):
-    can = frozenset({"encodes", "duplicate", "garbage", "unknown", "refuse", "stall", "ids"})
+    can = ONEBOT
 
     def stage(self, nursery, clock):
         return OneBotStage(nursery, clock, "gocq", reverse=True)
