@@ -88,6 +88,17 @@ class HearsItself(Parley):
         return nick
 
 
+@caught_by("test_what_is_said_while_nobody_is_connected_is_not_lost_where_it_is_kept")
+class SkipsWhatWaited(Parley):
+    """It begins each session with the news of that moment."""
+
+    async def _log_in(self, line):
+        nick = await super()._log_in(line)
+        while found := (await line.call("next", 10.0, after=self._read, hold=0.0))["events"]:
+            self._read += len(found)
+        return nick
+
+
 @caught_by("test_nothing_more_is_read_while_the_bot_has_no_room")
 class NeverWaits(Parley):
     """It reads whether the bot has room or not."""

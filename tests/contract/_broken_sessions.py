@@ -70,6 +70,18 @@ class LongGoodbye(Parley):
         await super()._say_goodbye(line, stream)
 
 
+@caught_by("test_it_says_good_bye_within_two_seconds_when_nobody_answers")
+class WaitsForTheFarewell(Parley):
+    """It waits until the service has said good-bye, too."""
+
+    async def _say_goodbye(self, line, stream):
+        with trio.move_on_after(15, shield=True):
+            await line.write({"do": "bye"})
+            while await stream.receive_some():
+                pass
+        await super()._say_goodbye(line, stream)
+
+
 @caught_by("test_no_connection_is_left_when_a_session_was_cancelled")
 class NoGoodbye(Parley):
     """It leaves its connection open."""

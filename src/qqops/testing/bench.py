@@ -52,7 +52,7 @@ class Stage(Protocol):
         """Break the connection without a word."""
 
     def trouble(self, what: str) -> None:
-        """Make one of the troubles in `AdapterContract.can`, once."""
+        """Make one of the troubles in `qqops.testing.contract.CAN`, once."""
 
 
 class HasSecrets(Protocol):
