@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import itertools
 from typing import cast
 
 import pytest
@@ -168,7 +168,7 @@ class Life(Ground):
         async with self.bench() as bench:
             witness = bench.witness
             witness.at_online = lambda: bench.stage.say("Ali", "ops", f"ping {len(witness.sessions)}")
-            for n, steps in enumerate(_growing()):
+            for n, steps in enumerate(itertools.count(1)):
                 witness.cut_after = steps
                 witness.door.set()
                 await bench.until(lambda n=n: len(witness.sessions) > n)  # type: ignore[misc]
@@ -176,7 +176,7 @@ class Life(Ground):
                 seen = witness.sessions[n]
                 await bench.until(lambda seen=seen: seen.ended is not None or _settled(seen))  # type: ignore[misc]
                 if seen.ended is None:
-                    break  # so many steps it has not taken: every one before was tried
+                    break  # it takes no more steps than that until it is at rest
                 assert seen.cut is None or seen.ended - seen.cut <= GOODBYE + WAY, f"after {steps} steps"
                 await trio.sleep(WAY)
                 assert bench.stage.connections() == 0, f"after {steps} steps"
@@ -227,14 +227,6 @@ class Life(Ground):
         await bench.until(lambda: seen.ended is not None, 60.0)
         assert seen.ended is not None
         return seen.ended - began
-
-
-def _growing() -> Iterator[int]:
-    """Yield 1, 2, 3 … and later fewer and fewer of the numbers."""
-    steps = 1
-    while True:
-        yield steps
-        steps += 1 + steps // 10
 
 
 def _settled(seen: Seen) -> bool:
