@@ -22,8 +22,11 @@ from qqops.errors import ConfigError
 MAX_BODY = 16 * 1024 * 1024
 #: Bytes up to which a body is no burden.
 SMALL = 64 * 1024
-#: Seconds until the head of the next request must be whole, whether nothing comes or a byte now and then.
+#: Seconds until the head of a request must be whole, whether nothing comes or a byte now and then.
 HEAD_DEADLINE = 30.0
+#: Seconds that a connection may rest between two requests. Whoever posts an event just when it is closed loses it, so that
+#: is not to happen often.
+KEEP_ALIVE = 300.0
 #: Seconds for a client to send the body, and for us to write an answer.
 IO_DEADLINE = 30.0
 
@@ -121,10 +124,11 @@ class _Connection:
         self._h11 = h11.Connection(h11.SERVER, max_incomplete_event_size=64 * 1024)
 
     async def run(self) -> None:
+        patience = HEAD_DEADLINE
         while True:
-            with trio.move_on_after(HEAD_DEADLINE) as late:
-                event = await self._next_event()
-            if late.cancelled_caught or not isinstance(event, h11.Request):
+            event = await self._head(patience)
+            patience = KEEP_ALIVE
+            if not isinstance(event, h11.Request):
                 return
             request = await self._read(event)
             if request is None:
@@ -142,7 +146,16 @@ class _Connection:
             if not await self._write_reporting(answer, extra):
                 return
 
-    async def _next_event(self) -> type[h11.PAUSED | h11.NEED_DATA] | h11.Event:
+    async def _head(self, patience: float) -> type[h11.PAUSED | h11.NEED_DATA] | h11.Event | None:
+        """Return the head of a request; None when it does not begin within *patience* seconds, or is not whole in time."""
+        begun = bool(self._h11.trailing_data[0])
+        with trio.move_on_after(HEAD_DEADLINE if begun else patience) as scope:
+            return await self._next_event(scope)
+        return None
+
+    async def _next_event(
+        self, head: trio.CancelScope | None = None
+    ) -> type[h11.PAUSED | h11.NEED_DATA] | h11.Event:
         while True:
             try:
                 event = self._h11.next_event()
@@ -157,6 +170,8 @@ class _Connection:
             if event is not h11.NEED_DATA:
                 return event
             self._h11.receive_data(bytes(await self._stream.receive_some(65536)))
+            if head is not None:
+                head.deadline = min(head.deadline, trio.current_time() + HEAD_DEADLINE)
 
     async def _read(self, head: h11.Request) -> HttpRequest | None:
         """Return the whole request, or None when its body is too large."""

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 from qqops.model import AccountRef, Event
-
-if TYPE_CHECKING:
-    from qqops.runtime.outbox import Outbox
 
 
 class Intake(Protocol):
     """Takes events. All but `ready` decide on the spot."""
 
-    def account(self, ref: AccountRef, outbox: Outbox, names: Sequence[str]) -> None:
-        """Let what *ref* sets off be answered through *outbox*; *names* are what people call the bot there."""
+    def online(self, ref: AccountRef, names: Sequence[str], me: str, ids: str) -> None:
+        """Note that an account is online; see `qqops.adapters.base.Link.online`."""
+
+    def offline(self, ref: AccountRef) -> None:
+        """Note that an account is not online any more."""
 
     def route(self, event: Event) -> object:
         """Take *event*."""
@@ -23,12 +23,15 @@ class Intake(Protocol):
     def chatter(self, account: AccountRef, text: str) -> bool:
         """Whether a group message of plain *text* sets nothing off, so that nobody need make an event of it."""
 
+    def wants(self, kind: type[Event]) -> bool:
+        """Whether anybody listens to events of *kind*."""
+
     @property
     def full(self) -> bool:
         """Whether there is more work than may be held."""
 
-    async def ready(self) -> None:
-        """Wait until the next event may be read."""
+    async def ready(self, account: AccountRef) -> None:
+        """Wait until what *account* has heard is accepted, and the next event may be read."""
 
 
 __all__ = ["Intake"]
