@@ -14,6 +14,7 @@ from qqops.errors import (
     AnswerCancelled,
     AnswerExpired,
     ConfigError,
+    ContentLost,
     FatalError,
     NeedsHuman,
     NoAnswer,
@@ -34,6 +35,7 @@ from qqops.model import (
     Answer,
     At,
     AtAll,
+    Blob,
     Capabilities,
     CardChanged,
     Connected,
@@ -60,6 +62,7 @@ from qqops.model import (
     Kick,
     LeaveRoom,
     Left,
+    Medium,
     MemberRole,
     Message,
     MessageRef,
@@ -76,6 +79,7 @@ from qqops.model import (
     Poked,
     Presence,
     Profile,
+    Quoted,
     React,
     Reacted,
     Recall,
@@ -114,6 +118,7 @@ from qqops.runtime.accounts import Accounts
 from qqops.runtime.aliases import Alias, Aliases
 from qqops.runtime.approvals import Approvals
 from qqops.runtime.audit import Audit
+from qqops.runtime.blobs import Blobs
 from qqops.runtime.context import Context
 from qqops.runtime.declared import Approval, Limit
 from qqops.runtime.gate import Request
@@ -160,6 +165,8 @@ __all__ = [
     "At",
     "AtAll",
     "Audit",
+    "Blob",
+    "Blobs",
     "BotInfo",
     "Build",
     "Capabilities",
@@ -169,6 +176,7 @@ __all__ = [
     "Commands",
     "ConfigError",
     "Connected",
+    "ContentLost",
     "Context",
     "Conversion",
     "Ctx",
@@ -212,6 +220,7 @@ __all__ = [
     "Lock",
     "Locks",
     "Logger",
+    "Medium",
     "MemberRole",
     "Message",
     "MessageRef",
@@ -240,6 +249,7 @@ __all__ = [
     "QQOpsError",
     "Questions",
     "Quote",
+    "Quoted",
     "React",
     "Reacted",
     "Recall",

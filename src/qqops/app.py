@@ -32,6 +32,7 @@ from qqops.runtime.app_policy import AppPolicy as AppPolicy
 from qqops.runtime.app_policy import End as End
 from qqops.runtime.approvals import Approvals
 from qqops.runtime.audit import Audit
+from qqops.runtime.blobs import Blobs, waiting_in
 from qqops.runtime.context import Context
 from qqops.runtime.conversations import Conversations, Reader
 from qqops.runtime.directory import NameDirectory
@@ -104,8 +105,11 @@ class App:
         self.aliases = Aliases(self.keep("aliases"))
         self.registry = Registry(policy.prefixes, policy.commands, self.aliases)
         self.rooms = Rooms(policy.rooms, catalogue)
-        self.accounts = Accounts()
+        self.accounts = Accounts(self.rooms.send)
         self.directory = NameDirectory(store, clock)
+        self.blobs = Blobs(
+            store if self.journal is not None else None, policy.blobs, clock, self._content_waiting
+        )
         humans = human if isinstance(human, Sequence) else (human,)
         self.questions = Questions(humans, self.rooms, policy.ask_in, self.rng)
         kept_access = self.keep("access")
@@ -168,6 +172,7 @@ class App:
             Locks: self.locks,
             Audit: self.audit,
             Aliases: self.aliases,
+            Blobs: self.blobs,
             Listeners: self.listeners,
         }
 
@@ -178,6 +183,9 @@ class App:
     def keep(self, name: str) -> Keep:
         """Return what the core keeps under *name*: in the store, or in memory when there is none."""
         return keep_in(self.store, f"core:{name}")
+
+    def _content_waiting(self) -> set[str]:
+        return waiting_in(draft for supervisor in self.supervisors for draft in supervisor.outbox.drafts())
 
     def sends(self) -> Sequence[Sends]:
         """Return how the sends to each room went."""
@@ -200,6 +208,7 @@ class App:
             self.rng,
             self.registry.chain,
             self.rooms.left_out,
+            self.blobs,
         )
         supervisor = Supervisor(
             adapter,
@@ -299,6 +308,7 @@ class App:
             with trio.CancelScope() as hard:
                 async with trio.open_nursery() as links:
                     links.start_soon(self._alarms.run, name="alarms")
+                    links.start_soon(self.blobs.run, name="blobs")
                     with trio.move_on_after(ACCESS_PATIENCE):
                         await self._load_access()
                     if not self.gate.loaded:

@@ -45,6 +45,7 @@ def make_app(
         rooms=settings.room_settings,
         dispatch=settings.dispatch,
         journal=settings.journal,
+        blobs=settings.blobs,
         access=settings.access,
         claim_owner=folder is not None,
         ask_in=settings.ask_in,

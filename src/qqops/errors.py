@@ -141,6 +141,10 @@ class StoreError(QQOpsError):
     """The store's file cannot be opened, written or read."""
 
 
+class ContentLost(StoreError):
+    """A picture or file that was kept is not there any more, or is damaged; trying again does not help."""
+
+
 def excerpt(payload: object, limit: int = PAYLOAD_EXCERPT) -> str:
     """Return *payload* as one printable line of at most *limit* characters."""
     if isinstance(payload, bytes):

@@ -18,6 +18,7 @@ from qqops._tables import SettingsFile, nearest, secrets, structure
 from qqops.adapters.base import Network
 from qqops.errors import ConfigError
 from qqops.runtime.backoff import BackoffPolicy
+from qqops.runtime.blobs import BlobPolicy
 from qqops.runtime.datafile import SYNCHRONOUS, StorePolicy
 from qqops.runtime.dispatch import DispatchPolicy
 from qqops.runtime.granted import AccessPolicy, RulesSettings
@@ -139,6 +140,7 @@ class Settings:
     dispatch: DispatchPolicy = attrs.field(factory=DispatchPolicy)
     outbox: OutboxPolicy = attrs.field(factory=OutboxPolicy)
     journal: JournalPolicy = attrs.field(factory=JournalPolicy)
+    blobs: BlobPolicy = attrs.field(factory=BlobPolicy)
     store: StorePolicy = attrs.field(factory=StorePolicy)
     commands: Mapping[str, str] = attrs.field(factory=dict)
     rooms: Mapping[str, OneRoom] = attrs.field(factory=dict)
@@ -334,6 +336,8 @@ def _check(settings: Settings, file: SettingsFile) -> None:
         "outbox.size": (settings.outbox.size, 1), "outbox.max_age": (settings.outbox.max_age, 0),
         "dispatch.timeout": (settings.dispatch.timeout, 0.001), "journal.max_age": (settings.journal.max_age, 0),
         "journal.max_starts": (settings.journal.max_starts, 1), "journal.remember": (settings.journal.remember, 60),
+        "blobs.max_bytes": (settings.blobs.max_bytes, 1), "blobs.max_total": (settings.blobs.max_total, 1),
+        "blobs.max_age": (settings.blobs.max_age, 60),
     }  # fmt: skip
     for key, (value, least) in minimum.items():
         if not value >= least:

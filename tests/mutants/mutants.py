@@ -25,6 +25,7 @@ GUARANTEES = "tests/unit/runtime/test_guarantees.py"
 OUTBOX = "tests/unit/runtime/test_outbox.py"
 QUEUE = "tests/unit/runtime/test_sendqueue.py"
 SUPERVISOR = "tests/unit/runtime/test_supervisor.py"
+BLOBS = "tests/unit/runtime/test_blobs.py"
 SIBLINGS = "tests/unit/runtime/test_siblings.py"
 LISTENER = "tests/unit/runtime/test_listener.py"
 
@@ -158,6 +159,21 @@ MUTANTS = [
         "a room's setting goes to whoever takes on its name", RUNTIME + "named_rooms.py",
         "            self._meant[account, name] = found[0].ref\n", "            pass\n",
         "tests/unit/runtime/test_named_rooms.py::test_no_other_room_gets_what_is_set_by_taking_on_the_name",
+    ),
+    Mutant(
+        "content is not written with its row", RUNTIME + "outbox.py",
+        "self.journal.queued(self.account, draft, plugin, message, write)", "self.journal.queued(self.account, draft, plugin, message)",
+        f"{BLOBS}::test_what_waits_and_the_journal_hold_the_reference_and_a_restart_finds_the_content",
+    ),
+    Mutant(
+        "damaged content is sent", RUNTIME + "blobs.py",
+        "if hashlib.sha256(content).hexdigest() != blob.sha256:", "if False:",
+        f"{BLOBS}::test_content_that_is_gone_or_damaged_costs_that_message",
+    ),
+    Mutant(
+        "content that waits is deleted", RUNTIME + "blobs.py",
+        "if path.name not in waiting and (", "if (",
+        f"{BLOBS}::test_old_content_goes_and_what_waits_stays",
     ),
     Mutant(
         "a stopping bot takes new requests", RUNTIME + "listener.py", "        if self._closed:\n            await",

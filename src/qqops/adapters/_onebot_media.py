@@ -13,11 +13,8 @@ import trio
 from qqops.adapters._onebot_options import Options
 from qqops.adapters._shelf import Shelf
 from qqops.errors import Refuse
-from qqops.model import Draft, File, Forward, Image, Node, Segment, Video, Voice
+from qqops.model import Draft, Forward, Medium, Node, Segment
 from qqops.protocol.onebot11.segments import in_frame
-
-#: What carries content of its own.
-Medium = Image | Voice | Video | File
 
 
 class Media:

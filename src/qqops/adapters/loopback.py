@@ -35,6 +35,7 @@ from qqops.model import (
     Outcome,
     Pace,
     PersonRef,
+    Quoted,
     Room,
     RoomKind,
     RoomRef,
@@ -48,7 +49,7 @@ from qqops.model import (
 NAME = "memory"
 #: Whatever a message can hold.
 EVERYTHING = Capabilities(
-    segments=frozenset({Text, Face, Image, At, AtAll, Voice, Video, File, Forward, Other})
+    segments=frozenset({Text, Face, Image, At, AtAll, Voice, Video, File, Forward, Other, Quoted})
 )
 
 

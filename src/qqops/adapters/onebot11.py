@@ -38,6 +38,7 @@ from qqops.model import (
     Pace,
     PersonRef,
     Profile,
+    Quoted,
     Room,
     RoomKind,
     RoomRef,
@@ -75,7 +76,7 @@ class OneBot11:
         self._connect = dial
         self._can = {
             kind: Capabilities(
-                actions=actions_in(kind) | {Upload}, segments=SEGMENTS, max_bytes=options.max_bytes
+                actions=actions_in(kind) | {Upload}, segments=SEGMENTS | {Quoted}, max_bytes=options.max_bytes
             )
             for kind in RoomKind
         }
@@ -117,7 +118,7 @@ class OneBot11:
         """Return what the account can do; the implementation may still lack some of it, and then says so."""
         can = self._can[kind]
         if self._live is not None and not self._live.calls.flavor.files:
-            return attrs.evolve(can, segments=SEGMENTS - {File})
+            return attrs.evolve(can, segments=can.segments - {File})
         return can
 
     async def serve(self, link: Link, outbox: Outgoing) -> None:

@@ -28,6 +28,7 @@ from qqops.model.actions import (
     ShowTyping,
     Upload,
 )
+from qqops.model.blob import Blob
 from qqops.model.capabilities import Capabilities, Pace
 from qqops.model.clock import Clock
 from qqops.model.event import AccountEvent, Event, PersonEvent, RoomEvent
@@ -64,9 +65,11 @@ from qqops.model.message import (
     File,
     Forward,
     Image,
+    Medium,
     Message,
     Node,
     Other,
+    Quoted,
     Segment,
     Text,
     Video,
@@ -98,6 +101,7 @@ __all__ = [
     "Answer",
     "At",
     "AtAll",
+    "Blob",
     "Capabilities",
     "CardChanged",
     "Clock",
@@ -126,6 +130,7 @@ __all__ = [
     "Later",
     "LeaveRoom",
     "Left",
+    "Medium",
     "MemberRole",
     "Message",
     "MessageRef",
@@ -142,6 +147,7 @@ __all__ = [
     "Poked",
     "Presence",
     "Profile",
+    "Quoted",
     "React",
     "Reacted",
     "Recall",

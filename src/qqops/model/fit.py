@@ -17,6 +17,7 @@ from qqops.model.message import (
     File,
     Forward,
     Image,
+    Quoted,
     Segment,
     Text,
     Video,
@@ -47,6 +48,8 @@ def fit(draft: Draft, can: Capabilities, left_out: Callable[[int], str] = left_o
         text = segments[0].text
         if (not can.max_bytes or 4 * len(text) <= can.max_bytes) and not text.isspace() and text:
             return [draft]
+    if isinstance(segments[0] if segments else None, Quoted):
+        draft, segments = _quoting(draft, can)
     segments = _in_words(segments, can)
     if all(isinstance(one, Text) and not one.text.strip() for one in segments):
         return []
@@ -59,11 +62,22 @@ def fit(draft: Draft, can: Capabilities, left_out: Callable[[int], str] = left_o
     ]
 
 
+def _quoting(draft: Draft, can: Capabilities) -> tuple[Draft, tuple[Segment, ...]]:
+    """Return *draft* with its quote as the network's own where it has them, and what is to be said."""
+    quoted = draft.segments[0]
+    assert isinstance(quoted, Quoted)
+    if Quoted not in can.segments or quoted.message.room != draft.room:
+        return draft, draft.segments
+    segments = draft.segments[1:]
+    return attrs.evolve(draft, segments=segments, reply_to=quoted.message), segments
+
+
 def _in_words(segments: Sequence[Segment], can: Capabilities) -> tuple[Segment, ...]:
     """Return *segments* with words for those that the account cannot send."""
-    if all(type(one) in can.segments for one in segments):
+    shown = can.segments - {Quoted}  # what is still there is of another room
+    if all(type(one) in shown for one in segments):
         return tuple(segments)
-    return tuple(one if type(one) in can.segments else Text(_word(one)) for one in segments)
+    return tuple(one if type(one) in shown else Text(_word(one)) for one in segments)
 
 
 def _word(one: Segment) -> str:

@@ -10,8 +10,12 @@ from collections.abc import Mapping
 
 import attrs
 
+from qqops.model.blob import Blob
 from qqops.model.event import PersonEvent
 from qqops.model.people import MessageRef, PersonRef, RoomRef
+
+#: Lines of a quote that are shown in words, and characters of each.
+QUOTED_LINES, QUOTED_LINE = 3, 80
 
 
 def _encodable(text: str) -> str:
@@ -43,55 +47,49 @@ class Face(Segment):
 
 
 @attrs.frozen
-class Image(Segment):
-    """A picture, as far as the network described it.
+class Medium(Segment):
+    """Something that is more than text: a picture, a file.
 
     Attributes:
-        id: The network's own name or path of the picture.
+        id: The network's own name or path of it.
         data: Further facts by which the adapter can fetch it, as the network named them.
-        content: The picture itself, on its way out; empty for received ones, which are fetched when wanted.
+        content: The thing itself, on its way out. What waits to be sent has *blob* in its place; received ones are fetched
+            when wanted.
         url: Where it lies, on its way in or out; received ones expire within hours.
+        blob: What refers to the content where qqops keeps it.
     """
 
     id: str = ""
     data: Mapping[str, object] = attrs.field(factory=dict, hash=False)
     content: bytes = attrs.field(default=b"", repr=False)
     url: str = ""
+    blob: Blob | None = None
 
 
 @attrs.frozen
-class Voice(Segment):
-    """A voice message; see `Image` for the attributes."""
-
-    id: str = ""
-    data: Mapping[str, object] = attrs.field(factory=dict, hash=False)
-    content: bytes = attrs.field(default=b"", repr=False)
-    url: str = ""
+class Image(Medium):
+    """A picture, as far as the network described it."""
 
 
 @attrs.frozen
-class Video(Segment):
-    """A video; see `Image` for the attributes."""
-
-    id: str = ""
-    data: Mapping[str, object] = attrs.field(factory=dict, hash=False)
-    content: bytes = attrs.field(default=b"", repr=False)
-    url: str = ""
+class Voice(Medium):
+    """A voice message."""
 
 
 @attrs.frozen
-class File(Segment):
-    """A file that is shown as a message; see `Image` for the other attributes.
+class Video(Medium):
+    """A video."""
+
+
+@attrs.frozen
+class File(Medium):
+    """A file that is shown as a message.
 
     Attributes:
         size: Bytes, or 0 where the network does not tell.
     """
 
-    id: str = ""
     name: str = ""
-    data: Mapping[str, object] = attrs.field(factory=dict, hash=False)
-    content: bytes = attrs.field(default=b"", repr=False)
-    url: str = ""
     size: int = 0
 
 
@@ -101,6 +99,35 @@ class At(Segment):
 
     person: PersonRef
     name: str = ""
+
+
+@attrs.frozen
+class Quoted(Segment):
+    """The message that this one answers; at the beginning. Where a network cannot quote, it is shown as ``> name: text``.
+
+    Attributes:
+        name: Who has said it.
+        text: What was said; a few lines are shown.
+    """
+
+    message: MessageRef
+    name: str = ""
+    text: str = ""
+
+    @classmethod
+    def of(cls, message: Message) -> Quoted:
+        """Return what quotes *message*."""
+        return cls(message.ref, message.sender.name, message.text)
+
+    @property
+    def words(self) -> str:
+        """What stands for it where there is only text: at most three lines, each with ``> `` before it."""
+        said = f"{self.name}: {self.text}" if self.name else self.text
+        lines = said.strip().splitlines()
+        shown = [line[:QUOTED_LINE] + "…" * (len(line) > QUOTED_LINE) for line in lines[:QUOTED_LINES]]
+        if len(lines) > QUOTED_LINES:
+            shown[-1] += " …"
+        return "".join(f"> {line}\n" for line in shown)
 
 
 @attrs.frozen
@@ -158,6 +185,8 @@ def plain(segments: tuple[Segment, ...]) -> str:
             parts.append(f"@{segment.name or segment.person.id}")
         elif isinstance(segment, Face):
             parts.append(f"[face:{segment.id}]")
+        elif isinstance(segment, Quoted):
+            parts.append(segment.words)
         elif isinstance(segment, File):
             parts.append(f"[file:{segment.name}]")
         elif isinstance(segment, Other):

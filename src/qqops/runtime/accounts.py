@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Protocol, TypeVar, runtime_checkable
+from collections.abc import Awaitable, Callable
+from typing import Protocol, TypeAlias, TypeVar, runtime_checkable
 
 from qqops.adapters.base import Adapter
 from qqops.errors import Refuse
@@ -10,13 +11,18 @@ from qqops.model import (
     AccountRef,
     Action,
     Delivery,
+    Edit,
     FileOffered,
     Image,
     Outcome,
     PersonRef,
     Profile,
+    React,
     RoomRef,
+    plain,
 )
+from qqops.model.faces import emoji
+from qqops.texts import Say
 
 N = TypeVar("N")
 
@@ -43,21 +49,46 @@ class CanFetch(Protocol):
         """Return what the network tells about *person*. Raises `Refuse`."""
 
 
-class Accounts:
-    """Injected into handlers that ask for it."""
+#: Says something in a room.
+Speak: TypeAlias = Callable[[RoomRef, str | Say], Awaitable[Outcome]]
 
-    def __init__(self) -> None:
+
+def _instead(action: Action) -> tuple[RoomRef, str | Say] | None:
+    """Return what is said where an account cannot do *action*, and in which room; None for nothing."""
+    if isinstance(action, React) and action.on:
+        return action.message.room, emoji(int(action.code)) if action.code.isdecimal() else action.code
+    if isinstance(action, Edit):
+        return action.message.room, Say("sent.edited", {"text": plain(action.segments)})
+    return None
+
+
+class Accounts:
+    """Injected into handlers that ask for it.
+
+    Args:
+        speak: Says something where an account cannot do what it is asked to.
+    """
+
+    def __init__(self, speak: Speak) -> None:
+        self._speak = speak
         self._adapters: dict[AccountRef, Adapter] = {}
 
     def add(self, adapter: Adapter) -> None:
         """Make *adapter* reachable."""
         self._adapters[adapter.account] = adapter
 
-    async def act(self, action: Action) -> Outcome:
-        """Do *action* with the account that it names, and return how that went."""
+    async def act(self, action: Action, *, in_words: bool = False) -> Outcome:
+        """Do *action* with the account that it names, and return how that went.
+
+        Args:
+            in_words: Whether something is said in the room instead where the account cannot do it: for a reaction its
+                sign, for an edit the new text.
+        """
         account = action.account
         adapter = self._adapters.get(account)
         if adapter is None or type(action) not in adapter.can(action.kind).actions:
+            if in_words and (words := _instead(action)) is not None:
+                return await self._speak(*words)
             name, where = type(action).__name__, action.kind.value
             return Outcome(delivery=Delivery.REFUSED, reason=f"{account} cannot do {name} ({where})")
         assert isinstance(adapter, CanAct)

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 import attrs
 
+from qqops.runtime.blobs import BlobPolicy
 from qqops.runtime.dispatch_policy import DispatchPolicy
 from qqops.runtime.granted import AccessPolicy
 from qqops.runtime.journal import JournalPolicy
@@ -44,6 +45,7 @@ class AppPolicy:
     rooms: RoomSettings = attrs.field(factory=RoomSettings)
     dispatch: DispatchPolicy = attrs.field(factory=DispatchPolicy)
     journal: JournalPolicy = attrs.field(factory=JournalPolicy)
+    blobs: BlobPolicy = attrs.field(factory=BlobPolicy)
     access: AccessPolicy = attrs.field(factory=AccessPolicy)
     claim_owner: bool = False
     grace_seconds: float = 10.0

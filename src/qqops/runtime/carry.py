@@ -9,8 +9,8 @@ import structlog
 import trio
 
 from qqops.adapters.base import Poster, Sender
-from qqops.errors import AdapterError, NotSent
-from qqops.model import Delivery, Later, Outcome, Scope
+from qqops.errors import AdapterError, ContentLost, NotSent, StoreError
+from qqops.model import Delivery, Draft, Later, Outcome, Scope
 from qqops.runtime.entry import Entry
 from qqops.runtime.journal import Journal
 
@@ -23,6 +23,8 @@ log = structlog.get_logger("qqops.outbox")
 PREPARED = 8
 #: Seconds for which nothing is posted after the wire would not take it.
 BLOCKED = 1.0
+#: Seconds until content that cannot be read at the moment is looked for again.
+UNREADABLE = 5.0
 _NEVER = float("inf")
 _CUT = "the connection broke while sending"
 
@@ -52,6 +54,16 @@ def bug(outbox: Outbox, entry: Entry, what: str, *, left: bool) -> Outcome:
     return Outcome(
         delivery=Delivery.UNKNOWN if left else Delivery.REFUSED, reason=f"error in the adapter: {what}"
     )
+
+
+async def whole(outbox: Outbox, part: Draft) -> Draft | Outcome | Later:
+    """Return *part* with its pictures and files, or what becomes of it without them."""
+    try:
+        return await outbox.blobs.whole(part) if outbox.blobs is not None else part
+    except ContentLost as exc:
+        return Outcome(delivery=Delivery.REFUSED, reason=str(exc))
+    except StoreError as exc:
+        return Later(UNREADABLE, Scope.ROOM, str(exc))
 
 
 # -- a task for each part ---------------------------------------------------------------------------
@@ -135,8 +147,11 @@ class Carrier:
         async def on_wire() -> None:
             await self._take_off(flight)
 
+        part = await whole(self._outbox, flight.entry.part)
+        if not isinstance(part, Draft):
+            return part
         try:
-            answer: object = await self._send(flight.entry.part, on_wire)
+            answer: object = await self._send(part, on_wire)
         except Exception as exc:
             ends = [one for one in _leaves(exc) if isinstance(one, AdapterError)]
             if not ends:
@@ -269,7 +284,7 @@ class Streamer:
             now = trio.current_time()
             while isinstance(found := self._next(now), Entry):
                 self._outbox.queue.take_off(found, now)
-                self._post_one(found)
+                self._post_now(found)
             return found
         finally:
             self._pumping = False
@@ -281,23 +296,42 @@ class Streamer:
         while isinstance(found := self._next(now), Entry):
             self._outbox.queue.take_off(found, now)
             batch.append(found)
+        parts: dict[Entry, Draft] = {}
         noted = False
         try:
+            for entry in list(batch):
+                part = await whole(self._outbox, entry.part)
+                if isinstance(part, Draft):
+                    parts[entry] = part
+                else:
+                    self._outbox.settle(entry, part)
+                    batch.remove(entry)
             if batch:
                 await journal.flying([entry.row for entry in batch if entry.row])
             noted = True
         finally:
             for entry in batch:
                 if noted:
-                    self._post_one(entry)
+                    self._post_one(entry, parts[entry])
                 else:
                     self._outbox.settle(entry, None)
         return found
 
-    def _post_one(self, entry: Entry) -> None:
+    def _post_now(self, entry: Entry) -> None:
+        """Post a part without a journal: what it is made of is in memory."""
+        part, blobs = entry.part, self._outbox.blobs
+        if blobs is not None:
+            try:
+                part = blobs.whole_now(part)
+            except ContentLost as exc:
+                self._outbox.settle(entry, Outcome(delivery=Delivery.REFUSED, reason=str(exc)))
+                return
+        self._post_one(entry, part)
+
+    def _post_one(self, entry: Entry, part: Draft) -> None:
         posted = self._posted[entry] = _Posted(self._landed, entry)
         try:
-            posted.has_left = self._post(entry.part, posted.settle)
+            posted.has_left = self._post(part, posted.settle)
         except NotSent as exc:
             # It is closing, or does not read. Whoever waits next in line would hear the same.
             self._landed(posted, Later(BLOCKED, Scope.ACCOUNT, str(exc)))

@@ -11,24 +11,15 @@ import attrs
 from qqops.errors import Refuse
 from qqops.model import (
     AccountRef,
-    At,
-    AtAll,
     Draft,
     Event,
-    Face,
-    File,
-    Forward,
-    Image,
     Message,
-    Other,
     Outcome,
     Room,
     RoomRef,
     Segment,
     Text,
     User,
-    Video,
-    Voice,
 )
 from qqops.runtime.declared import Approval
 from qqops.texts import Catalogue, Say
@@ -43,8 +34,6 @@ T = TypeVar("T")
 
 #: Seconds that a person has to answer, unless the author says otherwise.
 WITHIN = 60.0
-
-_SEGMENTS = (Text, Face, Image, At, AtAll, Voice, Video, File, Forward, Other)
 
 #: What a handler may answer with.
 Answer = str | Say | Segment | tuple[Segment, ...]
@@ -279,5 +268,5 @@ class Context:
 def is_answer(value: Any) -> bool:
     """Whether *value*, returned by a handler, can be said."""
     if isinstance(value, tuple):
-        return bool(value) and all(isinstance(v, _SEGMENTS) for v in value)
-    return isinstance(value, (str, Say, *_SEGMENTS))
+        return bool(value) and all(isinstance(v, Segment) for v in value)
+    return isinstance(value, str | Say | Segment)

@@ -14,7 +14,7 @@ finds on the wire is reported as unknown and never sent again.
 from __future__ import annotations
 
 import enum
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import attrs
@@ -212,8 +212,19 @@ class Journal:
 
     # -- to be sent -----------------------------------------------------------------------------
 
-    def queued(self, account: AccountRef, draft: Draft, plugin: str, message: str) -> int:
-        """Note that *draft* waits to be sent; return its row, 0 for none."""
+    def queued(
+        self,
+        account: AccountRef,
+        draft: Draft,
+        plugin: str,
+        message: str,
+        first: Callable[[], None] | None = None,
+    ) -> int:
+        """Note that *draft* waits to be sent; return its row, 0 for none.
+
+        Args:
+            first: Writes what the draft refers to, in the store's thread.
+        """
         try:
             text = self._stored.dump(draft)
         except StoreError as exc:
@@ -221,7 +232,7 @@ class Journal:
             return 0
         row = self._row()
         self._store.write(
-            self._sql.queue, id=row, account=str(account), plugin=plugin, message=message, at=self._now(),
+            self._sql.queue, first, id=row, account=str(account), plugin=plugin, message=message, at=self._now(),
             done=0, flying=0, draft=text,
         )  # fmt: skip
         return row

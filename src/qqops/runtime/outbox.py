@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import functools
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import attrs
 import structlog
 import trio
 
 from qqops.adapters.base import Poster, Sender
+from qqops.errors import Refuse
 from qqops.model import (
     AccountRef,
     Capabilities,
@@ -30,6 +31,7 @@ from qqops.model import (
     fit,
 )
 from qqops.runtime.alarms import Alarm, Alarms
+from qqops.runtime.blobs import Blobs
 from qqops.runtime.carry import Carrier, Streamer, Transport
 from qqops.runtime.entry import Entry
 from qqops.runtime.journal import Journal, Unsent
@@ -65,6 +67,7 @@ class Outbox:
         can: Returns what the account can do in rooms of a kind at this moment.
         alarms: What wakes the outbox when a message has become too old, whether or not there is a session.
         left_out: Returns the last line of a text that was cut: in what room, and how many characters are missing.
+        blobs: Keeps content of pictures and files for as long as it waits; None to hold it in the queue.
 
     Attributes:
         tally: How the sends to each room went.
@@ -85,8 +88,10 @@ class Outbox:
         rng: random.Random | None = None,
         chain: Chain | None = None,
         left_out: Callable[[RoomRef, int], str] | None = None,
+        blobs: Blobs | None = None,
     ) -> None:
         self.account = account
+        self.blobs = blobs
         self.journal = journal
         self.tally = Tally()
         self._can = can
@@ -113,6 +118,12 @@ class Outbox:
     def put(self, draft: Draft, *, plugin: str = "", message: str = "") -> Entry:
         """Queue *draft* and return its entry; a full or closed outbox answers with `refused` at once."""
         draft, held = self._chain.through(draft)
+        write: Callable[[], None] | None = None
+        if self.blobs is not None:
+            try:
+                draft, write = self.blobs.put_away(draft)
+            except Refuse as exc:
+                held = held or str(exc)
         can = self._can(draft.room.kind)
         age = self._policy.max_age
         if draft.reply_to is not None and can.reply_window is not None:
@@ -126,7 +137,7 @@ class Outbox:
             self.finish(entry, Outcome(delivery=Delivery.REFUSED, reason=reason))
         else:
             if self.journal is not None:
-                entry.row = self.journal.queued(self.account, draft, plugin, message)
+                entry.row = self.journal.queued(self.account, draft, plugin, message, write)
             self._append(entry)
         return entry
 
@@ -173,6 +184,10 @@ class Outbox:
         Cancellation: the message stays queued.
         """
         return await self.put(draft, plugin=plugin, message=message).wait()
+
+    def drafts(self) -> Iterator[Draft]:
+        """Yield what waits, and what is with the session."""
+        return (entry.draft for entry in self.queue.entries())
 
     # -- age ------------------------------------------------------------------------------------
 

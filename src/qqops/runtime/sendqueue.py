@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import heapq
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from qqops.model import Pace, RoomRef, Scope
 from qqops.runtime.entry import Entry
@@ -68,6 +68,10 @@ class SendQueue:
     def __len__(self) -> int:
         """Return how many messages wait; those that are out do not count."""
         return self._waiting
+
+    def entries(self) -> Iterator[Entry]:
+        """Yield every message that waits or is out."""
+        return (entry for _, _, entry in self._ages if entry.outcome is None)
 
     # -- in and out -----------------------------------------------------------------------------
 

@@ -43,6 +43,7 @@ class Write:
     """Statements that are queued or done: all of them, or none.
 
     Attributes:
+        first: What the thread does before it writes them; it must not raise.
         kept: Whether it is tried again when it fails. Who is told that nothing was stored must be able to rely on it;
             who has nobody to tell wants it stored later.
         error: Why it is not on the disk, once it is *done*; "" when it is.
@@ -50,6 +51,7 @@ class Write:
 
     parts: Sequence[Part]
     kept: bool = True
+    first: Callable[[], None] | None = None
     error: str = ""
     done: trio.Event = attrs.field(factory=trio.Event)
 
@@ -93,13 +95,15 @@ class Store:
 
     # -- for those who write and read -----------------------------------------------------------
 
-    def write(self, statement: Executable, **values: Any) -> Write:
+    def write(self, statement: Executable, first: Callable[[], None] | None = None, **values: Any) -> Write:
         """Queue *statement*; it is written after everything queued before it. Wait on what is returned."""
-        return self.write_all(((statement, values),))
+        return self.write_all(((statement, values),), first=first)
 
-    def write_all(self, parts: Sequence[Part], *, kept: bool = True) -> Write:
+    def write_all(
+        self, parts: Sequence[Part], *, kept: bool = True, first: Callable[[], None] | None = None
+    ) -> Write:
         """Queue *parts*, which are written together or not at all; see `write`."""
-        one = Write(parts, kept)
+        one = Write(parts, kept, first)
         if kept or not self.failing:
             self._queue.append(one)
         if self.failing:
@@ -201,6 +205,9 @@ class Store:
         """Write *batch* in one transaction; return why that failed, or ""."""
         import sqlalchemy
 
+        for one in batch:
+            if one.first is not None:
+                one.first()
         if self.file.connection is None:
             try:
                 self.file.open()  # perhaps the disk has room by now, or the folder its rights

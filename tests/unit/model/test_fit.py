@@ -1,5 +1,6 @@
 """From a draft to what a network can take."""
 
+import attrs
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -18,6 +19,7 @@ from qqops.model import (
     Node,
     Other,
     PersonRef,
+    Quoted,
     RoomKind,
     RoomRef,
     Text,
@@ -60,6 +62,36 @@ def test_what_a_network_does_not_know_is_said_in_words(segment, words):
     assert "".join(one.text for one in part.segments) == f"a{words}b"
     every = Capabilities(segments=frozenset({Text, type(segment)}))
     assert fit(draft("a", segment), every) == [draft("a", segment)]
+
+
+QUOTED = Quoted(MessageRef(ROOM, "m1"), "Ali", "first\nsecond")
+
+
+def test_a_quote_is_the_networks_own_where_it_has_them():
+    can = Capabilities(segments=frozenset({Text, Quoted}))
+    assert fit(draft(QUOTED, "yes"), can) == [attrs.evolve(draft("yes"), reply_to=QUOTED.message)]
+    assert fit(draft(QUOTED, " "), can) == [], "a quote alone says nothing"
+
+
+def test_a_quote_is_lines_where_there_are_none():
+    for can in (Capabilities(), Capabilities(max_bytes=1000)):
+        [part] = fit(draft(QUOTED, "yes"), can)
+        assert plain(part.segments) == "> Ali: first\n> second\nyes"
+        assert part.reply_to is None
+
+
+def test_a_quote_of_another_room_is_lines_everywhere():
+    elsewhere = attrs.evolve(QUOTED, message=MessageRef(attrs.evolve(ROOM, id="2"), "m1"))
+    [part] = fit(draft(elsewhere, "yes"), Capabilities(segments=frozenset({Text, Quoted})))
+    assert plain(part.segments) == "> Ali: first\n> second\nyes"
+
+
+def test_of_a_long_quote_a_few_lines_are_shown():
+    long = attrs.evolve(QUOTED, text="\n".join(["x" * 100] * 5))
+    lines = long.words.splitlines()
+    assert [len(line) for line in lines] == [83, 83, 85]
+    assert lines[0] == f"> Ali: {'x' * 75}…"
+    assert attrs.evolve(QUOTED, name="", text="").words == ""
 
 
 @pytest.mark.parametrize("segments", [(), ("",), ("  \n\t",), ("", " "), ("\u3000",)])

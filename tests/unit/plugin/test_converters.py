@@ -266,7 +266,7 @@ async def test_pictures_files_and_quotes(bots):
         await ops.expect("I do not know what to do with 'is'")
         say(Text("/look"), Image("cat.png"), Text("nice"))
         await ops.expect("^cat.png nice$")
-        say(Text("/keep "), File("f1", "my report.txt"))
+        say(Text("/keep "), File("f1", name="my report.txt"))
         await ops.expect("^my report.txt$")
         message = bot.network.say("ali", ops.room, "/ping")
         quoting = Message(

@@ -219,4 +219,4 @@ def _attachment(data: dict[str, Any]) -> Segment:
     if kind.startswith("video"):
         return Video(name, data, url=url)
     size = data.get("size")
-    return File(name, name, data, url=url, size=size if isinstance(size, int) else 0)
+    return File(name, data, name=name, url=url, size=size if isinstance(size, int) else 0)

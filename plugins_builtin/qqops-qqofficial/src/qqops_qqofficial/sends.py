@@ -15,6 +15,7 @@ from qqops import (
     File,
     Forward,
     Image,
+    Medium,
     Other,
     Recall,
     RoomKind,
@@ -100,14 +101,14 @@ def one_medium_each(draft: Draft) -> list[Draft]:
     """Return *draft* in parts with at most one picture or file each; text goes with the one that follows it."""
     parts: list[list[Segment]] = [[]]
     for segment in draft.segments:
-        medium = isinstance(segment, Image | Video | Voice | File)
-        if medium and any(isinstance(one, Image | Video | Voice | File) for one in parts[-1]):
+        medium = isinstance(segment, Medium)
+        if medium and any(isinstance(one, Medium) for one in parts[-1]):
             parts.append([])
         parts[-1].append(segment)
     return [attrs.evolve(draft, segments=tuple(part)) for part in parts]
 
 
-def media_of(draft: Draft) -> list[tuple[int, Image | Video | Voice | File]]:
+def media_of(draft: Draft) -> list[tuple[int, Medium]]:
     """Return pictures and files, each with its kind in the platform's numbers."""
     kinds: dict[type[Any], int] = {Image: 1, Video: 2, Voice: 3, File: 4}
-    return [(kinds[type(s)], s) for s in draft.segments if isinstance(s, Image | Video | Voice | File)]
+    return [(kinds[type(s)], s) for s in draft.segments if isinstance(s, Medium)]

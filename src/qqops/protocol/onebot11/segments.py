@@ -14,6 +14,7 @@ from qqops.model import (
     File,
     Forward,
     Image,
+    Medium,
     Node,
     Other,
     PersonRef,
@@ -98,7 +99,7 @@ def _read_video(data: Frame, account: AccountRef, depth: int) -> Segment:
 def _read_file(data: Frame, account: AccountRef, depth: int) -> Segment:
     name = text(data.get("name")) or text(data.get("file"))
     size = number(data.get("file_size"))
-    return File(text(data.get("file_id")), name, data, url=text(data.get("url")), size=size)
+    return File(text(data.get("file_id")), data, name=name, url=text(data.get("url")), size=size)
 
 
 def _read_forward(data: Frame, account: AccountRef, depth: int) -> Segment | None:
@@ -191,7 +192,7 @@ def _write_other(segment: Segment) -> Frame:
     return {"type": "text", "data": {"text": plain((segment,))}}
 
 
-def source(media: Image | Voice | Video | File) -> str:
+def source(media: Medium) -> str:
     """Return where the other side finds the content: in the frame itself, at a URL, or under an id it gave us."""
     return in_frame(media.content) if media.content else media.url or media.id
 

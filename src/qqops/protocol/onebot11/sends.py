@@ -7,7 +7,7 @@ from typing import Any
 
 import attrs
 
-from qqops.model import Draft, File, Forward, Image, Node, RoomKind, Segment, Text, Video, Voice, plain
+from qqops.model import Draft, Forward, Image, Medium, Node, RoomKind, Segment, Text, plain
 from qqops.protocol.onebot11 import segments
 from qqops.protocol.onebot11.wire import as_id
 
@@ -85,6 +85,6 @@ def _is_heavy(segment: Segment) -> bool:
         return False
     if isinstance(segment, Forward):
         return any(_is_heavy(one) for node in segment.nodes for one in node.segments)
-    if isinstance(segment, Image | Voice | Video | File):
+    if isinstance(segment, Medium):
         return bool(segment.content) or segment.url.startswith("file://") or not isinstance(segment, Image)
     return False
