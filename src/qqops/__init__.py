@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from typing import TypeAlias
 
 from qqops import _light  # noqa: F401 - first of all
-from qqops.adapters._listen import HttpAnswer, HttpRequest
+from qqops.adapters.http.server import HttpAnswer, HttpRequest
 from qqops.errors import (
     AdapterError,
     AnswerCancelled,
@@ -118,13 +118,11 @@ from qqops.runtime.accounts import Accounts
 from qqops.runtime.aliases import Alias, Aliases
 from qqops.runtime.approvals import Approvals
 from qqops.runtime.audit import Audit
-from qqops.runtime.blobs import Blobs
 from qqops.runtime.context import Context
 from qqops.runtime.declared import Approval, Limit
 from qqops.runtime.gate import Request
 from qqops.runtime.info import BotInfo, CommandInfo, Commands
 from qqops.runtime.jobs import JobInfo, Jobs
-from qqops.runtime.kv import Store, Transaction
 from qqops.runtime.listener import Listeners
 from qqops.runtime.locks import Lock, Locks
 from qqops.runtime.observe import Expired, Interrupted, LinkState, Overflow, Phase
@@ -132,6 +130,8 @@ from qqops.runtime.questions import Questions
 from qqops.runtime.rooms import Rooms
 from qqops.runtime.rules import Effect, Rule
 from qqops.runtime.shelves import Logger
+from qqops.runtime.storage.blobs import Blobs
+from qqops.runtime.storage.kv import Store, Transaction
 from qqops.runtime.web import HTTP, Reply
 from qqops.runtime.why import Decision
 from qqops.texts import Say

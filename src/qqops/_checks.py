@@ -5,7 +5,7 @@ from __future__ import annotations
 import zoneinfo
 from typing import TYPE_CHECKING
 
-from qqops._tables import SettingsFile, nearest
+from qqops._structure import SettingsFile, nearest
 from qqops.errors import ConfigError
 from qqops.runtime.gate import Gate
 from qqops.runtime.granted import GIVEN_BY_PLACE, AccessPolicy, RulesSettings

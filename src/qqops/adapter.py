@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from qqops.adapters._listen import HttpAnswer, HttpRequest, Takeover, address, is_upgrade, serve_connection
 from qqops.adapters.base import (
     Adapter,
     Human,
@@ -24,19 +23,27 @@ from qqops.adapters.base import (
     Routed,
     Sender,
 )
+from qqops.adapters.http.server import (
+    HttpAnswer,
+    HttpRequest,
+    Takeover,
+    address,
+    is_upgrade,
+    serve_connection,
+)
 from qqops.model import Capabilities, Clock, Later, Pace, Scope, Secret, combine
 
 if TYPE_CHECKING:
-    from qqops.adapters._download import download
-    from qqops.adapters._http import Http, HttpClient, HttpReply
-    from qqops.adapters._ws import Unauthorized, WebSocket
-    from qqops.adapters._ws_open import Dial, accept, connect
+    from qqops.adapters.http.client import Http, HttpClient, HttpReply
+    from qqops.adapters.http.download import download
+    from qqops.adapters.websocket.opening import Dial, accept, connect
+    from qqops.adapters.websocket.socket import Unauthorized, WebSocket
 
 #: Names that bring a library along; it is loaded when the name is asked for.
 _LATER = {
-    "Http": "_http", "HttpClient": "_http", "HttpReply": "_http", "download": "_download",
-    "Unauthorized": "_ws", "WebSocket": "_ws",
-    "Dial": "_ws_open", "accept": "_ws_open", "connect": "_ws_open",
+    "Http": "http.client", "HttpClient": "http.client", "HttpReply": "http.client", "download": "http.download",
+    "Unauthorized": "websocket.socket", "WebSocket": "websocket.socket",
+    "Dial": "websocket.opening", "accept": "websocket.opening", "connect": "websocket.opening",
 }  # fmt: skip
 
 

@@ -32,17 +32,12 @@ from qqops.runtime.app_policy import AppPolicy as AppPolicy
 from qqops.runtime.app_policy import End as End
 from qqops.runtime.approvals import Approvals
 from qqops.runtime.audit import Audit
-from qqops.runtime.blobs import Blobs, waiting_in
 from qqops.runtime.context import Context
 from qqops.runtime.conversations import Conversations, Reader
-from qqops.runtime.directory import NameDirectory
 from qqops.runtime.dispatch import Dispatcher
-from qqops.runtime.drawers import Drawers, KeptDrawers
 from qqops.runtime.gate import Gate, Request
 from qqops.runtime.info import BotInfo, Commands
 from qqops.runtime.jobs import Jobs
-from qqops.runtime.journal import Journal
-from qqops.runtime.keep import Keep, keep_in
 from qqops.runtime.listener import Listeners
 from qqops.runtime.locks import Locks
 from qqops.runtime.observe import LinkState, Observers
@@ -51,11 +46,16 @@ from qqops.runtime.questions import Questions
 from qqops.runtime.reading import Reading
 from qqops.runtime.registry import Registry
 from qqops.runtime.rooms import Rooms
-from qqops.runtime.run import InThread, in_thread
+from qqops.runtime.runner import InThread, in_thread
 from qqops.runtime.scheduler import Scheduler
 from qqops.runtime.services import Services
 from qqops.runtime.shelves import Shelves
-from qqops.runtime.store import Store
+from qqops.runtime.storage.blobs import Blobs, waiting_in
+from qqops.runtime.storage.directory import NameDirectory
+from qqops.runtime.storage.drawers import Drawers, KeptDrawers
+from qqops.runtime.storage.journal import Journal
+from qqops.runtime.storage.keep import Keep, keep_in
+from qqops.runtime.storage.store import Store
 from qqops.runtime.supervisor import LinkPolicy, Reconnect, Supervisor
 from qqops.runtime.tally import Sends
 from qqops.runtime.tasks import Tasks

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 
 import structlog
 
-from qqops._tables import SettingsFile, nearest
+from qqops._structure import SettingsFile, nearest
 from qqops.adapters.base import Human, Opening
 from qqops.app import App, AppPolicy
 from qqops.errors import ConfigError
@@ -17,7 +17,7 @@ from qqops.plugin.host import PluginReport, PluginState, discover
 from qqops.runtime._audit_file import AuditFile
 from qqops.runtime.audit import Audit
 from qqops.runtime.clock import WallClock
-from qqops.runtime.store import Store
+from qqops.runtime.storage.store import Store
 from qqops.settings import Settings, accounts, plugin_config
 
 #: Name of the store's file in the bot's folder.

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from qqops.adapters import loopback
-from qqops.adapters._onebot_options import Options as OneBot11Options
-from qqops.adapters._webqq_options import Options as WebQQOptions
+from qqops.adapters import memory
 from qqops.adapters.base import Adapter, Network, Opening
+from qqops.adapters.onebot11.options import Options as OneBot11Options
+from qqops.adapters.webqq.options import Options as WebQQOptions
 from qqops.errors import ConfigError
 from qqops.plugin.hooks import hookimpl
 
 
 def _open_webqq(opening: Opening, options: WebQQOptions) -> Adapter:
     """Return the adapter; who has no such account need not load its HTTP library."""
-    from qqops.adapters.webqq import open_webqq
+    from qqops.adapters.webqq.adapter import open_webqq
 
     return open_webqq(opening, options)
 
@@ -20,7 +20,7 @@ def _open_webqq(opening: Opening, options: WebQQOptions) -> Adapter:
 def _open_onebot11(opening: Opening, options: OneBot11Options) -> Adapter:
     """Return the adapter; its libraries are an extra, and are imported when an account asks for it."""
     try:
-        from qqops.adapters.onebot11 import open_onebot11
+        from qqops.adapters.onebot11.adapter import open_onebot11
     except ModuleNotFoundError as exc:
         raise ConfigError(f"{exc.name} is not installed", hint="pip install 'qqops[onebot]'") from exc
     return open_onebot11(opening, options)
@@ -33,4 +33,4 @@ onebot11 = Network(name="onebot11", options=OneBot11Options, open=_open_onebot11
 @hookimpl
 def qqops_networks() -> list[Network]:
     """Return the in-tree networks."""
-    return [webqq, onebot11, loopback.network]
+    return [webqq, onebot11, memory.network]

@@ -11,6 +11,6 @@
         return "\\n".join(file.name for file in found) or "none"
 """
 
-from qqops.adapters._onebot_actions import GroupFile, OneBot
+from qqops.adapters.onebot11.actions import GroupFile, OneBot
 
 __all__ = ["GroupFile", "OneBot"]

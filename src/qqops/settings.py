@@ -14,18 +14,18 @@ from typing import Any
 import attrs
 
 from qqops._checks import check_access, check_rooms
-from qqops._tables import SettingsFile, nearest, secrets, structure
+from qqops._structure import SettingsFile, nearest, secrets, structure
 from qqops.adapters.base import Network
 from qqops.errors import ConfigError
 from qqops.runtime.backoff import BackoffPolicy
-from qqops.runtime.blobs import BlobPolicy
-from qqops.runtime.datafile import SYNCHRONOUS, StorePolicy
 from qqops.runtime.dispatch import DispatchPolicy
 from qqops.runtime.granted import AccessPolicy, RulesSettings
-from qqops.runtime.journal import JournalPolicy
 from qqops.runtime.named_rooms import RoomSettings
 from qqops.runtime.outbox import OutboxPolicy
 from qqops.runtime.questions import Place
+from qqops.runtime.storage.blobs import BlobPolicy
+from qqops.runtime.storage.datafile import SYNCHRONOUS, StorePolicy
+from qqops.runtime.storage.journal import JournalPolicy
 from qqops.runtime.supervisor import LinkPolicy, Reconnect
 from qqops.texts import LANGUAGES
 

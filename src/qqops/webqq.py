@@ -11,6 +11,6 @@
         return "done" if outcome.ok else outcome.reason
 """
 
-from qqops.adapters._webqq_account import Card, Found, PublicInfo, WebAccount
+from qqops.adapters.webqq.account import Card, Found, PublicInfo, WebAccount
 
 __all__ = ["Card", "Found", "PublicInfo", "WebAccount"]

@@ -18,7 +18,7 @@ import attrs
 import trio
 
 from qqops import Ctx, Next, Plugin
-from qqops.adapters.loopback import MemoryAdapter, MemoryNetwork
+from qqops.adapters.memory import MemoryAdapter, MemoryNetwork
 from qqops.app import App, AppPolicy
 from qqops.cli import logs
 from qqops.model import AccountRef, Joined, Message

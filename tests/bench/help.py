@@ -13,7 +13,7 @@ import time
 import trio
 
 from qqops import Plugin
-from qqops.adapters.loopback import MemoryAdapter, MemoryNetwork
+from qqops.adapters.memory import MemoryAdapter, MemoryNetwork
 from qqops.app import App, AppPolicy
 from qqops.cli import logs
 from qqops.model import AccountRef, Draft

@@ -292,7 +292,7 @@ def make_qqops(bench: Bench, journal: bool = False) -> Start:
     import trio
 
     from qqops import Message, Plugin
-    from qqops.adapters.webqq import Options, WebQQ
+    from qqops.adapters.webqq.adapter import Options, WebQQ
     from qqops.app import App, AppPolicy
     from qqops.cli import logs
     from qqops.model import AccountRef, Secret
@@ -300,7 +300,7 @@ def make_qqops(bench: Bench, journal: bool = False) -> Start:
     from qqops.runtime.clock import WallClock
     from qqops.runtime.observe import BadData, LinkState, Phase
     from qqops.runtime.outbox import OutboxPolicy
-    from qqops.runtime.store import Store
+    from qqops.runtime.storage.store import Store
     from qqops.runtime.supervisor import LinkPolicy
     from qqops.testing.bots import Nobody
 

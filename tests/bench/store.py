@@ -13,9 +13,9 @@ import time
 import trio
 
 from qqops.runtime.clock import WallClock
-from qqops.runtime.datafile import StorePolicy
-from qqops.runtime.kv import Store, StoredRows
-from qqops.runtime.store import Store as File
+from qqops.runtime.storage.datafile import StorePolicy
+from qqops.runtime.storage.kv import Store, StoredRows
+from qqops.runtime.storage.store import Store as File
 
 
 async def timed(callers, each, call):

@@ -9,8 +9,9 @@ import pytest
 
 import qqops
 from qqops import settings
-from qqops.adapters import loopback, webqq
-from qqops.adapters._onebot_options import Options as OneBotOptions
+from qqops.adapters import memory
+from qqops.adapters.onebot11.options import Options as OneBotOptions
+from qqops.adapters.webqq import options as webqq
 from qqops.cli import exits
 from qqops.plugin import hooks
 from qqops.plugin.hooks import Hooks
@@ -59,7 +60,7 @@ def test_every_setting_is_documented(language):
     keys = [
         f"{table}.{a.name}" for table, cls in tables.items() for a in attrs.fields(cls) if a.name != "tables"
     ]
-    classes = (settings.AccountSettings, webqq.Options, OneBotOptions, loopback.Options)
+    classes = (settings.AccountSettings, webqq.Options, OneBotOptions, memory.Options)
     keys += [a.name for cls in classes for a in attrs.fields(cls)]
     assert [key for key in keys if f"| `{key}` |" not in text] == []
 

@@ -37,7 +37,7 @@ from _inputs import (
 )
 
 from qqops import texts
-from qqops.adapters._answer import Answer
+from qqops.adapters.http.answer import Answer
 from qqops.errors import AdapterError, FatalError, ProtocolError
 from qqops.model import AccountRef, PersonRef, Text
 from qqops.plugin import _line, signature

@@ -15,8 +15,8 @@ import trio
 from _checks import attempt, check_request, check_texts, must
 from _inputs import LARGEST, Draw, json_text, mutated
 
-from qqops.adapters._listen import HttpAnswer, HttpRequest, serve_connection
-from qqops.adapters._webqq_saved import SavedSession
+from qqops.adapters.http.server import HttpAnswer, HttpRequest, serve_connection
+from qqops.adapters.webqq.saved import SavedSession
 from qqops.cli.picture import draw_qr
 from qqops.model import AccountRef
 from qqops.protocol.webqq import lists, poll

@@ -11,13 +11,13 @@ import trio
 from _checks import attempt, check_texts, must
 from _inputs import LARGEST, Draw, json_text, mutated, pieces
 
-from qqops.adapters._onebot_intake import Intake
+from qqops.adapters.onebot11.intake import Intake
 from qqops.errors import ProtocolError, StoreError
 from qqops.model import AccountRef, Event, Message, RoomKind, RoomRef
 from qqops.protocol.onebot11 import answers, cq, segments, wire
 from qqops.protocol.onebot11.events import Reader, plain_talk
 from qqops.protocol.onebot11.flavors import flavor_of
-from qqops.runtime import stored
+from qqops.runtime.storage import codec
 
 ME = AccountRef("onebot11", "fuzz")
 ROOM = RoomRef(ME, RoomKind.GROUP, "30001")
@@ -108,11 +108,11 @@ def decoded(draw: Draw, templates: tuple[bytes, ...]) -> wire.Frame | None:
 
 def stored_again(message: Message) -> None:
     """Check that the journal gets back what it has written, if it can write it."""
-    text = attempt("stored.dump", lambda: stored.dump(message), StoreError)
+    text = attempt("codec.dump", lambda: codec.dump(message), StoreError)
     if text is None:
         return
     must(text.isascii(), "a message that SQLite cannot take")
-    back = attempt("stored.load_message", lambda: stored.load_message(text), StoreError)
+    back = attempt("codec.load_message", lambda: codec.load_message(text), StoreError)
     must(back is None or repr(back) == repr(message), "a message that is another one once it was stored")
 
 

@@ -18,7 +18,7 @@ import sys
 #: What the programs load on their way; nothing of it starts a thread or opens a file that stays open.
 LOADED = (
     "qqops.cli.main", "qqops.cli.run", "qqops.cli.demo", "qqops.cli.simulate", "qqops.cli.plugins", "qqops.cli.config",
-    "qqops.adapters.webqq", "qqops.adapters.onebot11", "qqops.runtime.store", "qqops.runtime.kv", "qqops.runtime.backup",
+    "qqops.adapters.webqq.adapter", "qqops.adapters.onebot11.adapter", "qqops.runtime.storage.store", "qqops.runtime.storage.kv", "qqops.runtime.storage.backup",
     "alembic.command", "segno", "qqops_essentials",
 )  # fmt: skip
 

@@ -8,13 +8,13 @@ import sys
 import trio
 from sqlalchemy import Engine, event, text
 
-from qqops.runtime import backup, datafile
 from qqops.runtime.clock import WallClock
-from qqops.runtime.datafile import StorePolicy
-from qqops.runtime.keep import StoredKeep
-from qqops.runtime.kv import Store, StoredRows
-from qqops.runtime.store import Store as File
-from qqops.runtime.upgrade import Migration, upgrade
+from qqops.runtime.storage import backup, datafile
+from qqops.runtime.storage.datafile import StorePolicy
+from qqops.runtime.storage.keep import StoredKeep
+from qqops.runtime.storage.kv import Store, StoredRows
+from qqops.runtime.storage.store import Store as File
+from qqops.runtime.storage.upgrade import Migration, upgrade
 
 WHERE, TIMES = os.environ["POINT"], int(os.environ.get("TIMES", "1"))
 seen = 0

@@ -20,7 +20,7 @@ import trio
 import trio.lowlevel
 
 from qqops import Ctx, Message, Plugin
-from qqops.adapters.webqq import Options, WebQQ
+from qqops.adapters.webqq.adapter import Options, WebQQ
 from qqops.app import App, AppPolicy, End
 from qqops.model import AccountRef, Secret
 from qqops.plugin.host import Candidate

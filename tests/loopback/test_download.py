@@ -7,9 +7,9 @@ import pytest
 import trio
 
 from qqops import Refuse
-from qqops.adapters import _download
-from qqops.adapters._download import download
-from qqops.adapters._listen import HttpAnswer, serve_connection
+from qqops.adapters.http import download as _download
+from qqops.adapters.http.download import download
+from qqops.adapters.http.server import HttpAnswer, serve_connection
 
 
 @contextlib.asynccontextmanager

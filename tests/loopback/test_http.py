@@ -7,9 +7,10 @@ import re
 import pytest
 import trio
 
-from qqops.adapters import _http, _listen
-from qqops.adapters._http import HttpClient
-from qqops.adapters._listen import HttpAnswer, serve_connection
+from qqops.adapters.http import client as _http
+from qqops.adapters.http import server as _listen
+from qqops.adapters.http.client import HttpClient
+from qqops.adapters.http.server import HttpAnswer, serve_connection
 from qqops.errors import NotSent, ProtocolError, TransientError
 
 

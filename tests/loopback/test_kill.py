@@ -11,13 +11,13 @@ import pytest
 
 from qqops.cli.main import main
 from qqops.errors import StoreError
-from qqops.runtime.backup import backup, restore
 from qqops.runtime.clock import WallClock
-from qqops.runtime.copies import verify
-from qqops.runtime.datafile import lock
-from qqops.runtime.keep import StoredKeep
-from qqops.runtime.kv import Store, StoredRows
-from qqops.runtime.store import Store as File
+from qqops.runtime.storage.backup import backup, restore
+from qqops.runtime.storage.copies import verify
+from qqops.runtime.storage.datafile import lock
+from qqops.runtime.storage.keep import StoredKeep
+from qqops.runtime.storage.kv import Store, StoredRows
+from qqops.runtime.storage.store import Store as File
 
 VICTIM = pathlib.Path(__file__).with_name("_victim.py")
 

@@ -10,9 +10,9 @@ import pytest
 import trio
 
 from qqops.errors import StoreError
-from qqops.runtime.keep import MemoryKeep, StoredKeep
-from qqops.runtime.kv import MemoryRows, Store, StoredRows
-from qqops.runtime.store import Store as File
+from qqops.runtime.storage.keep import MemoryKeep, StoredKeep
+from qqops.runtime.storage.kv import MemoryRows, Store, StoredRows
+from qqops.runtime.storage.store import Store as File
 
 
 class Colour(enum.Enum):

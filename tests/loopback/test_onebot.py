@@ -11,9 +11,9 @@ import pytest
 import trio
 
 from qqops import Ctx, Message, Plugin, Refuse
-from qqops.adapters._onebot_options import Options
-from qqops.adapters._ws_open import connect
-from qqops.adapters.onebot11 import OneBot11
+from qqops.adapters.onebot11.adapter import OneBot11
+from qqops.adapters.onebot11.options import Options
+from qqops.adapters.websocket.opening import connect
 from qqops.app import App, AppPolicy, End
 from qqops.errors import TransientError
 from qqops.model import AccountRef, Secret

@@ -12,16 +12,16 @@ import sqlalchemy.exc
 import trio
 
 from qqops import Ctx, Plugin
-from qqops.adapters.webqq import Options, WebQQ
+from qqops.adapters.webqq.adapter import Options, WebQQ
 from qqops.app import App, AppPolicy
 from qqops.model import AccountRef, Message, Secret, SetStatus
 from qqops.plugin.host import Candidate
 from qqops.runtime.backoff import BackoffPolicy
 from qqops.runtime.clock import WallClock
-from qqops.runtime.journal import JournalPolicy
 from qqops.runtime.observe import Expired, Interrupted, Phase, Sent
 from qqops.runtime.outbox import OutboxPolicy
-from qqops.runtime.store import Store
+from qqops.runtime.storage.journal import JournalPolicy
+from qqops.runtime.storage.store import Store
 from qqops.runtime.supervisor import LinkPolicy
 from qqops.simulator.server import Server
 from qqops.simulator.service import Service, ServiceOptions

@@ -16,11 +16,11 @@ import sqlalchemy
 import trio
 from sqlalchemy import insert, select
 
-import qqops.runtime
 from qqops.errors import StoreError
-from qqops.runtime import copies
-from qqops.runtime.store import Store
-from qqops.runtime.tables import HEAD, inbound, outbound
+from qqops.runtime import storage
+from qqops.runtime.storage import copies
+from qqops.runtime.storage.store import Store
+from qqops.runtime.storage.tables import HEAD, inbound, outbound
 
 ROW = {"account": "a", "plugin": "", "message": "", "at": 0.0, "done": 0, "flying": 0, "draft": "{}"}
 INSERT = insert(outbound)
@@ -125,7 +125,7 @@ async def test_a_file_of_a_later_version_is_not_touched(tmp_path):
 
 def make(path, revision):
     """Make a file as the version of qqops did that knew up to *revision*."""
-    folder = pathlib.Path(qqops.runtime.__file__).with_name("migrations")
+    folder = pathlib.Path(storage.__file__).with_name("migrations")
     engine = sqlalchemy.create_engine(f"sqlite:///{path}")
     with engine.connect() as connection:
         config = alembic.config.Config()

@@ -318,7 +318,7 @@ async def test_a_new_friend_and_a_new_group_are_looked_up(rig, profile):
 
 
 async def test_two_accounts_in_one_group_give_one_answer_and_do_not_answer_each_other(rig, profile):
-    from qqops.adapters.webqq import Options, WebQQ
+    from qqops.adapters.webqq.adapter import Options, WebQQ
     from qqops.model import AccountRef
     from qqops.runtime.outbox import OutboxPolicy
     from qqops.runtime.supervisor import LinkPolicy

@@ -62,7 +62,7 @@ MUTANTS = [
         f"{GUARANTEES}::test_a_message_that_went_in_part_goes_on_where_it_was",
     ),
     Mutant(
-        "too old rows are handled", RUNTIME + "journal.py",
+        "too old rows are handled", RUNTIME + "storage/journal.py",
         "if not one.started and one.age > self._policy.max_age:", "if False:",
         f"{GUARANTEES}::test_what_is_too_old_is_told_and_not_handled",
     ),
@@ -85,16 +85,16 @@ MUTANTS = [
         f"{GUARANTEES}::test_no_job_starts_while_the_bot_is_closing",
     ),
     Mutant(
-        "purge deletes what is open", RUNTIME + "journal.py",
+        "purge deletes what is open", RUNTIME + "storage/journal.py",
         "delete(inbound).where(inbound.c.state > Step.STARTED, inbound.c.at", "delete(inbound).where(inbound.c.at",
         f"{GUARANTEES}::test_what_is_open_is_not_deleted_however_old_it_is",
     ),
     Mutant(
-        "no bound of kept writes", RUNTIME + "store.py", "if len(self._queue) > MOST_KEPT:", "if False:",
+        "no bound of kept writes", RUNTIME + "storage/store.py", "if len(self._queue) > MOST_KEPT:", "if False:",
         f"{GUARANTEES}::test_a_store_that_cannot_be_written_keeps_so_much_and_no_more",
     ),
     Mutant(
-        "no bound of names", RUNTIME + "directory.py", "if len(self._names) > MAX_NAMES:", "if False:",
+        "no bound of names", RUNTIME + "storage/directory.py", "if len(self._names) > MAX_NAMES:", "if False:",
         f"{GUARANTEES}::test_names_are_remembered_up_to_a_bound",
     ),
     Mutant(
@@ -104,7 +104,7 @@ MUTANTS = [
     ),
     # -- what came later ------------------------------------------------------------------------
     Mutant(
-        "what was cut before it began counts as begun", RUNTIME + "journal.py",
+        "what was cut before it began counts as begun", RUNTIME + "storage/journal.py",
         "            self._store.write(self._sql.unstart, b_id=row)\n", "            pass\n",
         f"{GUARANTEES}::test_what_was_accepted_is_handled_once_by_whichever_run",
     ),
@@ -166,12 +166,12 @@ MUTANTS = [
         f"{BLOBS}::test_what_waits_and_the_journal_hold_the_reference_and_a_restart_finds_the_content",
     ),
     Mutant(
-        "damaged content is sent", RUNTIME + "blobs.py",
+        "damaged content is sent", RUNTIME + "storage/blobs.py",
         "if hashlib.sha256(content).hexdigest() != blob.sha256:", "if False:",
         f"{BLOBS}::test_content_that_is_gone_or_damaged_costs_that_message",
     ),
     Mutant(
-        "content that waits is deleted", RUNTIME + "blobs.py",
+        "content that waits is deleted", RUNTIME + "storage/blobs.py",
         "if path.name not in waiting and (", "if (",
         f"{BLOBS}::test_old_content_goes_and_what_waits_stays",
     ),
@@ -186,7 +186,7 @@ MUTANTS = [
         f"{LISTENER}::test_a_closed_route_ends_what_it_serves_and_nothing_else",
     ),
     Mutant(
-        "a head may take its time", "src/qqops/adapters/_listen.py", "trio.current_time() + HEAD_DEADLINE",
+        "a head may take its time", "src/qqops/adapters/http/server.py", "trio.current_time() + HEAD_DEADLINE",
         "trio.current_time() + HEAD_DEADLINE * 10",
         f"{LISTENER}::test_the_head_of_a_request_must_be_whole_within_thirty_seconds",
     ),

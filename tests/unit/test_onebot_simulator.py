@@ -9,7 +9,7 @@ import pytest
 import trio
 import trio.testing
 
-from qqops.adapters._ws import GOODBYE
+from qqops.adapters.websocket.socket import GOODBYE
 from qqops.errors import ConfigError, TransientError
 from qqops.simulator.onebot.crowd import Crowd, Line, Place, haunts, make_world
 from qqops.simulator.onebot.faults import KINDS, REPERTOIRE

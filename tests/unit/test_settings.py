@@ -5,12 +5,12 @@ import re
 import pytest
 
 from qqops import core_plugin
-from qqops.adapters import loopback
+from qqops.adapters import memory
 from qqops.errors import ConfigError
 from qqops.model import Secret
 from qqops.settings import accounts, load_settings
 
-NETWORKS = {n.name: n for n in (core_plugin.webqq, loopback.network)}
+NETWORKS = {n.name: n for n in (core_plugin.webqq, memory.network)}
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from typing import Any, Protocol, TypeAlias
 
 import attrs
 
-from qqops.adapters._listen import HttpHandler, HttpRequest
+from qqops.adapters.http.server import HttpHandler, HttpRequest
 from qqops.errors import ProtocolError
 from qqops.model import (
     AccountRef,

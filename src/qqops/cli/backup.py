@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from qqops.assemble import STORE
 from qqops.cli import exits
 from qqops.errors import StoreError
-from qqops.runtime import backup as files
+from qqops.runtime.storage import backup as files
 from qqops.settings import load_settings
 
 

@@ -9,8 +9,8 @@ from collections.abc import Callable
 import trio
 
 from qqops.adapters.base import Question
-from qqops.adapters.loopback import MemoryAdapter, MemoryNetwork
-from qqops.adapters.webqq import Options, WebQQ
+from qqops.adapters.memory import MemoryAdapter, MemoryNetwork
+from qqops.adapters.webqq.adapter import Options, WebQQ
 from qqops.app import App
 from qqops.assemble import make_app
 from qqops.cli.perform import perform, read_script
@@ -78,8 +78,8 @@ def run_demo(profile_name: str, script: str | None) -> int:
 
 def run_onebot_demo(script: str | None) -> int:
     """Run a simulated OneBot v11 implementation and a bot that dials it, and play; return the exit code."""
-    from qqops.adapters._onebot_options import Options as OneBotOptions
-    from qqops.adapters.onebot11 import OneBot11
+    from qqops.adapters.onebot11.adapter import OneBot11
+    from qqops.adapters.onebot11.options import Options as OneBotOptions
     from qqops.cli.stage_onebot import OneBotStage
     from qqops.simulator.onebot.implementation import Implementation
     from qqops.simulator.onebot.server import OneBotServer

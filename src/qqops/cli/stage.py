@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
-from qqops.adapters.loopback import MemoryNetwork
+from qqops.adapters.memory import MemoryNetwork
 from qqops.errors import ConfigError, TransientError
 from qqops.model import RoomKind
 from qqops.simulator.server import Server

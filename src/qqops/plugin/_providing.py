@@ -18,8 +18,8 @@ from qqops.plugin.hooks import Build, hookimpl
 from qqops.plugin.signature import Signature, hints_of, location, read
 from qqops.runtime.context import Context
 from qqops.runtime.services import Provided, Service
+from qqops.runtime.storage.upgrade import Migration
 from qqops.runtime.tasks import Restart, Task
-from qqops.runtime.upgrade import Migration
 
 F = TypeVar("F", bound=Callable[..., Any])
 C = TypeVar("C", bound=type[Any])

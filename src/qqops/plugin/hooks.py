@@ -21,8 +21,8 @@ from qqops.runtime.gate import Request
 from qqops.runtime.outgoing import Outgoing
 from qqops.runtime.registry import Command, Filter, Job, Listener
 from qqops.runtime.services import Service
+from qqops.runtime.storage.upgrade import Migration
 from qqops.runtime.tasks import Task
-from qqops.runtime.upgrade import Migration
 
 #: Name of the project in pluggy's eyes.
 PROJECT = "qqops"

@@ -27,8 +27,8 @@ from qqops.plugin.plugin import Plugin
 from qqops.plugin.signature import Unfilled, location
 from qqops.runtime.registry import Registry
 from qqops.runtime.services import Services
+from qqops.runtime.storage.upgrade import Migration
 from qqops.runtime.tasks import Tasks
-from qqops.runtime.upgrade import Migration
 
 log = structlog.get_logger("qqops.host")
 

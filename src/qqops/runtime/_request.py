@@ -73,20 +73,20 @@ _PLAIN = ("id", "line", "digest", "handler", "by", "count", "within", "until")
 
 def dump(request: Request) -> str:
     """Return *request* as text."""
-    from qqops.runtime import stored  # here: the converters are slow to import
+    from qqops.runtime.storage import codec  # here: the converters are slow to import
 
     approved = [(p.account.network, p.account.id, p.id, name) for p, name in request.approved]
     fields = {name: getattr(request, name) for name in _PLAIN}
-    return json.dumps({**fields, "message": stored.dump(request.message), "approved": approved})
+    return json.dumps({**fields, "message": codec.dump(request.message), "approved": approved})
 
 
 def load(text: str) -> Request:
     """Return the request in *text*. Raises `StoreError` when it cannot be read."""
-    from qqops.runtime import stored
+    from qqops.runtime.storage import codec
 
     try:
         fields = json.loads(text)
-        message = stored.load_message(fields["message"])
+        message = codec.load_message(fields["message"])
         approved = [(PersonRef(AccountRef(net, acc), i), name) for net, acc, i, name in fields["approved"]]
         return Request(message=message, approved=approved, **{name: fields[name] for name in _PLAIN})
     except (ValueError, KeyError, TypeError) as exc:

@@ -15,11 +15,11 @@ from qqops.model import Clock
 from qqops.runtime.context import Context
 from qqops.runtime.gate import Gate
 from qqops.runtime.granted import GIVEN_BY_PLACE
-from qqops.runtime.keep import Keep
 from qqops.runtime.owner import Claim
 from qqops.runtime.registry import Command, Handler, Registry, names_of
 from qqops.runtime.roles import OWNER, Grant, check_person, check_role
 from qqops.runtime.rules import Effect, Rule, make_rule
+from qqops.runtime.storage.keep import Keep
 from qqops.runtime.why import Decision
 
 log = structlog.get_logger("qqops.access")

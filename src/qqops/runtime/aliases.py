@@ -14,7 +14,7 @@ import structlog
 from qqops.errors import StoreError
 from qqops.model import RoomRef
 from qqops.protocol.words import plainer, split
-from qqops.runtime.keep import Keep, MemoryKeep
+from qqops.runtime.storage.keep import Keep, MemoryKeep
 
 log = structlog.get_logger("qqops.aliases")
 
@@ -54,7 +54,7 @@ class Aliases:
 
     def restore(self) -> None:
         """Take over what an earlier run has kept; what cannot be read is named in the log and left alone."""
-        from qqops.runtime import stored
+        from qqops.runtime.storage import codec
 
         try:
             found = self._keep.load()
@@ -63,7 +63,7 @@ class Aliases:
             return
         for key, text in found.items():
             try:
-                self.load([stored.load_value(str(text), Alias)])
+                self.load([codec.load_value(str(text), Alias)])
             except StoreError:
                 log.exception("an alias cannot be taken up", alias=key)
 
@@ -108,10 +108,10 @@ class Aliases:
             return "loop"
         if not self.leads_somewhere(alias.room, alias.line):
             return "nowhere"
-        from qqops.runtime import stored
+        from qqops.runtime.storage import codec
 
         table[_key(alias.name)] = alias
-        self._keep.save(_place(alias.room, alias.name), stored.dump_value(alias))
+        self._keep.save(_place(alias.room, alias.name), codec.dump_value(alias))
         return ""
 
     def remove(self, room: RoomRef | None, name: str) -> Alias | None:

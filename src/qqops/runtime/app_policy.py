@@ -7,12 +7,12 @@ from collections.abc import Mapping
 
 import attrs
 
-from qqops.runtime.blobs import BlobPolicy
 from qqops.runtime.dispatch_policy import DispatchPolicy
 from qqops.runtime.granted import AccessPolicy
-from qqops.runtime.journal import JournalPolicy
 from qqops.runtime.named_rooms import RoomSettings
 from qqops.runtime.questions import Place
+from qqops.runtime.storage.blobs import BlobPolicy
+from qqops.runtime.storage.journal import JournalPolicy
 
 
 class End(enum.Enum):

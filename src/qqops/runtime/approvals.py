@@ -23,9 +23,9 @@ from qqops.runtime.alarms import Alarms
 from qqops.runtime.audit import Audit, is_dry, spelled, told
 from qqops.runtime.context import Answer, Context
 from qqops.runtime.declared import Approval
-from qqops.runtime.drawers import Drawers
 from qqops.runtime.observe import Result
 from qqops.runtime.registry import Handler, Hit
+from qqops.runtime.storage.drawers import Drawers
 from qqops.texts import Say
 
 log = structlog.get_logger("qqops.approvals")

@@ -21,7 +21,7 @@ from qqops.runtime._audit_file import AuditFile
 from qqops.runtime.context import Answer, Context
 from qqops.runtime.observe import Result
 from qqops.runtime.registry import Handler, Hit
-from qqops.runtime.run import InThread, in_thread
+from qqops.runtime.runner import InThread, in_thread
 from qqops.texts import Say
 
 log = structlog.get_logger("qqops.audit")

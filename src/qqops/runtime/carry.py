@@ -12,7 +12,7 @@ from qqops.adapters.base import Poster, Sender
 from qqops.errors import AdapterError, ContentLost, NotSent, StoreError
 from qqops.model import Delivery, Draft, Later, Outcome, Scope
 from qqops.runtime.entry import Entry
-from qqops.runtime.journal import Journal
+from qqops.runtime.storage.journal import Journal
 
 if TYPE_CHECKING:
     from qqops.runtime.outbox import Outbox

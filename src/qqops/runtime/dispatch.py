@@ -26,18 +26,18 @@ from qqops.runtime.crew import Crew
 from qqops.runtime.declared import OPEN
 from qqops.runtime.desk import Desk
 from qqops.runtime.dispatch_policy import DispatchPolicy as DispatchPolicy
-from qqops.runtime.drawers import InMemory
 from qqops.runtime.gate import Gate
 from qqops.runtime.hints import HINT, Hints
-from qqops.runtime.journal import Journal, Left, Unfinished
 from qqops.runtime.leftovers import hit_of, start_of, to_run
 from qqops.runtime.named_rooms import NamedRooms
 from qqops.runtime.observe import Handled, Observers, Result
 from qqops.runtime.outbox import Outbox
 from qqops.runtime.registry import Handler, Hit, Line, Mode, Registry
-from qqops.runtime.run import InThread, Runner, in_thread
+from qqops.runtime.runner import InThread, Runner, in_thread
 from qqops.runtime.seen import Seen, order_of
 from qqops.runtime.siblings import Siblings
+from qqops.runtime.storage.drawers import InMemory
+from qqops.runtime.storage.journal import Journal, Left, Unfinished
 from qqops.runtime.ticket import Ticket as Ticket
 from qqops.runtime.ticket import add_run as add_run
 from qqops.runtime.ticket import names, running

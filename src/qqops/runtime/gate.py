@@ -15,12 +15,12 @@ from qqops.runtime.clock import WallClock
 from qqops.runtime.context import Answer, Context
 from qqops.runtime.declared import Limit
 from qqops.runtime.granted import AccessPolicy, rules_of
-from qqops.runtime.keep import Keep, MemoryKeep
 from qqops.runtime.limits import PREFIX, Limits
 from qqops.runtime.observe import Result
 from qqops.runtime.roles import NOBODY, OWNER, SELF, Roles, Standing
 from qqops.runtime.rules import Answer as Word
 from qqops.runtime.rules import Rule, Tables, Who
+from qqops.runtime.storage.keep import Keep, MemoryKeep
 from qqops.runtime.switches import Switches
 from qqops.runtime.why import Why
 from qqops.texts import Say

@@ -15,8 +15,8 @@ from qqops.errors import Refuse, StoreError
 from qqops.model import Clock, Message, RoomRef, Text
 from qqops.runtime import agenda
 from qqops.runtime.agenda import Every, Misfire, Overlap, Schedule
-from qqops.runtime.keep import Keep
 from qqops.runtime.registry import Job
+from qqops.runtime.storage.keep import Keep
 from qqops.texts import Say
 
 log = structlog.get_logger("qqops.jobs")
@@ -262,14 +262,14 @@ class Jobs:
         return await self._make(message, line=line, at=moment.timestamp(), reminder=reminder)
 
     async def _make(self, message: Message, **more: Any) -> JobInfo:
-        from qqops.runtime import stored
+        from qqops.runtime.storage import codec
 
         creator = str(message.sender.proven)
         mine = [e for e in self.entries.values() if e.made is not None and e.made.creator == creator]
         if len(mine) >= MOST_OF_ONE:
             raise Refuse(Say("refuse.jobs", {"most": MOST_OF_ONE}))
         bare = attrs.evolve(message, segments=(), reply_to=None, id="")
-        one = Made(message=stored.dump(bare), creator=creator, name=message.sender.name, **more)
+        one = Made(message=codec.dump(bare), creator=creator, name=message.sender.name, **more)
         numbers = [int(e.id) for e in self.entries.values() if e.made is not None]
         key = str(max(numbers, default=0) + 1)
         entry = self.entries[key] = self._entry(key, one.schedule(), made=one)
@@ -291,17 +291,17 @@ class Jobs:
 
 def message_of(made: Made, job: str, now: datetime.datetime) -> Message:
     """Return what *made* says: its command line, in the room and with the person that it was made by."""
-    from qqops.runtime import stored
+    from qqops.runtime.storage import codec
 
-    bare = stored.load_message(made.message)
+    bare = codec.load_message(made.message)
     return attrs.evolve(bare, segments=(Text(made.line),), at=now, job=job)
 
 
 def room_of(made: Made) -> tuple[RoomRef, str]:
     """Return where *made* speaks, and to whom."""
-    from qqops.runtime import stored
+    from qqops.runtime.storage import codec
 
-    bare = stored.load_message(made.message)
+    bare = codec.load_message(made.message)
     return bare.room.ref, "" if bare.room.private else bare.sender.name
 
 

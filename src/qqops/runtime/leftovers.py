@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterator
 import structlog
 
 from qqops.model import Event, Message
-from qqops.runtime.journal import Left, Step, Unfinished
 from qqops.runtime.observe import Expired, Interrupted, Observers
 from qqops.runtime.registry import Hit, Line, Registry
 from qqops.runtime.routes import Routes, pieces_of
+from qqops.runtime.storage.journal import Left, Step, Unfinished
 
 log = structlog.get_logger("qqops.dispatch")
 

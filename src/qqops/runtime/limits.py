@@ -8,7 +8,7 @@ from typing import Any
 import attrs
 
 from qqops.runtime.declared import Limit
-from qqops.runtime.keep import Keep
+from qqops.runtime.storage.keep import Keep
 
 #: Windows after which those that are over are forgotten.
 SWEEP = 1000

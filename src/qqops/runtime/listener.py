@@ -20,7 +20,7 @@ import attrs
 import structlog
 import trio
 
-from qqops.adapters._listen import (
+from qqops.adapters.http.server import (
     HttpAnswer,
     HttpHandler,
     HttpRequest,

@@ -14,9 +14,9 @@ from qqops.errors import Refuse, StoreError
 from qqops.model import Clock
 from qqops.runtime.audit import Audit, is_dry, told
 from qqops.runtime.context import Answer, Context
-from qqops.runtime.drawers import Drawers
 from qqops.runtime.observe import Result
 from qqops.runtime.registry import Hit
+from qqops.runtime.storage.drawers import Drawers
 from qqops.texts import Say
 
 log = structlog.get_logger("qqops.locks")

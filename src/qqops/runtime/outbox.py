@@ -31,13 +31,13 @@ from qqops.model import (
     fit,
 )
 from qqops.runtime.alarms import Alarm, Alarms
-from qqops.runtime.blobs import Blobs
 from qqops.runtime.carry import Carrier, Streamer, Transport
 from qqops.runtime.entry import Entry
-from qqops.runtime.journal import Journal, Unsent
 from qqops.runtime.observe import Observers, Sent
 from qqops.runtime.outgoing import Chain
 from qqops.runtime.sendqueue import SendQueue
+from qqops.runtime.storage.blobs import Blobs
+from qqops.runtime.storage.journal import Journal, Unsent
 from qqops.runtime.tally import Tally
 
 log = structlog.get_logger("qqops.outbox")

@@ -8,9 +8,9 @@ from typing import Any, Protocol
 import structlog
 
 from qqops.model import Clock
-from qqops.runtime.kv import MemoryRows, Rows, Store, StoredRows
-from qqops.runtime.store import Store as File
-from qqops.runtime.upgrade import Migration, upgrade
+from qqops.runtime.storage.kv import MemoryRows, Rows, Store, StoredRows
+from qqops.runtime.storage.store import Store as File
+from qqops.runtime.storage.upgrade import Migration, upgrade
 from qqops.runtime.web import HTTP
 
 

@@ -13,7 +13,7 @@ import trio
 from qqops.errors import ProtocolError, TransientError
 
 if TYPE_CHECKING:
-    from qqops.adapters._http import Http
+    from qqops.adapters.http.client import Http
 
 #: Calls that may be made twice without harm.
 _REPEATABLE = frozenset({"GET", "HEAD", "PUT", "DELETE", "OPTIONS"})
@@ -141,7 +141,7 @@ class HTTP:
         if urlsplit(url).scheme not in ("http", "https") or not urlsplit(url).hostname:
             raise ValueError(f"no http or https address: {url!r}")
         if self._client is None:
-            from qqops.adapters._http import HttpClient  # late: httpx is slow to import
+            from qqops.adapters.http.client import HttpClient  # late: httpx is slow to import
 
             self._client = await HttpClient().__aenter__()
         found = await self._client.call(

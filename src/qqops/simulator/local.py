@@ -7,14 +7,14 @@ from typing import Self
 
 import trio
 
-from qqops.adapters._http import HttpReply
-from qqops.adapters._listen import HttpRequest
+from qqops.adapters.http.client import HttpReply
+from qqops.adapters.http.server import HttpRequest
 from qqops.errors import NotSent, TransientError
 from qqops.simulator.server import Server
 
 
 class LocalHttp:
-    """Takes the place of `qqops.adapters._http.HttpClient`.
+    """Takes the place of `qqops.adapters.http.client.HttpClient`.
 
     Args:
         server: A server that need not run. While its port is closed, nobody can connect.
@@ -45,7 +45,7 @@ class LocalHttp:
         idempotent: bool,
         long: bool = False,
     ) -> HttpReply:
-        """Make a request; see `qqops.adapters._http.HttpClient.call`."""
+        """Make a request; see `qqops.adapters.http.client.HttpClient.call`."""
         if not self._server.reachable:
             await trio.sleep(0.001)
             raise NotSent("cannot connect: the port is closed")

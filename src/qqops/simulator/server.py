@@ -6,7 +6,7 @@ import functools
 
 import trio
 
-from qqops.adapters._listen import HttpAnswer, HttpRequest, serve_connection
+from qqops.adapters.http.server import HttpAnswer, HttpRequest, serve_connection
 from qqops.errors import ConfigError
 from qqops.simulator.control import PREFIX, Control
 from qqops.simulator.faults import CODED, INSIDE, KINDS, Rule

@@ -24,9 +24,9 @@ import structlog
 import trio
 import trio.testing
 
-from qqops.adapters._http import HttpClient
 from qqops.adapters.base import Question, QuestionKind
-from qqops.adapters.webqq import Options, WebQQ
+from qqops.adapters.http.client import HttpClient
+from qqops.adapters.webqq.adapter import Options, WebQQ
 from qqops.app import App, AppPolicy
 from qqops.errors import AdapterError
 from qqops.model import AccountRef, Message, Secret
@@ -35,7 +35,7 @@ from qqops.plugin.plugin import Plugin
 from qqops.runtime.context import Context
 from qqops.runtime.observe import Expired, Interrupted, LinkState, Phase, Record, Sent
 from qqops.runtime.outbox import OutboxPolicy
-from qqops.runtime.store import Store
+from qqops.runtime.storage.store import Store
 from qqops.runtime.supervisor import LinkPolicy
 from qqops.simulator.waits import BACKOFF, KICK_PAUSE
 

@@ -12,19 +12,19 @@ from typing import Any
 import attrs
 import trio
 
-from qqops._tables import SettingsFile, is_secret, structure
+from qqops._structure import SettingsFile, is_secret, structure
 from qqops.adapters.base import Question
-from qqops.adapters.loopback import EVERYTHING, MemoryAdapter, MemoryNetwork
+from qqops.adapters.memory import EVERYTHING, MemoryAdapter, MemoryNetwork
 from qqops.app import App, AppPolicy
 from qqops.errors import NeedsHuman, PluginError
 from qqops.model import AccountRef, Capabilities, Clock, Draft, MemberRole, Pace, Room, RoomRef, Secret
 from qqops.plugin.host import Candidate, PluginState
 from qqops.plugin.plugin import Plugin
 from qqops.runtime.audit import Audit
-from qqops.runtime.drawers import Drawers
 from qqops.runtime.observe import LinkState, Record
 from qqops.runtime.outbox import OutboxPolicy
-from qqops.runtime.store import Store
+from qqops.runtime.storage.drawers import Drawers
+from qqops.runtime.storage.store import Store
 from qqops.runtime.supervisor import LinkPolicy
 from qqops.testing.virtual import HeldThreads, VirtualClock
 

@@ -6,7 +6,7 @@ import pytest
 import trio
 
 from qqops import Ctx, Message, Plugin
-from qqops.adapters.webqq import Options, WebQQ
+from qqops.adapters.webqq.adapter import Options, WebQQ
 from qqops.app import App, AppPolicy
 from qqops.model import AccountRef, Secret
 from qqops.plugin.host import Candidate

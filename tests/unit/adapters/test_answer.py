@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qqops.adapters._answer import Answer
+from qqops.adapters.http.answer import Answer
 from qqops.errors import ProtocolError
 
 PLAIN = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nSet-Cookie: a=b\r\n\r\nhello"

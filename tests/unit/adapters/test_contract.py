@@ -4,10 +4,10 @@ import random
 
 import attrs
 
-from qqops.adapters._onebot_options import Options as OneBotOptions
-from qqops.adapters.loopback import EVERYTHING, MemoryAdapter, MemoryNetwork
-from qqops.adapters.onebot11 import OneBot11
-from qqops.adapters.webqq import Options, WebQQ
+from qqops.adapters.memory import EVERYTHING, MemoryAdapter, MemoryNetwork
+from qqops.adapters.onebot11.adapter import OneBot11
+from qqops.adapters.onebot11.options import Options as OneBotOptions
+from qqops.adapters.webqq.adapter import Options, WebQQ
 from qqops.model import AccountRef, Secret, Text
 from qqops.runtime.listener import Listener
 from qqops.simulator.local import LocalHttp

@@ -3,7 +3,7 @@
 import trio
 import trio.testing
 
-from qqops.adapters._listen import HttpAnswer, serve_connection
+from qqops.adapters.http.server import HttpAnswer, serve_connection
 
 
 async def test_an_answer_that_is_cut_off_before_it_is_written_is_reported():

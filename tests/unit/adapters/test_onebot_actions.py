@@ -26,10 +26,10 @@ from qqops import (
     SetTitle,
     Upload,
 )
-from qqops.adapters._onebot_actions import GroupFile, OneBot
-from qqops.adapters._onebot_calls import ActionFailed
-from qqops.adapters._onebot_media import Media
-from qqops.adapters._onebot_options import Options
+from qqops.adapters.onebot11.actions import GroupFile, OneBot
+from qqops.adapters.onebot11.calls import ActionFailed
+from qqops.adapters.onebot11.media import Media
+from qqops.adapters.onebot11.options import Options
 from qqops.errors import TransientError
 from qqops.model import (
     AccountRef,

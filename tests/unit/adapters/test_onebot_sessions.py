@@ -8,10 +8,10 @@ import trio
 import trio.testing
 
 from qqops import Ctx, Message, Plugin, Refuse
-from qqops.adapters._listen import HttpRequest
-from qqops.adapters._onebot_intake import MOST_HELD, Intake
-from qqops.adapters._onebot_options import Options
-from qqops.adapters.onebot11 import OneBot11
+from qqops.adapters.http.server import HttpRequest
+from qqops.adapters.onebot11.adapter import OneBot11
+from qqops.adapters.onebot11.intake import MOST_HELD, Intake
+from qqops.adapters.onebot11.options import Options
 from qqops.app import App, AppPolicy
 from qqops.errors import ConfigError, ProtocolError, TransientError
 from qqops.model import AccountRef, Delivery, File, Forward, Image, Node, RoomKind, RoomRef, Secret, Text

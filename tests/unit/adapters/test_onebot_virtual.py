@@ -6,10 +6,10 @@ import pytest
 import trio
 
 from qqops import Ctx, Message, Plugin
-from qqops.adapters._listen import HttpRequest
-from qqops.adapters._onebot_arrivals import authorize
-from qqops.adapters._onebot_options import Options
-from qqops.adapters.onebot11 import OneBot11, check
+from qqops.adapters.http.server import HttpRequest
+from qqops.adapters.onebot11.adapter import OneBot11, check
+from qqops.adapters.onebot11.arrivals import authorize
+from qqops.adapters.onebot11.options import Options
 from qqops.app import App, AppPolicy
 from qqops.errors import ConfigError
 from qqops.model import AccountRef, Secret

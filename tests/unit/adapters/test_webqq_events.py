@@ -6,8 +6,8 @@ import random
 import pytest
 import structlog.testing
 
-from qqops.adapters._webqq_events import HandOver
-from qqops.adapters._webqq_lookups import LookUps
+from qqops.adapters.webqq.events import HandOver
+from qqops.adapters.webqq.lookups import LookUps
 from qqops.model import AccountRef, Left, Notice
 from qqops.protocol.webqq.heard import Heard
 from qqops.protocol.webqq.items import FriendsChanged, Incoming

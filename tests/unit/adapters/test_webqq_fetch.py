@@ -6,11 +6,11 @@ import urllib.parse
 
 import pytest
 
-from qqops.adapters._http import HttpReply
-from qqops.adapters._webqq_calls import Calls
-from qqops.adapters._webqq_events import HandOver
-from qqops.adapters._webqq_fetch import Fetch
-from qqops.adapters._webqq_lookups import LookUps
+from qqops.adapters.http.client import HttpReply
+from qqops.adapters.webqq.calls import Calls
+from qqops.adapters.webqq.events import HandOver
+from qqops.adapters.webqq.fetch import Fetch
+from qqops.adapters.webqq.lookups import LookUps
 from qqops.errors import NotSent, Refuse
 from qqops.model import AccountRef, FileOffered, Image, PersonRef, Room, RoomKind, RoomRef, User
 from qqops.protocol.webqq.heard import Heard

@@ -25,14 +25,14 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from trio.testing import MockClock
 
 from qqops import Ctx, Message, Plugin
-from qqops.adapters.webqq import Options, WebQQ
+from qqops.adapters.webqq.adapter import Options, WebQQ
 from qqops.app import App, AppPolicy
 from qqops.errors import ConfigError
 from qqops.model import AccountRef, MessageRef, PersonRef, Secret, plain
 from qqops.plugin.host import Candidate
 from qqops.runtime.observe import Expired, Interrupted, LinkState, Phase
 from qqops.runtime.outbox import OutboxPolicy
-from qqops.runtime.store import Store
+from qqops.runtime.storage.store import Store
 from qqops.runtime.supervisor import LinkPolicy
 from qqops.simulator.local import LocalHttp
 from qqops.simulator.server import Server

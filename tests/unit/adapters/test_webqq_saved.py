@@ -6,7 +6,7 @@ import random
 import pytest
 import trio
 
-from qqops.adapters._webqq_saved import ID_GAP, SavedSession
+from qqops.adapters.webqq.saved import ID_GAP, SavedSession
 from qqops.model import AccountRef
 from qqops.protocol.webqq import poll
 from qqops.protocol.webqq.profile import PROFILES

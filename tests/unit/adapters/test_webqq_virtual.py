@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from trio.testing import MockClock
 
 from qqops import Message, Plugin, Typing
-from qqops.adapters._webqq_upkeep import planned
 from qqops.adapters.base import QuestionKind
+from qqops.adapters.webqq.upkeep import planned
 from qqops.plugin.host import Candidate
 from qqops.runtime.observe import Phase
 from qqops.simulator.service import ServiceOptions

@@ -12,8 +12,8 @@ from websockets.frames import Frame, Opcode
 from websockets.server import ServerProtocol
 from websockets.uri import parse_uri
 
-from qqops.adapters._ws import WebSocket
-from qqops.adapters._ws_open import upgrade
+from qqops.adapters.websocket.opening import upgrade
+from qqops.adapters.websocket.socket import WebSocket
 from qqops.errors import NotSent, TransientError
 from qqops.testing.virtual import run_virtual
 

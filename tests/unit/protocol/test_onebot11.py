@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from qqops import model
-from qqops.adapters._onebot_calls import Calls
-from qqops.adapters._onebot_intake import Intake
+from qqops.adapters.onebot11.calls import Calls
+from qqops.adapters.onebot11.intake import Intake
 from qqops.errors import ProtocolError
 from qqops.model import (
     AccountRef,

@@ -10,7 +10,7 @@ from qqops.protocol.webqq.earlier import Earlier
 from qqops.protocol.webqq.items import Incoming
 from qqops.protocol.webqq.lists import Contact, Discussion, Group
 from qqops.protocol.webqq.roster import Roster
-from qqops.runtime.directory import NameDirectory
+from qqops.runtime.storage.directory import NameDirectory
 
 ACCOUNT = AccountRef("webqq", "main")
 NOW = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)

@@ -11,8 +11,8 @@ from qqops.app import AppPolicy
 from qqops.errors import StoreError
 from qqops.runtime.approvals import Judges
 from qqops.runtime.dispatch import DispatchPolicy
-from qqops.runtime.drawers import InMemory
 from qqops.runtime.granted import AccessPolicy
+from qqops.runtime.storage.drawers import InMemory
 from qqops_essentials import plugin as essentials
 
 #: Alice locks, and everybody reads the audit; who may what is tested elsewhere.

@@ -11,9 +11,9 @@ from qqops.app import AppPolicy
 from qqops.errors import ContentLost, StoreError, TransientError
 from qqops.model import Draft, File, Pace
 from qqops.model.blob import media_type_of
-from qqops.runtime import blobs
-from qqops.runtime.blobs import BlobPolicy
 from qqops.runtime.observe import Sent
+from qqops.runtime.storage import blobs
+from qqops.runtime.storage.blobs import BlobPolicy
 
 PNG = b"\x89PNG\r\n\x1a\n" + b"picture" * 1000
 SHA = hashlib.sha256(PNG).hexdigest()
@@ -43,7 +43,7 @@ def picture(bot, content=PNG, name="a.png"):
 def rows(connection):
     from sqlalchemy import select
 
-    from qqops.runtime.tables import outbound
+    from qqops.runtime.storage.tables import outbound
 
     return [row.draft for row in connection.execute(select(outbound))]
 

@@ -9,8 +9,8 @@ from qqops.app import AppPolicy
 from qqops.errors import PluginError, Refuse, StoreError
 from qqops.runtime.declared import OPEN
 from qqops.runtime.granted import AccessPolicy, RulesSettings
-from qqops.runtime.keep import MemoryKeep
 from qqops.runtime.observe import Result
+from qqops.runtime.storage.keep import MemoryKeep
 
 
 def policy(*, allow=(), deny=(), **more):

@@ -10,11 +10,11 @@ from qqops.model import AccountRef, MemberRole, PersonRef, RoomKind, User
 from qqops.runtime.arguments import arguments_of, canonical, texts_of
 from qqops.runtime.declared import Limit
 from qqops.runtime.granted import AccessPolicy, RulesSettings, rules_of
-from qqops.runtime.keep import MemoryKeep
 from qqops.runtime.limits import SWEEP, Limits, Spent
 from qqops.runtime.owner import LASTS, TRIES, TRIES_A_MINUTE, Claim
 from qqops.runtime.roles import IDENTITY_LASTS, NOBODY, Roles, Standing
 from qqops.runtime.rules import Answer, Effect, Tables, Who, covers, make_rule
+from qqops.runtime.storage.keep import MemoryKeep
 from qqops.runtime.switches import Switches
 
 ACCOUNT = AccountRef("net", "main")

@@ -6,7 +6,7 @@ import pytest
 import trio
 
 from qqops import Ctx, Plugin
-from qqops.adapters.loopback import MemoryNetwork
+from qqops.adapters.memory import MemoryNetwork
 from qqops.app import AppPolicy
 from qqops.errors import StoreError
 from qqops.model import (
@@ -22,13 +22,13 @@ from qqops.model import (
     Text,
     User,
 )
-from qqops.runtime import directory, store
 from qqops.runtime.crew import KEPT_WORKERS, WORKER_REST
-from qqops.runtime.directory import NameDirectory
 from qqops.runtime.dispatch import DispatchPolicy
-from qqops.runtime.journal import Journal, JournalPolicy
 from qqops.runtime.observe import Expired, Interrupted
-from qqops.runtime.store import Store
+from qqops.runtime.storage import directory, store
+from qqops.runtime.storage.directory import NameDirectory
+from qqops.runtime.storage.journal import Journal, JournalPolicy
+from qqops.runtime.storage.store import Store
 from qqops.testing.virtual import VirtualClock
 
 NOON = datetime.datetime(2026, 1, 5, tzinfo=datetime.UTC)

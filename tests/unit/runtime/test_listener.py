@@ -7,7 +7,7 @@ import structlog.testing
 import trio
 import trio.testing
 
-from qqops.adapters._listen import MAX_BODY, HttpAnswer, HttpRequest, Takeover
+from qqops.adapters.http.server import MAX_BODY, HttpAnswer, HttpRequest, Takeover
 from qqops.errors import ConfigError
 from qqops.runtime.listener import MAX_CONNECTIONS, MAX_LARGE_BODIES, Listener, Listeners
 

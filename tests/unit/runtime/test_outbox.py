@@ -22,9 +22,9 @@ from qqops.model import (
     Scope,
 )
 from qqops.runtime.alarms import Alarms
-from qqops.runtime.journal import Unsent
 from qqops.runtime.observe import Observers, Sent
 from qqops.runtime.outbox import Outbox, OutboxPolicy
+from qqops.runtime.storage.journal import Unsent
 
 ME = AccountRef("memory", "main")
 OK = Outcome(delivery=Delivery.ACCEPTED)

@@ -9,8 +9,8 @@ import pytest
 import trio
 
 from qqops.adapters.base import Question, QuestionKind
-from qqops.adapters.loopback import MemoryAdapter, MemoryNetwork
-from qqops.adapters.webqq import Options, WebQQ
+from qqops.adapters.memory import MemoryAdapter, MemoryNetwork
+from qqops.adapters.webqq.adapter import Options, WebQQ
 from qqops.app import App, AppPolicy
 from qqops.cli.human import Folder, Terminal
 from qqops.errors import NeedsHuman

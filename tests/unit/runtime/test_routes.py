@@ -34,10 +34,10 @@ from qqops.protocol import words
 from qqops.protocol.words import INVISIBLE, MAX_WORDS, Piece, split
 from qqops.runtime.compiling import compile_routes
 from qqops.runtime.hints import Hints
-from qqops.runtime.keep import MemoryKeep
 from qqops.runtime.named_rooms import NamedRooms, RoomSettings
 from qqops.runtime.observe import Handled
 from qqops.runtime.registry import Registry
+from qqops.runtime.storage.keep import MemoryKeep
 from qqops.texts import load
 
 

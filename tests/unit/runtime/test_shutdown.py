@@ -68,7 +68,7 @@ async def test_messages_that_come_while_stopping_are_refused(bots):
 @pytest.mark.parametrize("moment", [0.0, 0.1, 0.9, 1.0, 1.5, 3.0])
 async def test_cancellation_at_any_moment_leaves_nothing_behind(bots, moment):
     """Work in every stage, then the whole bot is cancelled; no task survives."""
-    from qqops.adapters.loopback import MemoryAdapter, MemoryNetwork
+    from qqops.adapters.memory import MemoryAdapter, MemoryNetwork
     from qqops.app import App
     from qqops.model import AccountRef, Pace
     from qqops.plugin.host import Candidate

@@ -6,7 +6,7 @@ import pytest
 import trio
 
 from qqops import At, Ctx, Joined, Message, PersonRef, Plugin, Text
-from qqops.adapters.loopback import MemoryAdapter, MemoryNetwork
+from qqops.adapters.memory import MemoryAdapter, MemoryNetwork
 from qqops.app import App, AppPolicy
 from qqops.errors import TransientError
 from qqops.model import AccountRef

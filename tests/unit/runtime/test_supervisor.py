@@ -7,7 +7,7 @@ import pytest
 import trio
 
 from qqops.adapters.base import Question, QuestionKind
-from qqops.adapters.loopback import MemoryAdapter, MemoryNetwork
+from qqops.adapters.memory import MemoryAdapter, MemoryNetwork
 from qqops.app import COMING_ONLINE, App, AppPolicy, End
 from qqops.errors import FatalError, NeedsHuman, NotSent, ProtocolError, TransientError
 from qqops.model import AccountRef, Capabilities, Delivery, Draft, Outcome, Pace, RoomKind, RoomRef

@@ -7,14 +7,14 @@ from collections.abc import Sequence
 import trio
 import trio.testing
 
-from qqops.adapters._listen import HttpHandler, serve_connection
-from qqops.adapters._ws import WebSocket
-from qqops.adapters._ws_open import upgrade
+from qqops.adapters.http.server import HttpHandler, serve_connection
+from qqops.adapters.websocket.opening import upgrade
+from qqops.adapters.websocket.socket import WebSocket
 from qqops.errors import TransientError
 
 
 class LocalDial:
-    """Takes the place of `qqops.adapters._ws.connect`.
+    """Takes the place of `qqops.adapters.websocket.socket.connect`.
 
     Attributes:
         reachable: Whether anybody is there.
@@ -28,7 +28,7 @@ class LocalDial:
     async def __call__(
         self, url: str, headers: Sequence[tuple[str, str]], *, within: float, max_size: int
     ) -> WebSocket:
-        """Open a connection; see `qqops.adapters._ws.connect`."""
+        """Open a connection; see `qqops.adapters.websocket.socket.connect`."""
         await trio.lowlevel.checkpoint()
         if not self.reachable:
             raise TransientError("cannot connect: nobody is there")

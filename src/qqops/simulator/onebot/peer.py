@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from qqops.adapters._ws import GOODBYE, WebSocket
+from qqops.adapters.websocket.socket import GOODBYE, WebSocket
 from qqops.errors import ProtocolError, TransientError
 from qqops.protocol.onebot11.wire import decode, fields
 from qqops.simulator.faults import Rule

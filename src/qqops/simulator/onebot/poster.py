@@ -9,7 +9,7 @@ from collections import deque
 
 import trio
 
-from qqops.adapters._http import HttpClient
+from qqops.adapters.http.client import HttpClient
 from qqops.errors import AdapterError, ProtocolError
 from qqops.simulator.onebot.implementation import Frame
 

@@ -11,9 +11,9 @@ from typing import Any, Protocol
 import attrs
 import trio
 
-from qqops.adapters._listen import HttpAnswer, HttpRequest, Takeover, is_upgrade, serve_connection
-from qqops.adapters._ws import WebSocket
-from qqops.adapters._ws_open import Dial, accept, connect
+from qqops.adapters.http.server import HttpAnswer, HttpRequest, Takeover, is_upgrade, serve_connection
+from qqops.adapters.websocket.opening import Dial, accept, connect
+from qqops.adapters.websocket.socket import WebSocket
 from qqops.errors import AdapterError, ConfigError, ProtocolError, TransientError
 from qqops.protocol.onebot11.wire import fields
 from qqops.simulator.control import PREFIX
@@ -32,7 +32,7 @@ class Accept(Protocol):
     async def __call__(
         self, stream: trio.abc.Stream, request: HttpRequest, extra: bytes, *, max_size: int
     ) -> WebSocket:
-        """See `qqops.adapters._ws_open.accept`."""
+        """See `qqops.adapters.websocket.opening.accept`."""
 
 
 class OneBotServer:

@@ -12,10 +12,10 @@ from collections.abc import Callable, Sequence
 
 import trio
 
-from qqops.adapters._frames import cut
-from qqops.adapters._listen import HttpRequest
-from qqops.adapters._ws import WebSocket
-from qqops.adapters._ws_open import accept, upgrade
+from qqops.adapters.http.server import HttpRequest
+from qqops.adapters.websocket.frames import cut
+from qqops.adapters.websocket.opening import accept, upgrade
+from qqops.adapters.websocket.socket import WebSocket
 from qqops.errors import TransientError
 
 #: Opcodes of a ping that is a whole message, and of a pong.
@@ -188,7 +188,7 @@ class Wires:
     async def dial(
         self, url: str, headers: Sequence[tuple[str, str]], *, within: float, max_size: int
     ) -> WebSocket:
-        """Open a connection; see `qqops.adapters._ws_open.Dial`."""
+        """Open a connection; see `qqops.adapters.websocket.opening.Dial`."""
         where = urllib.parse.urlsplit(url)
         with trio.move_on_after(within):
             tap: Tap | None = None

@@ -1,0 +1,1 @@
+"""OneBot v11: the shell around `qqops.protocol.onebot11`."""

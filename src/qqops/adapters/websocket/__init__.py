@@ -1,0 +1,1 @@
+"""WebSockets, dialled and accepted. The only door to `websockets`."""

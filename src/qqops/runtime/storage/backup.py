@@ -1,0 +1,90 @@
+"""``qqops backup`` and ``qqops restore``: copies of the store that have proved to be whole. Everything here blocks."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pathlib
+import sqlite3
+from collections.abc import Mapping
+
+from qqops.errors import StoreError
+from qqops.runtime.storage.copies import copy, flush, reader, verify
+from qqops.runtime.storage.datafile import Reached, lock
+
+
+def backup(store: pathlib.Path, target: pathlib.Path, reached: Reached | None = None) -> Mapping[str, int]:
+    """Copy *store*, while a bot uses it or not, to *target*; return its tables' row counts.
+
+    *target* appears whole or not at all; one that is there already stays until then.
+
+    Raises:
+        StoreError: There is no store, or it cannot be copied.
+    """
+    if not store.exists():
+        raise StoreError(f"there is no store {store}")
+    if target.exists() and target.samefile(store):
+        raise StoreError(f"{target} is the store itself")
+    return copy(store, target, reached)
+
+
+def restore(
+    source: pathlib.Path, store: pathlib.Path, reached: Reached | None = None
+) -> tuple[Mapping[str, int], pathlib.Path | None]:
+    """Put a copy of *source* in the place of *store*; return its row counts and where the old file is now.
+
+    Raises:
+        StoreError: A bot uses the store, or *source* is damaged, no store, or of a later qqops.
+    """
+    reached = reached or (lambda point: None)
+    if not source.exists():
+        raise StoreError(f"there is no file {source}")
+    found = verify(source)
+    _check_layout(source)
+    store.parent.mkdir(parents=True, exist_ok=True)
+    held = lock(store, shared=False)
+    try:
+        fresh = store.with_name(f"{store.name}.new")
+        copy(source, fresh)
+        old = _free_name(store) if store.exists() else None
+        if old is not None:
+            _settle(store)
+            os.link(store, old)  # both names are whole at every moment
+            flush(old.parent)
+        reached("before the exchange")
+        # The log of the old file must not be taken for one of the new.
+        for more in ("-wal", "-shm"):
+            store.with_name(store.name + more).unlink(missing_ok=True)
+        os.replace(fresh, store)
+        flush(store.parent)
+    except OSError as exc:
+        raise StoreError(f"cannot replace {store}: {exc}") from exc
+    finally:
+        if held is not None:
+            os.close(held)
+    return found, old
+
+
+def _settle(store: pathlib.Path) -> None:
+    """Bring what stands in the log of *store* into the file itself, so that it can be kept alone."""
+    with contextlib.suppress(sqlite3.Error), contextlib.closing(sqlite3.connect(store)) as connection:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
+
+def _check_layout(source: pathlib.Path) -> None:
+    from qqops.runtime.storage.tables import HEAD
+
+    try:
+        with contextlib.closing(reader(source)) as connection:
+            row = connection.execute("SELECT version_num FROM alembic_version").fetchone()
+    except sqlite3.Error as exc:
+        raise StoreError(f"{source} is no store of qqops") from exc
+    if row is None or str(row[0]) > HEAD:
+        raise StoreError(f"{source} has layout {row and row[0]}, this qqops knows up to {HEAD}: update qqops")
+
+
+def _free_name(store: pathlib.Path) -> pathlib.Path:
+    number = 1
+    while (found := store.with_name(f"{store.name}.replaced.{number}")).exists():
+        number += 1
+    return found

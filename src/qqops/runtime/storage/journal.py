@@ -1,0 +1,361 @@
+"""What was begun and not ended, so that a restart knows: received messages, and messages to be sent.
+
+The guarantee: a message is *started* at most once, whatever kills the process. Its row is on the disk before the
+service is asked for more, and says "started" before the handler runs; what a restart finds
+
+* accepted, is handled then, unless it has become too old;
+* started without an end, is reported, and started again only for handlers that are declared `at_least_once`, unless it
+  has become too old or was started often enough: a handler that kills the process must not do so for ever.
+
+The same for sends: a row says "on the wire" before anything leaves. What a restart finds waiting is sent; what it
+finds on the wire is reported as unknown and never sent again.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+import attrs
+import structlog
+import trio
+
+from qqops.errors import StoreError
+from qqops.model import AccountRef, Clock, Draft, Event
+from qqops.runtime.seen import Key, key_of
+from qqops.runtime.storage.store import Store, Write
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+log = structlog.get_logger("qqops.journal")
+
+#: Seconds for which nothing is polled or sent while the store cannot be read at the start.
+LOAD_PATIENCE = 10.0
+#: Rows after which what is long over is deleted.
+PURGE_EVERY = 2000
+#: Most rows that are read to recognise messages that are delivered again.
+MOST_SEEN = 20_000
+
+
+class Step(enum.IntEnum):
+    """How far a message has come."""
+
+    ACCEPTED = 0
+    STARTED = 1
+    ENDED = 2
+    #: Started, and the process was killed before its end.
+    INTERRUPTED = 3
+    #: Accepted, and too old when the process came back; or its handler is gone.
+    DROPPED = 4
+
+
+@attrs.frozen(kw_only=True)
+class JournalPolicy:
+    """Table ``[journal]``.
+
+    Attributes:
+        on: Whether messages survive a restart.
+        max_age: Seconds after which a message that has no end is given up by a restart.
+        max_starts: How often a message is started at most, where its handler is declared `at_least_once`.
+        remember: Seconds for which handled messages are remembered, to recognise them when they come again.
+    """
+
+    on: bool = True
+    max_age: float = 300.0
+    max_starts: int = 3
+    remember: float = 86_400.0
+
+
+@attrs.frozen(kw_only=True)
+class Unfinished:
+    """A received event that was not handled to the end.
+
+    Attributes:
+        handler: ``plugin:name``.
+        started: Whether its handler had begun.
+        start: Where the arguments of a command begin in the event's text, -1 for no command.
+        given_up: Why it is not to be started again, whatever its handler declares; "" when it may be.
+        age: Seconds since it was accepted.
+    """
+
+    row: int
+    age: float
+    event: Event
+    handler: str
+    started: bool
+    start: int = -1
+    given_up: str = ""
+
+
+@attrs.frozen(kw_only=True)
+class Unsent:
+    """A message that was not sent, or may have been.
+
+    Attributes:
+        age: Seconds since it was queued.
+        done: Parts that had been sent.
+        flying: Whether a part was on the wire.
+    """
+
+    row: int
+    draft: Draft
+    plugin: str
+    message: str
+    age: float
+    done: int
+    flying: bool
+
+
+@attrs.define(kw_only=True)
+class Left:
+    """What a restart finds.
+
+    Attributes:
+        expired: Those that had not been begun and are too old by now.
+        seen: (account, key) of events that were accepted before, oldest first; see `qqops.runtime.seen`.
+        unreadable: Rows of received messages that cannot be read and are too old to be kept for a version that can.
+    """
+
+    unfinished: list[Unfinished] = attrs.field(factory=list)
+    unsent: list[Unsent] = attrs.field(factory=list)
+    expired: list[Unfinished] = attrs.field(factory=list)
+    seen: list[tuple[AccountRef, Key]] = attrs.field(factory=list)
+    unreadable: list[int] = attrs.field(factory=list)
+
+
+class Journal:
+    """The journal of one bot, in its store.
+
+    Attributes:
+        loaded: Set once what the last run has left is known. No account is connected before.
+    """
+
+    def __init__(self, store: Store, clock: Clock, policy: JournalPolicy) -> None:
+        from qqops.runtime.storage import codec  # here: only who keeps a journal pays for the converters
+
+        self._codec = codec
+        self.loaded = trio.Event()
+        self._store = store
+        self._clock = clock
+        self._policy = policy
+        # Unique whatever the file holds, also while it cannot be read: two million rows for each millisecond.
+        self._first = int(clock.now().timestamp() * 1000) << 21
+        self._next = self._first
+        self._last: Write | None = None
+        self._statements: _Statements | None = None
+        self._since_purge = 0
+
+    @property
+    def _sql(self) -> _Statements:
+        if self._statements is None:
+            self._statements = _Statements()
+        return self._statements
+
+    def _row(self) -> int:
+        self._next += 1
+        return self._next - 1
+
+    def _now(self) -> float:
+        return self._clock.now().timestamp()
+
+    # -- received -------------------------------------------------------------------------------
+
+    def accepted(self, event: Event, handlers: Sequence[tuple[str, int]]) -> list[int]:
+        """Note that *event* will set off *handlers*; return a row for each, 0 for none.
+
+        Args:
+            handlers: ``plugin:name``, and where the arguments of a command begin in the text, -1 for no command.
+        """
+        now, (name, kind, room, number) = self._now(), key_of(event)
+        try:
+            text = self._codec.dump(event)
+        except StoreError as exc:
+            # It comes from outside: it must not end the session that brings it.
+            log.warning("a restart would not know of an event", kind=name, id=number, reason=str(exc))
+            return [0] * len(handlers)
+        rows = [self._row() for _ in handlers]
+        for row, (handler, start) in zip(rows, handlers, strict=True):
+            self._last = self._store.write(
+                self._sql.accept, id=row, account=str(event.account), name=name, kind=kind, room=room, message=number,
+                handler=handler, start=start, state=Step.ACCEPTED, at=now, event=text,
+            )  # fmt: skip
+        self._since_purge += len(rows)
+        if self._since_purge >= PURGE_EVERY:
+            self._purge()
+        return rows
+
+    async def safe(self) -> None:
+        """Wait until all that was accepted is on the disk, or cannot be written."""
+        if self._last is not None and not self._last.done.is_set():
+            await self._last.wait()
+
+    async def starting(self, row: int) -> None:
+        """Note that a handler is about to start; returns when that is on the disk, or cannot be written.
+
+        Cancellation: it has not started, and says so again.
+        """
+        try:
+            await self._store.write(self._sql.start, b_id=row).wait()
+        except trio.Cancelled:
+            self._store.write(self._sql.unstart, b_id=row)
+            raise
+
+    def ended(self, row: int) -> None:
+        """Note that a handler has come to its end, well or not."""
+        self._store.write(self._sql.end, b_id=row, b_state=Step.ENDED)
+
+    def settle(self, row: int, step: Step) -> None:
+        """Note what became of a row that an earlier run has left."""
+        self._store.write(self._sql.end, b_id=row, b_state=step)
+
+    # -- to be sent -----------------------------------------------------------------------------
+
+    def queued(
+        self,
+        account: AccountRef,
+        draft: Draft,
+        plugin: str,
+        message: str,
+        first: Callable[[], None] | None = None,
+    ) -> int:
+        """Note that *draft* waits to be sent; return its row, 0 for none.
+
+        Args:
+            first: Writes what the draft refers to, in the store's thread.
+        """
+        try:
+            text = self._codec.dump(draft)
+        except StoreError as exc:
+            log.warning("a restart would not know of a draft", room=str(draft.room), reason=str(exc))
+            return 0
+        row = self._row()
+        self._store.write(
+            self._sql.queue, first, id=row, account=str(account), plugin=plugin, message=message, at=self._now(),
+            done=0, flying=0, draft=text,
+        )  # fmt: skip
+        return row
+
+    async def flying(self, rows: Sequence[int]) -> None:
+        """Note that a part of each is about to leave; returns when that is on the disk, or cannot be written."""
+        notes = [self._store.write(self._sql.fly, b_id=row, b_flying=1) for row in rows]
+        if notes:
+            await notes[-1].wait()
+
+    def landed(self, row: int, done: int) -> None:
+        """Note that *done* parts have been sent and none is on the wire."""
+        self._store.write(self._sql.land, b_id=row, b_done=done)
+
+    def sent(self, row: int) -> None:
+        """Note that there is an outcome."""
+        self._store.write(self._sql.unqueue, b_id=row)
+
+    # -- after a restart ------------------------------------------------------------------------
+
+    async def load(self) -> Left:
+        """Return what the last run has left; sets `loaded`.
+
+        A store that cannot be read is waited for: for `LOAD_PATIENCE` seconds nothing else happens, after that the
+        bot works without knowing, and this goes on.
+        """
+        patience = trio.current_time() + LOAD_PATIENCE
+        while True:
+            try:
+                left = await self._store.read(self._read)
+                break
+            except StoreError as exc:
+                if trio.current_time() > patience and not self.loaded.is_set():
+                    log.warning("what the last run has left is not known yet", reason=str(exc))
+                    self.loaded.set()
+            await trio.sleep(0.5)
+        for one in list(left.unfinished):
+            if not one.started and one.age > self._policy.max_age:
+                left.unfinished.remove(one)
+                left.expired.append(one)
+                self.settle(one.row, Step.DROPPED)
+        for row in left.unreadable:
+            self.settle(row, Step.DROPPED)
+        self._purge()
+        self.loaded.set()
+        return left
+
+    def _read(self, connection: Connection) -> Left:
+        left = Left()
+        from sqlalchemy import func, or_, select
+
+        from qqops.runtime.storage.tables import inbound, outbound
+
+        # Rows are in the order of their numbers, also across runs and whatever the wall clock did between them.
+        highest = [connection.scalar(select(func.max(table.c.id))) or 0 for table in (inbound, outbound)]
+        now = self._now()
+        before = or_(inbound.c.id < self._first, inbound.c.id >= self._next)
+        waiting = or_(outbound.c.id < self._first, outbound.c.id >= self._next)
+        query = select(inbound).where(inbound.c.state <= Step.STARTED, before).order_by(inbound.c.id)
+        for row in connection.execute(query).mappings():
+            try:
+                event = self._codec.load_event(row["event"])
+            except StoreError as exc:
+                log.warning("a row of the journal is skipped", row=row["id"], reason=str(exc))
+                if now - row["at"] > self._policy.max_age:
+                    left.unreadable.append(row["id"])
+                continue
+            started, age = row["state"] == Step.STARTED, now - row["at"]
+            left.unfinished.append(
+                Unfinished(
+                    row=row["id"], age=age, event=event, handler=row["handler"], started=started, start=row["start"],
+                    given_up=self._given_up(age, row["starts"]) if started else "",
+                )
+            )  # fmt: skip
+        for row in connection.execute(select(outbound).where(waiting).order_by(outbound.c.id)).mappings():
+            try:
+                draft = self._codec.load_draft(row["draft"])
+            except StoreError as exc:
+                log.warning("a row of the outbox is skipped", row=row["id"], reason=str(exc))
+                continue
+            left.unsent.append(
+                Unsent(
+                    row=row["id"], draft=draft, plugin=row["plugin"], message=row["message"],
+                    age=now - row["at"], done=row["done"], flying=bool(row["flying"]),
+                )
+            )  # fmt: skip
+        columns = (inbound.c.account, inbound.c.name, inbound.c.kind, inbound.c.room, inbound.c.message)
+        recent = select(*columns).order_by(inbound.c.id.desc()).limit(MOST_SEEN)
+        for account, *key in reversed(connection.execute(recent).all()):
+            network, _, own = account.partition(":")
+            name, kind, room, number = key
+            left.seen.append((AccountRef(network, own), (name, kind, room, number)))
+        self._next = max(self._next, *(number + 1 for number in highest))
+        return left
+
+    def _given_up(self, age: float, starts: int) -> str:
+        """Return why a message that was started is not started again, or ""."""
+        if age > self._policy.max_age:
+            return f"it is {age:.0f} s old, and journal.max_age is {self._policy.max_age:g}"
+        if starts >= self._policy.max_starts:
+            return f"it was started {starts} times, and journal.max_starts is {self._policy.max_starts}"
+        return ""
+
+    def _purge(self) -> None:
+        self._since_purge = 0
+        self._store.write(self._sql.purge, b_at=self._now() - self._policy.remember)
+
+
+class _Statements:
+    """The statements, built once; SQLAlchemy is imported when the first one is needed."""
+
+    def __init__(self) -> None:
+        from sqlalchemy import bindparam, delete, insert, update
+
+        from qqops.runtime.storage.tables import inbound, outbound
+
+        row, queue = inbound.c.id == bindparam("b_id"), outbound.c.id == bindparam("b_id")
+        self.accept = insert(inbound)
+        self.start = update(inbound).where(row).values(state=Step.STARTED, starts=inbound.c.starts + 1)
+        self.unstart = update(inbound).where(row).values(state=Step.ACCEPTED, starts=inbound.c.starts - 1)
+        self.end = update(inbound).where(row).values(state=bindparam("b_state"), event=None)
+        self.purge = delete(inbound).where(inbound.c.state > Step.STARTED, inbound.c.at < bindparam("b_at"))
+        self.queue = insert(outbound)
+        self.fly = update(outbound).where(queue).values(flying=bindparam("b_flying"))
+        self.land = update(outbound).where(queue).values(flying=0, done=bindparam("b_done"))
+        self.unqueue = delete(outbound).where(queue)

@@ -1,0 +1,101 @@
+"""What the core keeps by name: read as a whole at the start, written soon after each change."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+import trio
+
+from qqops.errors import StoreError
+from qqops.runtime.storage.store import Store, Write
+
+
+class Keep(Protocol):
+    """One namespace. Values are what JSON knows."""
+
+    def load(self) -> Mapping[str, Any]:
+        """Return what earlier runs have kept; for the start, before anything runs.
+
+        Raises:
+            StoreError: It cannot be read. Who decides by it about permissions must then say no.
+        """
+
+    def save(self, key: str, value: Any) -> None:
+        """Keep *value* under *key*; it is on the disk soon, and tried again while it cannot be written."""
+
+    def delete(self, key: str) -> None:
+        """Keep nothing under *key* any more."""
+
+    async def safe(self) -> bool:
+        """Wait until all that was saved is on the disk; False when it cannot be written at the moment."""
+
+
+class MemoryKeep:
+    """A `Keep` that ends with the process."""
+
+    def __init__(self) -> None:
+        self._values: dict[str, str] = {}
+
+    def load(self) -> Mapping[str, Any]:
+        """Return everything."""
+        return {key: json.loads(text) for key, text in self._values.items()}
+
+    def save(self, key: str, value: Any) -> None:
+        """Keep *value*; a copy, as a file would."""
+        self._values[key] = json.dumps(value)
+
+    def delete(self, key: str) -> None:
+        """Forget *key*."""
+        self._values.pop(key, None)
+
+    async def safe(self) -> bool:
+        """Say yes."""
+        await trio.lowlevel.checkpoint()
+        return True
+
+
+class StoredKeep:
+    """A `Keep` in the store's file.
+
+    Args:
+        namespace: Its name, with a colon in it: plugins' names have none.
+    """
+
+    def __init__(self, store: Store, namespace: str) -> None:
+        self._store = store
+        self._namespace = namespace
+        self._last: Write | None = None
+
+    def load(self) -> Mapping[str, Any]:
+        """Read everything, blocking."""
+        try:
+            found = self._store.file.peek(self._namespace)
+            return {key: json.loads(text) for key, text in found.items()}
+        except ValueError as exc:
+            raise StoreError(f"what is kept for {self._namespace} is no JSON") from exc
+
+    def save(self, key: str, value: Any) -> None:
+        """Queue *value*."""
+        from qqops.runtime.storage import statements
+
+        text = json.dumps(value, ensure_ascii=False)
+        self._last = self._store.write(
+            statements.PUT, namespace=self._namespace, key=key, value=text, expires=None
+        )
+
+    def delete(self, key: str) -> None:
+        """Queue that *key* goes."""
+        from qqops.runtime.storage import statements
+
+        self._last = self._store.write(statements.DELETE, b_namespace=self._namespace, b_key=key)
+
+    async def safe(self) -> bool:
+        """Wait for what was queued last: it is written after all the others."""
+        return self._last is None or await self._last.wait()
+
+
+def keep_in(store: Store | None, namespace: str) -> MemoryKeep | StoredKeep:
+    """Return a keep in *store*, or in memory when there is none."""
+    return StoredKeep(store, namespace) if store is not None else MemoryKeep()
