@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 from qqops.adapters.base import (
     Adapter,
-    Human,
     Link,
     Listening,
     Network,
     OnWire,
     Opening,
+    Operator,
     Outgoing,
     Poster,
     Question,
@@ -36,14 +36,14 @@ from qqops.model import Capabilities, Clock, Later, Pace, Scope, Secret, combine
 if TYPE_CHECKING:
     from qqops.adapters.http.client import Http, HttpClient, HttpReply
     from qqops.adapters.http.download import download
-    from qqops.adapters.websocket.opening import Dial, accept, connect
+    from qqops.adapters.websocket.handshake import Dial, accept, connect
     from qqops.adapters.websocket.socket import Unauthorized, WebSocket
 
 #: Names that bring a library along; it is loaded when the name is asked for.
 _LATER = {
     "Http": "http.client", "HttpClient": "http.client", "HttpReply": "http.client", "download": "http.download",
     "Unauthorized": "websocket.socket", "WebSocket": "websocket.socket",
-    "Dial": "websocket.opening", "accept": "websocket.opening", "connect": "websocket.opening",
+    "Dial": "websocket.handshake", "accept": "websocket.handshake", "connect": "websocket.handshake",
 }  # fmt: skip
 
 
@@ -66,13 +66,13 @@ __all__ = [
     "HttpClient",
     "HttpReply",
     "HttpRequest",
-    "Human",
     "Later",
     "Link",
     "Listening",
     "Network",
     "OnWire",
     "Opening",
+    "Operator",
     "Outgoing",
     "Pace",
     "Poster",

@@ -20,7 +20,7 @@ import structlog
 import trio
 
 from qqops import __version__
-from qqops.adapters.base import Adapter, Human
+from qqops.adapters.base import Adapter, Operator
 from qqops.model import Clock, User
 from qqops.plugin._asking import reader_for
 from qqops.plugin.host import Configure, Host, PluginState, defaults
@@ -81,7 +81,7 @@ class App:
         policy: AppPolicy,
         *,
         clock: Clock,
-        human: Human | Sequence[Human],
+        operator: Operator | Sequence[Operator],
         threads: InThread = in_thread,
         store: Store | None = None,
         configure: Configure = defaults,
@@ -110,8 +110,8 @@ class App:
         self.blobs = Blobs(
             store if self.journal is not None else None, policy.blobs, clock, self._content_waiting
         )
-        humans = human if isinstance(human, Sequence) else (human,)
-        self.questions = Questions(humans, self.rooms, policy.ask_in, self.rng)
+        operators = operator if isinstance(operator, Sequence) else (operator,)
+        self.questions = Questions(operators, self.rooms, policy.ask_in, self.rng)
         kept_access = self.keep("access")
         self.gate = Gate(policy.access, clock=clock, keep=kept_access)
         self.registry.visible = self.gate.may_run
@@ -214,7 +214,7 @@ class App:
             adapter,
             box,
             self.dispatcher,
-            human=self.questions,
+            operator=self.questions,
             observers=self.observers,
             clock=self.clock,
             policy=link,

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 import structlog
 
 from qqops._structure import SettingsFile, nearest
-from qqops.adapters.base import Human, Opening
+from qqops.adapters.base import Opening, Operator
 from qqops.app import App, AppPolicy
 from qqops.errors import ConfigError
 from qqops.model import AccountRef
@@ -28,7 +28,7 @@ log = structlog.get_logger("qqops.settings")
 
 def make_app(
     settings: Settings,
-    human: Human | Sequence[Human],
+    operator: Operator | Sequence[Operator],
     environ: Mapping[str, str],
     folder: pathlib.Path | None = None,
     file: SettingsFile | None = None,
@@ -56,7 +56,7 @@ def make_app(
     configure = functools.partial(plugin_config, settings, file, environ)
     clock = WallClock()
     audit = Audit(clock, AuditFile(folder)) if folder is not None else None
-    app = App(policy, clock=clock, human=human, store=store, configure=configure, audit=audit)
+    app = App(policy, clock=clock, operator=operator, store=store, configure=configure, audit=audit)
     wanted = environ.get("QQOPS_PLUGINS")
     only = [name.strip() for name in wanted.split(",") if name.strip()] if wanted else settings.plugins.only
     found = discover()

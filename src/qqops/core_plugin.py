@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from qqops.adapters import memory
 from qqops.adapters.base import Adapter, Network, Opening
-from qqops.adapters.onebot11.options import Options as OneBot11Options
-from qqops.adapters.webqq.options import Options as WebQQOptions
+from qqops.adapters.onebot11.options import OneBotOptions
+from qqops.adapters.webqq.options import WebQQOptions
 from qqops.errors import ConfigError
 from qqops.plugin.hooks import hookimpl
 
@@ -17,7 +17,7 @@ def _open_webqq(opening: Opening, options: WebQQOptions) -> Adapter:
     return open_webqq(opening, options)
 
 
-def _open_onebot11(opening: Opening, options: OneBot11Options) -> Adapter:
+def _open_onebot11(opening: Opening, options: OneBotOptions) -> Adapter:
     """Return the adapter; its libraries are an extra, and are imported when an account asks for it."""
     try:
         from qqops.adapters.onebot11.adapter import open_onebot11
@@ -27,7 +27,7 @@ def _open_onebot11(opening: Opening, options: OneBot11Options) -> Adapter:
 
 
 webqq = Network(name="webqq", options=WebQQOptions, open=_open_webqq, remembers=True)
-onebot11 = Network(name="onebot11", options=OneBot11Options, open=_open_onebot11)
+onebot11 = Network(name="onebot11", options=OneBotOptions, open=_open_onebot11)
 
 
 @hookimpl

@@ -41,7 +41,7 @@ def plugin() -> Plugin:
 
 
 async def first_and_later(rounds: int) -> dict[str, list[float]]:
-    app = App(AppPolicy(), clock=WallClock(), human=Nobody())
+    app = App(AppPolicy(), clock=WallClock(), operator=Nobody())
     made = plugin()
     for name, one in {"essentials": essentials, "many": made}.items():
         app.host.load(Candidate(name=name, load=lambda one=one: one))

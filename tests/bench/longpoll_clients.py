@@ -292,7 +292,7 @@ def make_qqops(bench: Bench, journal: bool = False) -> Start:
     import trio
 
     from qqops import Message, Plugin
-    from qqops.adapters.webqq.adapter import Options, WebQQ
+    from qqops.adapters.webqq.adapter import WebQQ, WebQQOptions
     from qqops.app import App, AppPolicy
     from qqops.cli import logs
     from qqops.model import AccountRef, Secret
@@ -316,13 +316,13 @@ def make_qqops(bench: Bench, journal: bool = False) -> Start:
             bench.errors.append(str(record)[:200])
 
     store = Store(Path(tempfile.mkdtemp(prefix="longpoll-")) / "qqops.db") if journal else None
-    app = App(AppPolicy(), clock=WallClock(), human=Nobody(), store=store)
+    app = App(AppPolicy(), clock=WallClock(), operator=Nobody(), store=store)
     app.host.load(Candidate(name="bench", load=lambda: plugin))
     app.observers.add(observe)
 
     def start() -> None:
         for index in range(bench.count):
-            options = Options(
+            options = WebQQOptions(
                 profile="webqq2013", number=FIRST + index, password=Secret(PASSWORD), endpoints={"*": bench.url},
                 poll_hold=bench.hold,
             )  # fmt: skip

@@ -10,7 +10,7 @@ import pytest
 import qqops
 from qqops import settings
 from qqops.adapters import memory
-from qqops.adapters.onebot11.options import Options as OneBotOptions
+from qqops.adapters.onebot11.options import OneBotOptions
 from qqops.adapters.webqq import options as webqq
 from qqops.cli import exits
 from qqops.plugin import hooks
@@ -60,7 +60,7 @@ def test_every_setting_is_documented(language):
     keys = [
         f"{table}.{a.name}" for table, cls in tables.items() for a in attrs.fields(cls) if a.name != "tables"
     ]
-    classes = (settings.AccountSettings, webqq.Options, OneBotOptions, memory.Options)
+    classes = (settings.AccountSettings, webqq.WebQQOptions, OneBotOptions, memory.MemoryOptions)
     keys += [a.name for cls in classes for a in attrs.fields(cls)]
     assert [key for key in keys if f"| `{key}` |" not in text] == []
 
@@ -71,7 +71,7 @@ def test_documented_defaults_are_true(language):
     for table, cls in {"dispatch": settings.DispatchPolicy, "outbox": settings.OutboxPolicy}.items():
         for key, default in attrs.asdict(cls()).items():
             assert f"| `{table}.{key}` | {default:g} |" in text
-    for cls in (settings.AccountSettings, webqq.Options, OneBotOptions):
+    for cls in (settings.AccountSettings, webqq.WebQQOptions, OneBotOptions):
         for field in attrs.fields(cls):
             if isinstance(field.default, int | float) and not isinstance(field.default, bool):
                 assert f"| `{field.name}` | {field.default:g} |" in text, field.name

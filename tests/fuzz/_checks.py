@@ -18,7 +18,7 @@ T = TypeVar("T")
 #: Seconds that one call may take, instrumented and on a busy machine.
 SLOW = 1.0
 #: Longest text of an error, in characters; the project's own tests hold it to that, too.
-LONGEST_ERROR = 400
+MAX_ERROR = 400
 
 
 class Broken(AssertionError):
@@ -52,7 +52,7 @@ def attempt(name: str, call: Callable[[], T], *allowed: type[Exception]) -> T | 
 def check_error(name: str, exc: Exception) -> None:
     """Check that an error can go into a log and onto a screen."""
     text = str(exc)
-    must(len(text) <= LONGEST_ERROR, f"{name}: an error of {len(text)} characters: {text[:60]!r}…")
+    must(len(text) <= MAX_ERROR, f"{name}: an error of {len(text)} characters: {text[:60]!r}…")
     must(text.isprintable(), f"{name}: an error that is not one printable line: {text[:200]!r}")
 
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import Annotated, Any, Literal
 
 from _checks import (
-    LONGEST_ERROR,
+    MAX_ERROR,
     SLOW,
     Slow,
     attempt,
@@ -25,7 +25,7 @@ from _inputs import (
     ANSWERS,
     COOKIES,
     FONT_TEXT,
-    LARGEST,
+    MAX_INPUT,
     OK,
     POLLS,
     Draw,
@@ -37,7 +37,7 @@ from _inputs import (
 )
 
 from qqops import texts
-from qqops.adapters.http.answer import Answer
+from qqops.adapters.http.response import ResponseReader
 from qqops.errors import AdapterError, FatalError, ProtocolError
 from qqops.model import AccountRef, PersonRef, Text
 from qqops.plugin import _line, signature
@@ -87,7 +87,7 @@ def make_session(draw: Draw) -> Session:
 def fuzz_wire(draw: Draw) -> None:
     """The parsers by themselves, on raw bytes or on mutated answers."""
     everything = [body for bodies in ANSWERS.values() for body in bodies]
-    body = draw.rest()[:LARGEST] if draw.number(2) == 0 else any_body(draw, everything)
+    body = draw.rest()[:MAX_INPUT] if draw.number(2) == 0 else any_body(draw, everything)
     response = Response(status=draw.pick((200, 502)), body=body)
     value = attempt("json_of", lambda: wire.json_of(response, "call"), ProtocolError)
     if value is not None:
@@ -131,13 +131,13 @@ def poll_body(draw: Draw) -> bytes:
         made += [item] * draw.pick((1, 1, 1, 40))
     code = draw.pick(("0", "0", "0", "116", json_text(draw)))
     result = ",".join(made)
-    return f'{{"retcode":{code},"p":{json_text(draw)},"result":[{result}]}}'.encode()[:LARGEST]
+    return f'{{"retcode":{code},"p":{json_text(draw)},"result":[{result}]}}'.encode()[:MAX_INPUT]
 
 
 def fuzz_poll(draw: Draw) -> None:
     """poll.read, and what the roster makes of the items."""
     session = make_session(draw)
-    body = draw.rest()[:LARGEST] if draw.number(3) == 0 else None
+    body = draw.rest()[:MAX_INPUT] if draw.number(3) == 0 else None
     for _ in range(1 if body is not None else 1 + draw.number(3)):
         answer = body if body is not None else poll_body(draw) if draw.number(3) else any_body(draw, POLLS)
         response = Response(
@@ -199,7 +199,7 @@ def learn(draw: Draw, roster: Roster, need: object) -> None:
 
 
 #: Bytes of a body that the reader of answers may take.
-MOST = 1000
+MAX_BODY = 1000
 
 FLOWS: tuple[Callable[[Session], Flow[Any]], ...] = (
     lambda s: login.login(s, "pw"),
@@ -237,7 +237,7 @@ def fuzz_flows(draw: Draw) -> None:
 
 
 def drive(draw: Draw, session: Session, flow: Flow[Any]) -> None:
-    """Answer what *flow* asks for."""
+    """ResponseReader what *flow* asks for."""
     answer: object = None
     paused = False
     for _ in range(STEPS):
@@ -307,7 +307,7 @@ def fuzz_content(draw: Draw) -> None:
     text = f'{{"content":{array}}}'
     body = attempt(
         "json_of",
-        lambda: wire.json_of(Response(status=200, body=text.encode()[:LARGEST]), "x"),
+        lambda: wire.json_of(Response(status=200, body=text.encode()[:MAX_INPUT]), "x"),
         ProtocolError,
     )
     segments = attempt("decode", lambda: content.decode((body or {}).get("content")), ProtocolError)
@@ -331,12 +331,12 @@ def fuzz_send(draw: Draw) -> None:
         session, draw.pick(("buddy", "group", "discu")), draw.number(65536), (Text(text or "x"),)
     )
     check_request(request, "")
-    body = draw.rest()[:LARGEST] if draw.number(3) == 0 else any_body(draw, ANSWERS["send"])
+    body = draw.rest()[:MAX_INPUT] if draw.number(3) == 0 else any_body(draw, ANSWERS["send"])
     response = Response(status=draw.pick((200, 200, 502)), body=body)
     outcome, _ = attempt("send.read", lambda: send.read(session, response)) or (None, None)
     must(outcome is not None, "send.read gave no outcome")
     check_texts("send.read", outcome)
-    must(len(outcome.reason) <= LONGEST_ERROR, f"send.read: a reason of {len(outcome.reason)} characters")
+    must(len(outcome.reason) <= MAX_ERROR, f"send.read: a reason of {len(outcome.reason)} characters")
 
 
 def _ship(
@@ -357,7 +357,7 @@ def _plain(word: str, *more: str) -> None: ...
 
 def fuzz_words(draw: Draw) -> None:
     """Command lines: the words, their places, and the values of a handler's parameters."""
-    line = (draw.rest() if draw.number(2) == 0 else pieces(draw, 30)).decode("utf-8", "replace")[:LARGEST]
+    line = (draw.rest() if draw.number(2) == 0 else pieces(draw, 30)).decode("utf-8", "replace")[:MAX_INPUT]
     found = attempt("split", lambda: words.split(line))
     must(found is not None and len(found) <= words.MAX_WORDS, "too many words")
     last = 0
@@ -382,7 +382,7 @@ def fuzz_words(draw: Draw) -> None:
 
 def fuzz_answer(draw: Draw) -> None:
     """The reader of one HTTP answer, fed in pieces."""
-    answer = Answer(MOST)
+    answer = ResponseReader(MAX_BODY)
     pieces = [draw.pick(HEADS) + draw.take(draw.number(200)) for _ in range(draw.number(7))]
 
     def feed() -> None:
@@ -390,8 +390,8 @@ def fuzz_answer(draw: Draw) -> None:
             answer.feed(piece)
         answer.end()
 
-    attempt("Answer.feed", feed, ProtocolError)
-    if len(answer.body) > MOST:
+    attempt("ResponseReader.feed", feed, ProtocolError)
+    if len(answer.body) > MAX_BODY:
         raise AssertionError("the body is larger than it may be")
 
 

@@ -13,7 +13,7 @@ from collections import deque
 
 import trio
 from _checks import attempt, check_request, check_texts, must
-from _inputs import LARGEST, Draw, json_text, mutated
+from _inputs import MAX_INPUT, Draw, json_text, mutated
 
 from qqops.adapters.http.server import HttpAnswer, HttpRequest, serve_connection
 from qqops.adapters.webqq.saved import SavedSession
@@ -37,7 +37,7 @@ def fuzz_saved(draw: Draw) -> None:
     values = _VALUES | {"profile": profile.name, "hash_variant": profile.hashes[0]}
     kind = draw.number(4)
     if kind == 0:
-        data = draw.rest()[:LARGEST]
+        data = draw.rest()[:MAX_INPUT]
     elif kind == 1:
         data = mutated(draw, json.dumps(values).encode())
     else:
@@ -96,7 +96,7 @@ REQUESTS = (
 
 def fuzz_listen(draw: Draw) -> None:
     """Requests to the small server, cut anywhere: it ends, and answers with HTTP or not at all."""
-    whole = b"".join(mutated(draw, draw.pick(REQUESTS)) for _ in range(1 + draw.number(4)))[:LARGEST]
+    whole = b"".join(mutated(draw, draw.pick(REQUESTS)) for _ in range(1 + draw.number(4)))[:MAX_INPUT]
     cuts = sorted(draw.number(len(whole) + 1) for _ in range(draw.number(5)))
     data = [whole[a:b] for a, b in zip([0, *cuts], [*cuts, len(whole)], strict=True) if a < b]
     stream = _Pieces(data)
@@ -121,7 +121,7 @@ def fuzz_listen(draw: Draw) -> None:
 
 def fuzz_pictures(draw: Draw) -> None:
     """QR pictures as text: whatever the service sent."""
-    data = draw.rest()[:LARGEST] if draw.number(4) == 0 else mutated(draw, _png(draw))
+    data = draw.rest()[:MAX_INPUT] if draw.number(4) == 0 else mutated(draw, _png(draw))
     text = attempt("draw_qr", lambda: draw_qr(data))
     must(text is not None and len(text) < 50_000, "a drawing of any size")
 

@@ -9,7 +9,7 @@ from typing import TypeVar
 T = TypeVar("T")
 
 #: Longest answer that is made, in bytes; the bounds on time and memory are for this size.
-LARGEST = 64 * 1024
+MAX_INPUT = 64 * 1024
 
 # -- decisions ---------------------------------------------------------------------------------------
 
@@ -48,7 +48,7 @@ class Draw:
 
 
 #: How often a token is repeated: mostly once, at times until the answer is full.
-_TIMES = (1, 1, 1, 1, 1, 2, 3, 20, 300, 4_000, LARGEST // 2)
+_TIMES = (1, 1, 1, 1, 1, 2, 3, 20, 300, 4_000, MAX_INPUT // 2)
 
 TOKENS: tuple[bytes, ...] = (
     b"'", b'"', b"\\", b"\\'", b"\\\\", b"(", b")", b",", b";", b" ", b"=", b"[", b"]", b"{", b"}", b":", b"0", b"1",
@@ -68,7 +68,7 @@ def pieces(draw: Draw, most: int = 12) -> bytes:
     for _ in range(draw.number(most + 1)):
         choice = draw.number(256)
         token = TOKENS[choice] if choice < len(TOKENS) else draw.take(choice - len(TOKENS))
-        times = min(draw.pick(_TIMES), (LARGEST - size) // max(1, len(token)))
+        times = min(draw.pick(_TIMES), (MAX_INPUT - size) // max(1, len(token)))
         parts.append(token * times)
         size += len(token) * times
     return b"".join(parts)
@@ -89,7 +89,7 @@ def mutated(draw: Draw, template: bytes) -> bytes:
         else:
             at, gone = draw.number(len(template) + 1), draw.number(24)
             template = template[:at] + pieces(draw, 4) + template[at + gone :]
-    return template[:LARGEST]
+    return template[:MAX_INPUT]
 
 
 _STRINGS = (
@@ -233,4 +233,4 @@ def any_body(draw: Draw, templates: Sequence[bytes]) -> bytes:
     kind = draw.number(8)
     if kind <= 4:
         return mutated(draw, draw.pick(templates))
-    return json_text(draw).encode()[:LARGEST] if kind == 5 else pieces(draw)
+    return json_text(draw).encode()[:MAX_INPUT] if kind == 5 else pieces(draw)

@@ -9,7 +9,7 @@ from typing import Any
 
 import trio
 from _checks import attempt, check_texts, must
-from _inputs import LARGEST, Draw, json_text, mutated, pieces
+from _inputs import MAX_INPUT, Draw, json_text, mutated, pieces
 
 from qqops.adapters.onebot11.intake import Intake
 from qqops.errors import ProtocolError, StoreError
@@ -79,13 +79,13 @@ def a_frame(draw: Draw, templates: tuple[bytes, ...]) -> bytes:
         frame = json.loads(draw.pick(templates))
         key = draw.pick(tuple(frame))
         del frame[key]
-        return f'{{"{key}":{json_text(draw)},{json.dumps(frame)[1:]}'.encode("utf-8", "replace")[:LARGEST]
+        return f'{{"{key}":{json_text(draw)},{json.dumps(frame)[1:]}'.encode("utf-8", "replace")[:MAX_INPUT]
     if kind == 5:
         frame = json.loads(draw.pick(FRAMES[:4]))
         del frame["message"]
         made = ",".join(_odd_segment(draw) for _ in range(draw.number(5)))
-        return f'{{"message":[{made}],{json.dumps(frame)[1:]}'.encode("utf-8", "replace")[:LARGEST]
-    return json_text(draw).encode("utf-8", "replace")[:LARGEST] if kind == 6 else pieces(draw)
+        return f'{{"message":[{made}],{json.dumps(frame)[1:]}'.encode("utf-8", "replace")[:MAX_INPUT]
+    return json_text(draw).encode("utf-8", "replace")[:MAX_INPUT] if kind == 6 else pieces(draw)
 
 
 def _odd_segment(draw: Draw) -> str:
@@ -100,7 +100,7 @@ def _odd_segment(draw: Draw) -> str:
 
 def decoded(draw: Draw, templates: tuple[bytes, ...]) -> wire.Frame | None:
     """Return a frame as it comes out of the decoder."""
-    data = draw.rest()[:LARGEST] if draw.number(8) == 7 else a_frame(draw, templates)
+    data = draw.rest()[:MAX_INPUT] if draw.number(8) == 7 else a_frame(draw, templates)
     frame = attempt("wire.decode", lambda: wire.decode(data), ProtocolError)
     must(frame is None or isinstance(frame, dict), "wire.decode gave no object")
     return frame
@@ -155,7 +155,7 @@ def fuzz_onebot_segments(draw: Draw) -> None:
         attempt("cq.parse", lambda: cq.parse(raw))
     else:
         made = ",".join(_odd_segment(draw) for _ in range(draw.number(6)))
-        raw = (attempt("wire.decode", lambda: wire.decode(f'{{"m":[{made}]}}'.encode("utf-8", "replace")[:LARGEST]), ProtocolError) or {}).get("m")  # fmt: skip
+        raw = (attempt("wire.decode", lambda: wire.decode(f'{{"m":[{made}]}}'.encode("utf-8", "replace")[:MAX_INPUT]), ProtocolError) or {}).get("m")  # fmt: skip
     content = attempt("segments.read", lambda: segments.read(raw, ME), ProtocolError)
     check_texts("segments.read", content, raw=False)
     attempt("segments.read_nodes", lambda: segments.read_nodes(raw, ME), ProtocolError)

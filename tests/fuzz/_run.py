@@ -15,7 +15,7 @@ import traceback
 from collections.abc import Callable, Sequence
 
 import attrs
-from _inputs import LARGEST, TOKENS
+from _inputs import MAX_INPUT, TOKENS
 
 Target = Callable[[bytes], None]
 
@@ -108,7 +108,7 @@ def _work(one_input: Target, options: argparse.Namespace) -> None:
 
     folder = options.worker
     flags = [
-        f"-max_total_time={options.seconds}", f"-timeout={HANGS}", f"-rss_limit_mb={MEMORY}", f"-max_len={LARGEST}",
+        f"-max_total_time={options.seconds}", f"-timeout={HANGS}", f"-rss_limit_mb={MEMORY}", f"-max_len={MAX_INPUT}",
         f"-artifact_prefix={folder}/", f"-dict={folder}/tokens.dict", f"-seed={options.seed}", "-print_final_stats=1", "-len_control=0",
         "-verbosity=1",
     ]  # fmt: skip

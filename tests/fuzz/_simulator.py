@@ -8,7 +8,7 @@ import random
 import urllib.parse
 
 from _checks import attempt, check_reply, must
-from _inputs import FONT_TEXT, LARGEST, Draw, fields, json_text, mutated, pieces
+from _inputs import FONT_TEXT, MAX_INPUT, Draw, fields, json_text, mutated, pieces
 
 from qqops.protocol.webqq.profile import PROFILES
 from qqops.simulator import state as sim
@@ -87,7 +87,7 @@ def control_call(draw: Draw, control: Control) -> None:
         made = f'{{"fault":"{draw.pick(tuple(KINDS))}",{odd[1:]}'
     else:
         made = json_text(draw)
-    body = made.encode()[:LARGEST] if draw.number(12) else pieces(draw)
+    body = made.encode()[:MAX_INPUT] if draw.number(12) else pieces(draw)
     status, answer = attempt("Control.handle", lambda: control.handle(method, name, body)) or (0, b"")
     must(100 <= status <= 599, f"Control.handle answers {status}")
     must(isinstance(json.loads(answer), dict), "Control.handle answers no JSON object")
@@ -107,7 +107,7 @@ def service_call(draw: Draw, service: Service) -> None:
     r = f'{{"content":{inner},"psessionid":"ps{key}","ptwebqq":"pt","vfwebqq":"vf",{odd[1:]}'
     if draw.number(8) == 7:
         r = json_text(draw)
-    form = f"r={urllib.parse.quote(r)}".encode()[:LARGEST] if draw.number(8) else pieces(draw)
+    form = f"r={urllib.parse.quote(r)}".encode()[:MAX_INPUT] if draw.number(8) else pieces(draw)
     headers = {
         "host": "d.web2.qq.com",
         "referer": "http://d.web2.qq.com/proxy.html?v=1",

@@ -20,7 +20,7 @@ import trio
 import trio.lowlevel
 
 from qqops import Ctx, Message, Plugin
-from qqops.adapters.webqq.adapter import Options, WebQQ
+from qqops.adapters.webqq.adapter import WebQQ, WebQQOptions
 from qqops.app import App, AppPolicy, End
 from qqops.model import AccountRef, Secret
 from qqops.plugin.host import Candidate
@@ -78,7 +78,7 @@ class Rig:
 
     server: Server
     app: App
-    human: Answers
+    operator: Answers
     stop: trio.Event
     handled: list
     states: list
@@ -147,9 +147,9 @@ async def start_rig(profile, *, service_options=None, grace=60.0, limits=None, f
     # A poll is held for longer than the grace: a shutdown that waits for one is cut off, and that is seen.
     service_options = service_options or ServiceOptions(hold=600.0, seed=1)
     server = Server(Service(clock, options=service_options))
-    human = Answers(server.service)
+    operator = Answers(server.service)
     handled, states = [], []
-    app = App(AppPolicy(seed=1, grace_seconds=grace), clock=clock, human=human)
+    app = App(AppPolicy(seed=1, grace_seconds=grace), clock=clock, operator=operator)
     plugin = make_plugin(handled)
     app.host.load(Candidate(name="rig", load=lambda: plugin))
     app.observers.add(lambda record: states.append(record) if isinstance(record, LinkState) else None)
@@ -164,7 +164,7 @@ async def start_rig(profile, *, service_options=None, grace=60.0, limits=None, f
         if profile == "webqq2013":
             defaults |= {"number": 100200300, "password": Secret("sim-pass-1")}
         adapter = WebQQ(
-            AccountRef("webqq", "main"), Options(**{**defaults, **options}), clock=clock, rng=random.Random(1),
+            AccountRef("webqq", "main"), WebQQOptions(**{**defaults, **options}), clock=clock, rng=random.Random(1),
             folder=folder,
         )  # fmt: skip
         link = LinkPolicy(backoff=BackoffPolicy(first=0.05, cap=0.3))
@@ -174,7 +174,7 @@ async def start_rig(profile, *, service_options=None, grace=60.0, limits=None, f
             ends.append(await app.run(stop))
 
         nursery.start_soon(run_app)
-        rig = Rig(server, app, human, stop, handled, states, ends)
+        rig = Rig(server, app, operator, stop, handled, states, ends)
         yield rig
         stop.set()
         while not ends:

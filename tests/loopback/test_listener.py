@@ -128,7 +128,7 @@ async def test_a_plugin_is_called_and_leaves_nothing_behind():
             found.append(where)
             await trio.sleep_forever()
 
-    app = App(AppPolicy(seed=1), clock=WallClock(), human=Nobody())
+    app = App(AppPolicy(seed=1), clock=WallClock(), operator=Nobody())
     app.host.load(Candidate(name="hooks", load=lambda: plugin))
     stop = trio.Event()
     ends = []

@@ -12,8 +12,8 @@ import trio
 
 from qqops import Ctx, Message, Plugin, Refuse
 from qqops.adapters.onebot11.adapter import OneBot11
-from qqops.adapters.onebot11.options import Options
-from qqops.adapters.websocket.opening import connect
+from qqops.adapters.onebot11.options import OneBotOptions
+from qqops.adapters.websocket.handshake import connect
 from qqops.app import App, AppPolicy, End
 from qqops.errors import TransientError
 from qqops.model import AccountRef, Secret
@@ -34,7 +34,7 @@ class Rig:
         self.clock = WallClock()
         self.release = trio.Event()
         self.sent, self.links, self.handled = [], [], []
-        self.app = App(AppPolicy(seed=1, grace_seconds=grace), clock=self.clock, human=Nobody())
+        self.app = App(AppPolicy(seed=1, grace_seconds=grace), clock=self.clock, operator=Nobody())
         self.app.host.load(Candidate(name="rig", load=self.plugin))
         self.app.observers.add(self.note)
 
@@ -65,7 +65,7 @@ class Rig:
         if "listen" in options:
             port = self.app.listeners.at(options["listen"])
         account = AccountRef("onebot11", name)
-        adapter = OneBot11(account, Options(room_gap=0.0, **options), self.clock.now, port)
+        adapter = OneBot11(account, OneBotOptions(room_gap=0.0, **options), self.clock.now, port)
         policy = LinkPolicy(backoff=BackoffPolicy(first=0.05, cap=0.3))
         return self.app.add_account(adapter, policy, OutboxPolicy()), port
 
@@ -135,7 +135,7 @@ async def test_several_accounts_on_one_port_and_strangers_are_turned_away():
     async with trio.open_nursery() as outer:
         one, port = rig.account("one", listen="127.0.0.1:0", self_id=1, token=Secret("t"))
         second = OneBot11(
-            AccountRef("onebot11", "two"), Options(listen="127.0.0.1:0", self_id=2, room_gap=0.0, token=Secret("t")),
+            AccountRef("onebot11", "two"), OneBotOptions(listen="127.0.0.1:0", self_id=2, room_gap=0.0, token=Secret("t")),
             rig.clock.now, port,
         )  # fmt: skip
         two = rig.app.add_account(

@@ -12,7 +12,7 @@ import sqlalchemy.exc
 import trio
 
 from qqops import Ctx, Plugin
-from qqops.adapters.webqq.adapter import Options, WebQQ
+from qqops.adapters.webqq.adapter import WebQQ, WebQQOptions
 from qqops.app import App, AppPolicy
 from qqops.model import AccountRef, Message, Secret, SetStatus
 from qqops.plugin.host import Candidate
@@ -90,7 +90,7 @@ class World:
         app = self.app = App(
             AppPolicy(seed=1, grace_seconds=2, journal=journal or JournalPolicy()),
             clock=clock,
-            human=self,
+            operator=self,
             store=Store(self.folder / "qqops.db", reached=reached),
         )
         app.host.load(Candidate(name="rig", load=self.plugin))
@@ -102,7 +102,7 @@ class World:
         if self.profile == "webqq2013":
             defaults |= {"number": 100200300, "password": Secret("sim-pass-1")}
         adapter = WebQQ(
-            AccountRef("webqq", "main"), Options(**{**defaults, **options}), clock=clock, rng=random.Random(1),
+            AccountRef("webqq", "main"), WebQQOptions(**{**defaults, **options}), clock=clock, rng=random.Random(1),
             folder=self.folder, directory=app.directory,
         )  # fmt: skip
         app.add_account(adapter, LinkPolicy(backoff=BackoffPolicy(first=0.05, cap=0.3)), OutboxPolicy())

@@ -48,10 +48,10 @@ async def test_people_and_rooms_have_their_permanent_numbers(rig, profile):
 
 async def test_captcha_is_asked_of_a_person_until_it_is_right(rig):
     async with rig("webqq2013", service_options=ServiceOptions(hold=5, captcha=True, seed=1)) as bot:
-        bot.human.wrong = 2
+        bot.operator.wrong = 2
         await bot.until_online()
-        assert len(bot.human.asked) == 3
-        assert bot.human.asked[0].picture.startswith(b"\x89PNG")
+        assert len(bot.operator.asked) == 3
+        assert bot.operator.asked[0].picture.startswith(b"\x89PNG")
         assert bot.phases().count(Phase.NEEDS_HUMAN) == 3
 
 
@@ -66,12 +66,12 @@ async def test_wrong_password_stops_the_account(rig):
 
 async def test_qr_is_shown_scanned_and_refreshed_when_it_expires(rig):
     async with rig("smartqq", service_options=ServiceOptions(hold=5, qr_auto=False, seed=1)) as bot:
-        await bot.until(lambda: len(bot.human.asked) == 1)
+        await bot.until(lambda: len(bot.operator.asked) == 1)
         bot.server.control.qr({"action": "scan"})
         await trio.sleep(0.05)
         bot.server.control.qr({"action": "expire"})
-        await bot.until(lambda: len(bot.human.asked) == 2)
-        kinds = [question.kind for question in bot.human.asked]
+        await bot.until(lambda: len(bot.operator.asked) == 2)
+        kinds = [question.kind for question in bot.operator.asked]
         assert kinds == [QuestionKind.QR, QuestionKind.QR]
         bot.server.control.qr({"action": "confirm"})
         await bot.until_online()
@@ -318,7 +318,7 @@ async def test_a_new_friend_and_a_new_group_are_looked_up(rig, profile):
 
 
 async def test_two_accounts_in_one_group_give_one_answer_and_do_not_answer_each_other(rig, profile):
-    from qqops.adapters.webqq.adapter import Options, WebQQ
+    from qqops.adapters.webqq.adapter import WebQQ, WebQQOptions
     from qqops.model import AccountRef
     from qqops.runtime.outbox import OutboxPolicy
     from qqops.runtime.supervisor import LinkPolicy
@@ -332,7 +332,7 @@ async def test_two_accounts_in_one_group_give_one_answer_and_do_not_answer_each_
         world.people[555] = Person(number=555, nick="second", password="x")
         world.groups[30002].members.append(555)
         await bot.until_online()
-        options = Options(
+        options = WebQQOptions(
             number=555, password=Secret("x"), profile=profile, endpoints={"*": bot.server.url}, qr_interval=0.02, poll_hold=5.0
         )  # fmt: skip
         second = WebQQ(AccountRef("webqq", "second"), options, clock=bot.app.clock, rng=random.Random(5))

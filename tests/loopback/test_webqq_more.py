@@ -432,8 +432,8 @@ async def test_what_webqq_cannot_do_is_refused_with_a_reason(rig, profile):
     async with rig(profile) as bot:
         await bot.until_online()
         native = bot.app.accounts.native(bot.supervisor.adapter.account, WebAccount)
-        bot.human.wrong = 9
-        asked = len(bot.human.asked)
+        bot.operator.wrong = 9
+        asked = len(bot.operator.asked)
         for call in (
             native.search(person(bot, 20001)),
             native.search(PersonRef(bot.supervisor.adapter.account, "name:Zoe")),
@@ -445,7 +445,7 @@ async def test_what_webqq_cannot_do_is_refused_with_a_reason(rig, profile):
         ):
             with pytest.raises(Refuse):
                 await call
-        assert len(bot.human.asked) == asked + 2, "a wrong captcha is asked for once more"
+        assert len(bot.operator.asked) == asked + 2, "a wrong captcha is asked for once more"
         refused = await bot.app.accounts.act(AddFriend(person=person(bot, 20001)))
         assert refused.delivery is Delivery.REFUSED
         assert bot.state.done == []

@@ -90,7 +90,7 @@ MUTANTS = [
         f"{GUARANTEES}::test_what_is_open_is_not_deleted_however_old_it_is",
     ),
     Mutant(
-        "no bound of kept writes", RUNTIME + "storage/store.py", "if len(self._queue) > MOST_KEPT:", "if False:",
+        "no bound of kept writes", RUNTIME + "storage/store.py", "if len(self._queue) > MAX_KEPT:", "if False:",
         f"{GUARANTEES}::test_a_store_that_cannot_be_written_keeps_so_much_and_no_more",
     ),
     Mutant(

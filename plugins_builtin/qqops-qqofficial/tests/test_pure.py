@@ -14,7 +14,7 @@ from qqops import (
 from qqops.adapter import Secret
 from qqops_qqofficial.events import Reader
 from qqops_qqofficial.options import Options, check
-from qqops_qqofficial.passive import MOST_REPLIES, Passive
+from qqops_qqofficial.passive import MAX_REPLIES, Passive
 
 ME = AccountRef("qqofficial", "main")
 GOOD = {"app_id": "102000001", "secret": Secret("DG5g3B4j9X2KOErG"), "api": "http://sim", "room_gap": 0.0,
@@ -43,7 +43,7 @@ def test_a_ticket_is_given_once_and_never_too_late(steps):
         elif (ticket := passive.claim(chat, str(message), 300.0, now)) is not None:
             assert (chat, ticket.id, ticket.seq) not in given_
             given_.add((chat, ticket.id, ticket.seq))
-            assert 1 <= ticket.seq <= MOST_REPLIES
+            assert 1 <= ticket.seq <= MAX_REPLIES
             assert now - heard[chat, ticket.id] < 300.0
 
 

@@ -42,7 +42,7 @@ from qqops.testing.virtual import VirtualClock, run_virtual
 from qqops_qqofficial import wire
 from qqops_qqofficial.adapter import QQOfficial
 from qqops_qqofficial.options import Options, bits
-from qqops_qqofficial.passive import MOST_REPLIES
+from qqops_qqofficial.passive import MAX_REPLIES
 from qqops_qqofficial.simulator import Platform
 
 virtual = pytest.mark.trio(run=run_virtual)
@@ -60,7 +60,7 @@ class Rig:
             http=lambda: LocalHttp(self.platform), dial=LocalDial(self.platform.handle, nursery),
         )  # fmt: skip
         self.handled, self.sent, self.links = [], [], []
-        self.app = App(AppPolicy(seed=1), clock=self.clock, human=Nobody())
+        self.app = App(AppPolicy(seed=1), clock=self.clock, operator=Nobody())
         self.app.host.load(Candidate(name="rig", load=self.plugin))
         self.app.observers.add(self.note)
         self.app.add_account(
@@ -344,7 +344,7 @@ async def test_five_replies_and_not_one_more():
         await rig.online()
         rig.platform.say("U1", "G1", "/many 7")
         await rig.until(lambda: len(rig.sent) == 7)
-        assert rig.texts() == [f"part {i}" for i in range(MOST_REPLIES)]
+        assert rig.texts() == [f"part {i}" for i in range(MAX_REPLIES)]
         assert [body["msg_seq"] for _, _, body in rig.platform.sent] == [1, 2, 3, 4, 5]
         refused = [r.outcome for r in rig.sent if not r.outcome.ok]
         assert len(refused) == 2
@@ -506,7 +506,7 @@ class SlowHttp(LocalHttp):
 
 
 class Stage:
-    human = Nobody()
+    operator = Nobody()
     patience = 200.0
     secrets = (GOOD["secret"].reveal(),)
 

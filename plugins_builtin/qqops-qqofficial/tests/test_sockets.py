@@ -47,7 +47,7 @@ def test_over_sockets_against_the_simulator_as_a_process():
             async def main():
                 clock = WallClock()
                 options = {**GOOD, "api": url, "token_url": f"{url}/app/getAppAccessToken", "room_gap": 0.0}
-                app, links = App(AppPolicy(seed=1), clock=clock, human=Nobody()), []
+                app, links = App(AppPolicy(seed=1), clock=clock, operator=Nobody()), []
                 adapter = QQOfficial(ME, Options(**options), clock.now, random.Random(1))
                 app.host.load(Candidate(name="rig", load=echo))
                 app.observers.add(

@@ -57,7 +57,7 @@ class QuestionKind(enum.Enum):
     CAPTCHA = "captcha"
     #: Scan a QR picture with the phone; no typed answer.
     QR = "qr"
-    #: The picture has gone stale; answered when a fresh one is of use to somebody. No `Human` gets this: they can be
+    #: The picture has gone stale; answered when a fresh one is of use to somebody. No `Operator` gets this: they can be
     #: shown a fresh picture at any time.
     RENEWAL = "renewal"
 
@@ -77,7 +77,7 @@ class Question:
     picture: bytes = b""
 
 
-class Human(Protocol):
+class Operator(Protocol):
     """Somebody who can be asked, and shown a newer picture at any time: a terminal, a folder, a test."""
 
     async def ask(self, question: Question) -> str:

@@ -54,7 +54,7 @@ EVERYTHING = Capabilities(
 
 
 @attrs.frozen(kw_only=True)
-class Options:
+class MemoryOptions:
     """Settings of an in-memory account.
 
     Attributes:
@@ -230,7 +230,7 @@ class MemoryAdapter:
         return list(self.network.members.get(name, ()))
 
 
-def open_memory(opening: Opening, options: Options) -> MemoryAdapter:
+def open_memory(opening: Opening, options: MemoryOptions) -> MemoryAdapter:
     """Return the adapter of an in-memory account."""
     network = MemoryNetwork(opening.account, opening.clock, options.nick)
     return MemoryAdapter(
@@ -238,4 +238,4 @@ def open_memory(opening: Opening, options: Options) -> MemoryAdapter:
     )
 
 
-network = Network(name=NAME, options=Options, open=open_memory)
+network = Network(name=NAME, options=MemoryOptions, open=open_memory)

@@ -8,7 +8,7 @@ import pathlib
 from qqops.app import App
 from qqops.assemble import add_accounts, make_app
 from qqops.cli import exits
-from qqops.cli.human import Terminal
+from qqops.cli.operators import Terminal
 from qqops.errors import ConfigError
 from qqops.plugin.host import PluginState
 from qqops.settings import Settings, load_settings
@@ -93,10 +93,10 @@ def check(path: pathlib.Path, *, strict: bool) -> int:
 
 def load_for_check(path: pathlib.Path) -> tuple[App, bool]:
     """Return the bot of *path*, or one with just the plugins when there is no such file."""
-    human = Terminal(path.parent)
+    operator = Terminal(path.parent)
     if not path.exists():
-        return make_app(Settings(), human, os.environ), False
+        return make_app(Settings(), operator, os.environ), False
     settings, file = load_settings(path, os.environ)
-    app = make_app(settings, human, os.environ, file=file)
+    app = make_app(settings, operator, os.environ, file=file)
     add_accounts(app, settings, file, os.environ)
     return app, True

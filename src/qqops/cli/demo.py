@@ -10,7 +10,7 @@ import trio
 
 from qqops.adapters.base import Question
 from qqops.adapters.memory import MemoryAdapter, MemoryNetwork
-from qqops.adapters.webqq.adapter import Options, WebQQ
+from qqops.adapters.webqq.adapter import WebQQ, WebQQOptions
 from qqops.app import App
 from qqops.assemble import make_app
 from qqops.cli.perform import perform, read_script
@@ -58,7 +58,7 @@ def run_demo(profile_name: str, script: str | None) -> int:
         async with trio.open_nursery() as nursery:
             url = await nursery.start(server.run)
             app = _app(DemoHuman(service, draw=lines is None))
-            options = Options(
+            options = WebQQOptions(
                 profile=profile_name,
                 number=DEFAULT_BOT if login is Login.PASSWORD else 0,
                 password=Secret("sim-pass-1" if login is Login.PASSWORD else ""),
@@ -79,7 +79,7 @@ def run_demo(profile_name: str, script: str | None) -> int:
 def run_onebot_demo(script: str | None) -> int:
     """Run a simulated OneBot v11 implementation and a bot that dials it, and play; return the exit code."""
     from qqops.adapters.onebot11.adapter import OneBot11
-    from qqops.adapters.onebot11.options import Options as OneBotOptions
+    from qqops.adapters.onebot11.options import OneBotOptions
     from qqops.cli.stage_onebot import OneBotStage
     from qqops.simulator.onebot.implementation import Implementation
     from qqops.simulator.onebot.server import OneBotServer
@@ -123,9 +123,9 @@ def _nobody() -> DemoHuman:
     return DemoHuman(Service(WallClock()), draw=False)
 
 
-def _app(human: DemoHuman) -> App:
+def _app(operator: DemoHuman) -> App:
     """Return a bot with every installed plugin; those that are skipped are named."""
-    app = make_app(Settings(), human, os.environ)
+    app = make_app(Settings(), operator, os.environ)
     for report in app.host.reports.values():
         if report.state is PluginState.SKIPPED:
             print(f"* plugin {report.name} skipped: {report.where}: {report.reason}", file=sys.stderr)

@@ -14,7 +14,7 @@ from qqops.adapters.base import Question
 #: Light modules around a QR code; scanners want some.
 _MARGIN = 2
 #: Most pixels of a picture that is drawn; the service's have about 165 × 165.
-_LARGEST = 4_000_000
+_MAX_PIXELS = 4_000_000
 #: For each brightness, 1 when it is dark.
 _DARK = [1] * 128 + [0] * 128
 
@@ -58,7 +58,7 @@ def draw_qr(picture: bytes) -> str:
         return ""
     try:
         with Image.open(io.BytesIO(picture)) as opened:
-            if opened.width * opened.height > _LARGEST:
+            if opened.width * opened.height > _MAX_PIXELS:
                 return ""
             image = opened.convert("L").point(_DARK)
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):

@@ -10,11 +10,11 @@ import signal
 import structlog
 import trio
 
-from qqops.adapters.base import Human
+from qqops.adapters.base import Operator
 from qqops.app import App, End
 from qqops.assemble import add_accounts, make_app
 from qqops.cli import exits
-from qqops.cli.human import Folder, Terminal
+from qqops.cli.operators import Folder, Terminal
 from qqops.errors import ConfigError
 from qqops.settings import load_settings
 
@@ -30,8 +30,8 @@ def run_bot(path: pathlib.Path) -> int:
     async def main() -> int:
         folder = path.parent / settings.bot.data
         kinds: dict[str, type[Terminal | Folder]] = {"terminal": Terminal, "file": Folder}
-        humans: list[Human] = [kinds[one](folder) for one in settings.bot.ask if one in kinds]
-        app = make_app(settings, humans, os.environ, folder, file)
+        operators: list[Operator] = [kinds[one](folder) for one in settings.bot.ask if one in kinds]
+        app = make_app(settings, operators, os.environ, folder, file)
         add_accounts(app, settings, file, os.environ)
         if not app.supervisors:
             raise ConfigError("there is no [accounts.NAME] to run", where=str(path))

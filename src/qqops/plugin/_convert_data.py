@@ -15,7 +15,7 @@ from qqops.texts import Say
 _STRAIGHT = str.maketrans("“”„＂：，｛｝［］", '"""":,{}[]')
 
 #: Longest address that is accepted, in characters; browsers and servers take no longer ones.
-_LONGEST_URL = 2000
+_MAX_URL = 2000
 
 
 def _no_constant(name: str) -> Any:
@@ -46,7 +46,7 @@ def _json(word: str) -> Json:
 
 def _url(word: str) -> Url:
     bad = BadWord(Say("refuse.bad_url", {"word": short(word)}))
-    if len(word) > _LONGEST_URL or any(c.isspace() or not c.isprintable() or c == "\\" for c in word):
+    if len(word) > _MAX_URL or any(c.isspace() or not c.isprintable() or c == "\\" for c in word):
         raise bad
     try:
         parts = urllib.parse.urlsplit(word)

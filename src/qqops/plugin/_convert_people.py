@@ -14,7 +14,7 @@ from qqops.texts import Say
 #: People or rooms that are named when a name is not clear.
 _LISTED = 5
 #: Longest number of a person, in digits.
-_LONGEST_ID = 20
+_MAX_ID = 20
 
 
 def _bad(key: str, word: Word, **more: str) -> BadWord:
@@ -39,7 +39,7 @@ def _user(word: Word, ctx: Context) -> User:
     for person in people:
         if person.id == name:
             return person
-    if name.isascii() and name.isdigit() and len(name) <= _LONGEST_ID:
+    if name.isascii() and name.isdigit() and len(name) <= _MAX_ID:
         return User(ref=PersonRef(ctx.account, name), name=name)
     called = list({p.ref: p for p in people if p.name.casefold() == name.casefold()}.values())
     if len(called) > 1:

@@ -27,7 +27,7 @@ _YES = frozenset(["yes", "y", "true", "on", "1", "是", "开", "对", "好", "�
 _NO = frozenset(["no", "n", "false", "off", "0", "否", "关", "不", "错", "无"])
 
 #: Longest number that is converted, in characters. Python itself refuses beyond 4300 digits, slowly before.
-_LONGEST_NUMBER = 64
+_MAX_NUMBER = 64
 
 #: Whole numbers fit into 64 bits with a sign: what databases, JSON and other programs take.
 _LOWEST, _HIGHEST = -(2**63), 2**63 - 1
@@ -47,7 +47,7 @@ def _bool(word: str) -> bool:
 
 def _int(word: str) -> int:
     try:
-        if len(word) > _LONGEST_NUMBER or "_" in word:
+        if len(word) > _MAX_NUMBER or "_" in word:
             raise ValueError(word)
         value = int(word)
     except ValueError:
@@ -60,7 +60,7 @@ def _int(word: str) -> int:
 
 def _float(word: str) -> float:
     try:
-        if len(word) > _LONGEST_NUMBER or "_" in word:
+        if len(word) > _MAX_NUMBER or "_" in word:
             raise ValueError(word)
         value = float(word)
     except ValueError:
@@ -89,7 +89,7 @@ def _choice(values: Sequence[tuple[str, Any]]) -> Converter:
 def _no_choice(word: str, shown: Sequence[str]) -> Say:
     listed = ", ".join(shown[:_LISTED]) + (", …" if len(shown) > _LISTED else "")
     folded = {name.casefold(): name for name in shown}
-    near = difflib.get_close_matches(word[:_LONGEST_NUMBER].casefold(), folded, 1)
+    near = difflib.get_close_matches(word[:_MAX_NUMBER].casefold(), folded, 1)
     if not near:
         return Say("refuse.bad_choice", {"word": short(word), "choices": listed})
     return Say("refuse.bad_choice_hint", {"word": short(word), "choices": listed, "hint": folded[near[0]]})

@@ -25,7 +25,7 @@ from qqops.runtime.why import Decision
 log = structlog.get_logger("qqops.access")
 
 #: Changes that are remembered.
-MOST_CHANGES = 1000
+MAX_CHANGES = 1000
 #: Seconds between two tries to read what an earlier run has kept.
 RETRY = 0.5
 #: Handlers that need a permission below this are how a room gets something back: they are never switched off.
@@ -62,7 +62,7 @@ class Access:
         self._clock = clock
         self._registry = registry
         self._claim = Claim()
-        self._changes: deque[Change] = deque(maxlen=MOST_CHANGES)
+        self._changes: deque[Change] = deque(maxlen=MAX_CHANGES)
         self._next_rule = 1
         gate.loaded = False
         gate.refresh()
@@ -319,7 +319,7 @@ class Access:
             self._take(key, kept[key])
         taken = [int(id_[1:]) for id_ in self._gate.rules if id_[1:].isdecimal()]
         self._next_rule = max([self._next_rule, *(number + 1 for number in taken)])
-        self._changes = deque(sorted(self._changes, key=lambda one: one.number), maxlen=MOST_CHANGES)
+        self._changes = deque(sorted(self._changes, key=lambda one: one.number), maxlen=MAX_CHANGES)
         self._gate.loaded = True
         self._gate.refresh()
 
@@ -349,7 +349,7 @@ class Access:
     def _note(self, who: str, what: str, old: str, new: str) -> None:
         number = self._changes[-1].number + 1 if self._changes else 1
         change = Change(number=number, at=self._clock.now().isoformat(), by=who, what=what, old=old, new=new)
-        if len(self._changes) == MOST_CHANGES:
+        if len(self._changes) == MAX_CHANGES:
             self._keep.delete(f"change/{self._changes[0].number}")
         self._changes.append(change)
         self._keep.save(f"change/{number}", attrs.asdict(change))

@@ -89,7 +89,7 @@ Schedule: TypeAlias = Cron | Every | Once
 
 
 #: Most moments that are looked at, and that are made up for one by one.
-MOST_PASSED = 100
+MAX_PASSED = 100
 
 
 @attrs.frozen
@@ -119,10 +119,10 @@ def due(
     moment, missed = schedule.after(last), 0
     while moment is not None and moment <= now:
         passed.append(moment)
-        if len(passed) > MOST_PASSED:
+        if len(passed) > MAX_PASSED:
             passed.pop(0)
             missed += 1
-            if missed == 20 * MOST_PASSED:
+            if missed == 20 * MAX_PASSED:
                 # A bot that was away for a year: nobody counts its minutes.
                 passed = [now]
                 break

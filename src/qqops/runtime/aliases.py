@@ -21,9 +21,9 @@ log = structlog.get_logger("qqops.aliases")
 #: How often an alias may lead to another one.
 DEEPEST = 8
 #: Most aliases of one room, and most that hold everywhere.
-MOST = 200
+MAX_ALIASES = 200
 #: Longest name and longest line, in characters.
-LONGEST_NAME, LONGEST_LINE = 32, 500
+MAX_NAME, MAX_LINE = 32, 500
 
 
 @attrs.frozen
@@ -90,19 +90,14 @@ class Aliases:
     def add(self, alias: Alias) -> str:
         """Add or replace *alias*; return "" or why not: ``name``, ``line``, ``taken``, ``many``, ``loop``, ``nowhere``."""
         words = split(alias.name)
-        if (
-            len(words) != 1
-            or words[0].text != alias.name
-            or len(alias.name) > LONGEST_NAME
-            or ":" in alias.name
-        ):
+        if len(words) != 1 or words[0].text != alias.name or len(alias.name) > MAX_NAME or ":" in alias.name:
             return "name"
-        if not alias.line.strip() or len(alias.line) > LONGEST_LINE:
+        if not alias.line.strip() or len(alias.line) > MAX_LINE:
             return "line"
         if self.is_command(_key(alias.name)):
             return "taken"
         table = self._by_room.setdefault(alias.room, {})
-        if len(table) >= MOST and _key(alias.name) not in table:
+        if len(table) >= MAX_ALIASES and _key(alias.name) not in table:
             return "many"
         if self._loops(alias):
             return "loop"

@@ -21,7 +21,7 @@ from qqops.model import Clock, Message, PersonRef, Secret, User
 from qqops.runtime._request import KIND, Request, dump, load
 from qqops.runtime.alarms import Alarms
 from qqops.runtime.audit import Audit, is_dry, spelled, told
-from qqops.runtime.context import Answer, Context
+from qqops.runtime.context import Content, Context
 from qqops.runtime.declared import Approval
 from qqops.runtime.observe import Result
 from qqops.runtime.registry import Handler, Hit
@@ -31,7 +31,7 @@ from qqops.texts import Say
 log = structlog.get_logger("qqops.approvals")
 
 #: Requests of one person that may wait at the same time; nobody reads more.
-MOST_OPEN = 10
+MAX_OPEN = 10
 
 #: Whether two addresses belong to one person.
 SamePerson: TypeAlias = Callable[[PersonRef, PersonRef], bool]
@@ -99,7 +99,7 @@ class Approvals:
 
     # -- asking for it --------------------------------------------------------------------------
 
-    async def before(self, ctx: Context, hit: Hit) -> Answer | None:
+    async def before(self, ctx: Context, hit: Hit) -> Content | None:
         """Let *hit* pass when it needs no approval or has got it; else open a request."""
         need = hit.handler.guards.approval
         if need is None or is_dry(ctx, hit.handler):
@@ -114,8 +114,8 @@ class Approvals:
                 return await self._use(ctx, request)
             if not request.complete and request.message.room.ref == message.room.ref:
                 return self._says("approval.waiting", request)
-        if sum(one.who == ctx.sender.ref for one in self.open()) >= MOST_OPEN:
-            return Say("approval.too_many", {"count": MOST_OPEN})
+        if sum(one.who == ctx.sender.ref for one in self.open()) >= MAX_OPEN:
+            return Say("approval.too_many", {"count": MAX_OPEN})
         request = self._request(ctx, hit.handler, need, digest)
         self._requests[request.id] = request  # before anything is awaited: the number is taken
         try:
@@ -130,7 +130,7 @@ class Approvals:
     def after(self, ctx: Context, hit: Hit, result: Result) -> None:
         """Nothing is left to do."""
 
-    async def _use(self, ctx: Context, request: Request) -> Answer | None:
+    async def _use(self, ctx: Context, request: Request) -> Content | None:
         """Let an approved run pass, once."""
         if self._requests.pop(request.id, None) is None:
             return self._says("approval.gone", request)

@@ -18,7 +18,7 @@ import trio
 from qqops.errors import StoreError
 from qqops.model import Clock
 from qqops.runtime._audit_file import AuditFile
-from qqops.runtime.context import Answer, Context
+from qqops.runtime.context import Content, Context
 from qqops.runtime.observe import Result
 from qqops.runtime.registry import Handler, Hit
 from qqops.runtime.runner import InThread, in_thread
@@ -29,7 +29,7 @@ log = structlog.get_logger("qqops.audit")
 #: Entries that are kept in memory, for ``/audit``.
 REMEMBERED = 200
 #: Entries that wait to be written at most while the disk does not take them; beyond that the oldest are given up.
-MOST_WAITING = 10_000
+MAX_WAITING = 10_000
 #: Seconds a command waits for its entry, and seconds between two tries to write.
 PATIENCE, RETRY = 10.0, 5.0
 
@@ -113,7 +113,7 @@ class Audit:
             return None
         waiting = _Waiting(entry, urgent)
         self._waiting.append(waiting)
-        if len(self._waiting) > MOST_WAITING:
+        if len(self._waiting) > MAX_WAITING:
             self._waiting.popleft().done.set()
         self._work.set()
         return waiting
@@ -188,7 +188,7 @@ class Audit:
 
     # -- as a stage of the gate -----------------------------------------------------------------
 
-    async def before(self, ctx: Context, hit: Hit) -> Answer | None:
+    async def before(self, ctx: Context, hit: Hit) -> Content | None:
         """Record that a command with effects begins; no record, no run."""
         if not hit.handler.guards.effects:
             return None

@@ -36,7 +36,7 @@ T = TypeVar("T")
 WITHIN = 60.0
 
 #: What a handler may answer with.
-Answer = str | Say | Segment | tuple[Segment, ...]
+Content = str | Say | Segment | tuple[Segment, ...]
 
 
 class Known(Protocol):
@@ -166,7 +166,7 @@ class Context:
         """Return *say* in the language of the room."""
         return self.catalogue.render(say, self.language)
 
-    def draft(self, answer: Answer) -> Draft:
+    def draft(self, answer: Content) -> Draft:
         """Return *answer* as a draft to this room."""
         content = self.render(answer) if isinstance(answer, Say) else answer
         event = self.event
@@ -174,7 +174,7 @@ class Context:
             return Draft(room=event.room.ref, segments=(Text(content),), reply_to=event.ref)
         return Draft.of(self.room.ref, content, reply_to=event.ref if isinstance(event, Message) else None)
 
-    async def reply(self, answer: Answer) -> Outcome:
+    async def reply(self, answer: Content) -> Outcome:
         """Send *answer* to this room and return how it went.
 
         Use it for more than one answer, or to learn the outcome; a single answer is simply returned.
@@ -184,7 +184,7 @@ class Context:
         message = self.event.id if isinstance(self.event, Message) else ""
         return await self._outbox.send(self.draft(answer), plugin=self.plugin, message=message)
 
-    def answer(self, answer: Answer) -> None:
+    def answer(self, answer: Content) -> None:
         """Queue *answer* without waiting; its outcome is observed and logged all the same."""
         if self._outbox is None:
             raise Refuse("there is no room to answer in")
@@ -194,12 +194,12 @@ class Context:
     # -- talking with a person ------------------------------------------------------------------
 
     @overload
-    async def ask(self, text: Answer, *, within: float = WITHIN, retries: int = 1) -> str: ...
+    async def ask(self, text: Content, *, within: float = WITHIN, retries: int = 1) -> str: ...
     @overload
-    async def ask(self, text: Answer, kind: type[T], *, within: float = WITHIN, retries: int = 1) -> T: ...
+    async def ask(self, text: Content, kind: type[T], *, within: float = WITHIN, retries: int = 1) -> T: ...
     @overload
-    async def ask(self, text: Answer, kind: Any, *, within: float = WITHIN, retries: int = 1) -> Any: ...
-    async def ask(self, text: Answer, kind: Any = str, *, within: float = WITHIN, retries: int = 1) -> Any:
+    async def ask(self, text: Content, kind: Any, *, within: float = WITHIN, retries: int = 1) -> Any: ...
+    async def ask(self, text: Content, kind: Any = str, *, within: float = WITHIN, retries: int = 1) -> Any:
         """Ask the person *text* and return what they say next in this room, as a *kind*.
 
         The run holds no slot meanwhile, and its own deadline stands still.

@@ -22,7 +22,7 @@ from qqops.runtime.alarms import Alarm, Alarms
 from qqops.texts import Say
 
 if TYPE_CHECKING:
-    from qqops.runtime.context import Answer, Context
+    from qqops.runtime.context import Content, Context
 
 log = structlog.get_logger("qqops.conversations")
 
@@ -40,7 +40,7 @@ Readers: TypeAlias = Callable[[Any, "Context"], Reader]
 class NotThat(Exception):
     """An answer does not fit what was asked; *say* is the reason."""
 
-    def __init__(self, say: Answer) -> None:
+    def __init__(self, say: Content) -> None:
         self.say = say
         super().__init__(str(say))
 
@@ -71,14 +71,14 @@ class Question:
     key: Key
     plugin: str
     read: Reader
-    say: Callable[[Answer], None]
+    say: Callable[[Content], None]
     settled: Callable[[Question], None]
     retries: int = 1
     replaceable: bool = False
     value: Any = None
     message: Message | None = None
     ending: Ending | None = None
-    reason: Answer = ""
+    reason: Content = ""
     alarm: Alarm | None = None
 
 
@@ -139,7 +139,7 @@ class Conversations:
     async def ask(
         self,
         ctx: Context,
-        text: Answer,
+        text: Content,
         read: Reader,
         *,
         within: float,
@@ -251,7 +251,7 @@ class Conversations:
             question.alarm.off()
 
 
-def error(ctx: Context, ending: Ending, reason: Answer = "") -> NoAnswer:
+def error(ctx: Context, ending: Ending, reason: Content = "") -> NoAnswer:
     """Return what is raised for *ending*."""
     kind = {Ending.EXPIRED: AnswerExpired, Ending.WRONG: NoAnswer}.get(ending, AnswerCancelled)
     told = reason if ending is Ending.WRONG and reason else Say(ending.value)

@@ -11,7 +11,7 @@ import attrs
 
 from qqops.model import Message
 from qqops.runtime.approvals import Approvals
-from qqops.runtime.context import Answer, Context
+from qqops.runtime.context import Content, Context
 from qqops.runtime.conversations import (
     Conversations,
     Ending,
@@ -52,7 +52,7 @@ class Desk:
     prefixed: Callable[[Message], bool]
 
     async def ask(
-        self, ctx: Context, run: Any, text: Answer, read: Reader, within: float, retries: int
+        self, ctx: Context, run: Any, text: Content, read: Reader, within: float, retries: int
     ) -> Any:
         """Put *text* to who has set *run* off; see `Context.ask`."""
         return await self.talks.ask(

@@ -37,7 +37,7 @@ from qqops.runtime.runner import InThread, Runner, in_thread
 from qqops.runtime.seen import Seen, order_of
 from qqops.runtime.siblings import Siblings
 from qqops.runtime.storage.drawers import InMemory
-from qqops.runtime.storage.journal import Journal, Left, Unfinished
+from qqops.runtime.storage.journal import Journal, Recovered, Unfinished
 from qqops.runtime.ticket import Ticket as Ticket
 from qqops.runtime.ticket import add_run as add_run
 from qqops.runtime.ticket import names, running
@@ -253,7 +253,7 @@ class Dispatcher:
         self._tell(ticket, result, ticket.arrived)
         return ticket
 
-    def resume(self, left: Left) -> None:
+    def resume(self, left: Recovered) -> None:
         """Go on where an earlier run was killed; what had started is reported, not repeated."""
         for where, key in left.seen:
             self._seen.add(where, key)

@@ -12,14 +12,13 @@ from qqops.errors import Refuse
 from qqops.model import Clock, Room, User
 from qqops.runtime.arguments import arguments_of
 from qqops.runtime.clock import WallClock
-from qqops.runtime.context import Answer, Context
+from qqops.runtime.context import Content, Context
 from qqops.runtime.declared import Limit
 from qqops.runtime.granted import AccessPolicy, rules_of
 from qqops.runtime.limits import PREFIX, Limits
 from qqops.runtime.observe import Result
 from qqops.runtime.roles import NOBODY, OWNER, SELF, Roles, Standing
-from qqops.runtime.rules import Answer as Word
-from qqops.runtime.rules import Rule, Tables, Who
+from qqops.runtime.rules import Rule, Ruling, Tables, Who
 from qqops.runtime.storage.keep import Keep, MemoryKeep
 from qqops.runtime.switches import Switches
 from qqops.runtime.why import Why
@@ -31,7 +30,7 @@ if TYPE_CHECKING:
 log = structlog.get_logger("qqops.gate")
 
 #: People in rooms whose standing is kept ready.
-MOST_LOOKED = 2000
+MAX_LOOKED = 2000
 
 _Look = tuple[User | None, Who, Standing]
 
@@ -39,7 +38,7 @@ _Look = tuple[User | None, Who, Standing]
 class Stage(Protocol):
     """Something that stands before a handler and hears how it ended."""
 
-    async def before(self, ctx: Context, hit: Hit) -> Answer | None:
+    async def before(self, ctx: Context, hit: Hit) -> Content | None:
         """Return None to let *hit* run, or why not. Cancellation: nothing is kept."""
 
     def after(self, ctx: Context, hit: Hit, result: Result) -> None:
@@ -137,17 +136,17 @@ class Gate:
 
     # -- before a run ---------------------------------------------------------------------------
 
-    def admit(self, ctx: Context, hit: Hit) -> Answer | None:
+    def admit(self, ctx: Context, hit: Hit) -> Content | None:
         """Return None when whoever set *hit* off may, or might with the right arguments; else why not."""
         if self._plain and not hit.handler.guards.permission:
             return None
         return self._told(ctx, self._decide(ctx, hit.handler, None))
 
-    def check(self, ctx: Context, hit: Hit, call: Callable[[], Any]) -> Answer | None:
+    def check(self, ctx: Context, hit: Hit, call: Callable[[], Any]) -> Content | None:
         """Return None when *hit* may run as *call*, its words converted; else why not."""
         return self._told(ctx, self._decide(ctx, hit.handler, call))
 
-    async def enter(self, ctx: Context, hit: Hit) -> Answer | None:
+    async def enter(self, ctx: Context, hit: Hit) -> Content | None:
         """Return None when *hit* may run now, or why not; "" when that was said before."""
         inside = _Inside()
         try:
@@ -194,8 +193,8 @@ class Gate:
             if self.broken and OWNER not in standing.proven:
                 return False
             verdict = self._tables.plan(ctx.plugin, command, permission).decide(who, standing, None)
-            allowed = verdict.answer is Word.YES and bool(permission)
-            if verdict.answer is Word.PERHAPS or (verdict.answer is Word.NO and verdict.rule is not None):
+            allowed = verdict.answer is Ruling.YES and bool(permission)
+            if verdict.answer is Ruling.PERHAPS or (verdict.answer is Ruling.NO and verdict.rule is not None):
                 return False
             request = Request(
                 plugin=ctx.plugin, command=command, permission=permission, user=user, room=who.room,
@@ -245,10 +244,10 @@ class Gate:
         if call is not None and arguments is None:
             arguments = {}
         verdict = plan.decide(who, standing, arguments)
-        if verdict.rule is not None and verdict.answer is Word.NO:
+        if verdict.rule is not None and verdict.answer is Ruling.NO:
             rule = {"id": verdict.rule.id, "rule": str(verdict.rule)}
             return Refusal(Say("gate.denied"), Say("why.rule", rule))
-        allowed = verdict.answer is not Word.NO
+        allowed = verdict.answer is not Ruling.NO
         if self.vetoes:
             if call is None:
                 return None  # they are asked once, when the arguments are known
@@ -299,12 +298,12 @@ class Gate:
             return None, who, NOBODY
         look = user, who, self.roles.of(user, address, room.ref.kind if room is not None else None)
         if room is not None and self.roles.identify is None:
-            if len(self._looked) >= MOST_LOOKED:
+            if len(self._looked) >= MAX_LOOKED:
                 self._looked.clear()
             self._looked[key] = room, user, look
         return look
 
-    def _charge(self, ctx: Context, hit: Hit, inside: _Inside) -> Answer | None:
+    def _charge(self, ctx: Context, hit: Hit, inside: _Inside) -> Content | None:
         limits = hit.handler.guards.limits
         if not limits:
             return None
@@ -323,7 +322,7 @@ class Gate:
             "gate.limit", {"times": limit.times, "per": limit.per, "wait": max(1, round(charged.wait))}
         )
 
-    async def _pass(self, ctx: Context, hit: Hit, inside: _Inside) -> Answer | None:
+    async def _pass(self, ctx: Context, hit: Hit, inside: _Inside) -> Content | None:
         for stage in self.stages:
             try:
                 refusal = await stage.before(ctx, hit)
@@ -343,7 +342,7 @@ class Gate:
             except Exception:
                 log.exception("the end of a run was not taken note of", stage=type(stage).__name__)
 
-    def _told(self, ctx: Context, refusal: Refusal | None) -> Answer | None:
+    def _told(self, ctx: Context, refusal: Refusal | None) -> Content | None:
         if refusal is None:
             return None
         self.why.because(ctx.id, refusal.reason)

@@ -22,7 +22,7 @@ PAUSE = 10.0
 #: Names that are offered at once.
 _OFFERED = 3
 #: Longest word that is compared, in characters.
-_LONGEST = 32
+_MAX_WORD = 32
 #: Shortest word for which a hint is no guess: Latin words of two letters are all near to each other.
 _SHORTEST, _SHORTEST_HAN = 3, 2
 #: Rooms whose last hint is remembered.
@@ -63,7 +63,7 @@ class Hints:
         return Hit(_offer(routes, words[0].text, near))
 
     def _near(self, routes: Routes, word: str) -> list[str]:
-        if not (_SHORTEST if word.isascii() else _SHORTEST_HAN) <= len(word) <= _LONGEST:
+        if not (_SHORTEST if word.isascii() else _SHORTEST_HAN) <= len(word) <= _MAX_WORD:
             return []
         if self._made_for is not routes:
             self._made_for = routes
@@ -92,7 +92,7 @@ def _offer(routes: Routes, word: str, near: list[str]) -> Handler:
         if not seen:
             return _nothing
         hint = ", ".join(ctx.prefix + name for name in seen[:_OFFERED])
-        raise Refuse(ctx.render(Say("refuse.unknown_command", {"word": word[:_LONGEST], "hint": hint})))
+        raise Refuse(ctx.render(Say("refuse.unknown_command", {"word": word[:_MAX_WORD], "hint": hint})))
 
     plugin = next(iter(routes.words[near[0]].handlers())).plugin
     return Handler(plugin=plugin, name=HINT, where="", mode=Mode.INLINE, prepare=prepare)

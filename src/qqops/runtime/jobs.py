@@ -22,7 +22,7 @@ from qqops.texts import Say
 log = structlog.get_logger("qqops.jobs")
 
 #: Jobs that one person may have.
-MOST_OF_ONE = 20
+MAX_OF_ONE = 20
 
 
 class Skip(enum.Enum):
@@ -266,8 +266,8 @@ class Jobs:
 
         creator = str(message.sender.proven)
         mine = [e for e in self.entries.values() if e.made is not None and e.made.creator == creator]
-        if len(mine) >= MOST_OF_ONE:
-            raise Refuse(Say("refuse.jobs", {"most": MOST_OF_ONE}))
+        if len(mine) >= MAX_OF_ONE:
+            raise Refuse(Say("refuse.jobs", {"most": MAX_OF_ONE}))
         bare = attrs.evolve(message, segments=(), reply_to=None, id="")
         one = Made(message=codec.dump(bare), creator=creator, name=message.sender.name, **more)
         numbers = [int(e.id) for e in self.entries.values() if e.made is not None]

@@ -10,16 +10,16 @@ from qqops.model import Event, Message
 from qqops.runtime.observe import Expired, Interrupted, Observers
 from qqops.runtime.registry import Hit, Line, Registry
 from qqops.runtime.routes import Routes, pieces_of
-from qqops.runtime.storage.journal import Left, Step, Unfinished
+from qqops.runtime.storage.journal import Recovered, RowState, Unfinished
 
 log = structlog.get_logger("qqops.dispatch")
 
 
 def to_run(
-    left: Left,
+    left: Recovered,
     hit_of: Callable[[Unfinished], Hit | None],
     observers: Observers,
-    settle: Callable[[int, Step], object] | None,
+    settle: Callable[[int, RowState], object] | None,
 ) -> Iterator[tuple[Unfinished, Hit]]:
     """Yield what is to be run, and tell of all else.
 
@@ -41,7 +41,7 @@ def to_run(
         if not one.started:
             log.warning("its handler is gone", id=one.event.id, handler=one.handler)
         if settle is not None:
-            settle(one.row, Step.INTERRUPTED if one.started else Step.DROPPED)
+            settle(one.row, RowState.INTERRUPTED if one.started else RowState.DROPPED)
 
 
 def _tell_expired(observers: Observers, one: Unfinished) -> None:

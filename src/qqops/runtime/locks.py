@@ -13,7 +13,7 @@ import trio
 from qqops.errors import Refuse, StoreError
 from qqops.model import Clock
 from qqops.runtime.audit import Audit, is_dry, told
-from qqops.runtime.context import Answer, Context
+from qqops.runtime.context import Content, Context
 from qqops.runtime.observe import Result
 from qqops.runtime.registry import Hit
 from qqops.runtime.storage.drawers import Drawers
@@ -121,7 +121,7 @@ class Locks:
 
     # -- as a stage of the gate -----------------------------------------------------------------
 
-    async def before(self, ctx: Context, hit: Hit) -> Answer | None:
+    async def before(self, ctx: Context, hit: Hit) -> Content | None:
         """Return why not, while the lock of *hit* is held."""
         guards = hit.handler.guards
         if not guards.lock or is_dry(ctx, hit.handler):

@@ -37,7 +37,7 @@ from qqops.runtime.observe import Observers, Sent
 from qqops.runtime.outgoing import Chain
 from qqops.runtime.sendqueue import SendQueue
 from qqops.runtime.storage.blobs import Blobs
-from qqops.runtime.storage.journal import Journal, Unsent
+from qqops.runtime.storage.journal import Journal, PendingSend
 from qqops.runtime.tally import Tally
 
 log = structlog.get_logger("qqops.outbox")
@@ -159,7 +159,7 @@ class Outbox:
         if self._transport is not None:
             self._transport.go_on()
 
-    def resume(self, one: Unsent) -> None:
+    def resume(self, one: PendingSend) -> None:
         """Go on with a message that an earlier run has left; what was on the wire is reported, not repeated."""
         left = self._policy.max_age - max(one.age, 0.0)
         can = self._can(one.draft.room.kind)

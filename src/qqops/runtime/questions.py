@@ -1,6 +1,6 @@
 """Questions that only a person can answer, put to everybody who was named: terminal, file, chat rooms.
 
-There are two ways to reach people. A terminal or a folder (a `Human`) can be shown a newer picture at any time: it
+There are two ways to reach people. A terminal or a folder (an `Operator`) can be shown a newer picture at any time: it
 takes the place of the older one and disturbs nobody. A chat room (a `Place`) keeps every post and calls everybody
 there, so it is asked once per outage, and gets a fresh picture only when somebody there answers
 (``/answer ACCOUNT TEXT`` of the essentials) and the picture that they have does not count any more.
@@ -20,7 +20,7 @@ import attrs
 import structlog
 import trio
 
-from qqops.adapters.base import Human, Question, QuestionKind
+from qqops.adapters.base import Operator, Question, QuestionKind
 from qqops.errors import NeedsHuman, TransientError
 from qqops.model import AccountRef, Delivery, Image, Room
 from qqops.runtime.backoff import Backoff, BackoffPolicy
@@ -58,12 +58,12 @@ class _Way:
         failing: Whether it was said that it cannot be reached.
     """
 
-    human: Human
+    operator: Operator
     failing: bool = False
 
     def note(self, reason: str) -> None:
         """Say once that it cannot be reached (*reason*), and once that it can be again ("")."""
-        name = type(self.human).__name__.lower()
+        name = type(self.operator).__name__.lower()
         if reason and not self.failing:
             log.warning("a question cannot be put, and is tried again", to=name, reason=reason)
         elif self.failing and not reason:
@@ -81,7 +81,7 @@ class _Case:
         wanting: Places that are to be told of the picture that counts, or of the next one.
         seen: Places that have been told of it.
         failed: Humans that could not be shown it yet.
-        refused: Why humans will never answer.
+        refused: Why operators will never answer.
         turn: Held while a question waits for its answer: a second one of the same account is put after it.
     """
 
@@ -116,7 +116,7 @@ class _Case:
 
 
 class Questions:
-    """Asks people; itself a `Human`. Injected into handlers that ask for it. `run` must be running.
+    """Asks people; itself an `Operator`. Injected into handlers that ask for it. `run` must be running.
 
     Args:
         rng: For the jitter between two tries.
@@ -124,12 +124,12 @@ class Questions:
 
     def __init__(
         self,
-        humans: Sequence[Human],
+        operators: Sequence[Operator],
         rooms: Rooms,
         places: Sequence[Place] = (),
         rng: random.Random | None = None,
     ) -> None:
-        self._ways = [_Way(human) for human in humans]
+        self._ways = [_Way(operator) for operator in operators]
         self._rooms = rooms
         self._places = places
         self._rng = rng or random.Random()
@@ -234,7 +234,7 @@ class Questions:
         return case
 
     async def _attend(self, case: _Case) -> None:
-        """See to it that rooms are told, and that humans are shown what they could not be shown at once."""
+        """See to it that rooms are told, and that operators are shown what they could not be shown at once."""
         with case.scope:
             async with trio.open_nursery() as nursery:
                 for place in case.places:
@@ -255,13 +255,13 @@ class Questions:
     def _refusal(self, case: _Case) -> NeedsHuman:
         return NeedsHuman("; ".join(case.refused.values()) or "there is nobody who could be asked (bot.ask)")
 
-    # -- humans ---------------------------------------------------------------------------------
+    # -- operators ---------------------------------------------------------------------------------
 
     async def _ask(self, case: _Case, way: _Way, question: Question) -> None:
         backoff = Backoff(HUMAN_RETRY, self._rng)
         while True:
             try:
-                answer = await way.human.ask(question)
+                answer = await way.operator.ask(question)
             except TransientError as exc:
                 way.note(str(exc))
                 await trio.sleep(backoff.next_delay(exc.retry_after))
@@ -276,7 +276,7 @@ class Questions:
 
     async def _show(self, case: _Case, way: _Way, question: Question) -> None:
         try:
-            await way.human.show(question)
+            await way.operator.show(question)
         except TransientError as exc:
             way.note(str(exc))
             case.failed.add(way)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from qqops.runtime.context import Answer, Context
+from qqops.runtime.context import Content, Context
 from qqops.runtime.observe import Result
 from qqops.runtime.registry import Hit
 
@@ -10,7 +10,7 @@ from qqops.runtime.registry import Hit
 class Reading:
     """Reads the command line, unless that has been done."""
 
-    async def before(self, ctx: Context, hit: Hit) -> Answer | None:
+    async def before(self, ctx: Context, hit: Hit) -> Content | None:
         """Fill ``ctx.arguments``. Raises `Refuse` for a line that does not fit."""
         if ctx.arguments is None and hit.handler.spell is not None:
             hit.handler.prepare(ctx, hit.source)

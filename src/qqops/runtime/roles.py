@@ -23,7 +23,7 @@ _IN_ROOM: Mapping[MemberRole, str] = {
     role: f"room.{role.value}" for role in MemberRole if role is not MemberRole.UNKNOWN
 }
 #: Seconds for which a plugin's answer about a person is remembered, and most people that are.
-IDENTITY_LASTS, MOST_IDENTITIES = 60.0, 10_000
+IDENTITY_LASTS, MAX_IDENTITIES = 60.0, 10_000
 
 _NAME = re.compile(r"[^\W\d_][\w.-]{0,63}")
 _NOBODY = frozenset({EVERYONE})
@@ -146,7 +146,7 @@ class Roles:
             check_role(role)
         if OWNER in roles:
             raise ConfigError("no plugin makes owners")
-        if len(self._known) >= MOST_IDENTITIES:
+        if len(self._known) >= MAX_IDENTITIES:
             self._known.clear()
         self._known[user] = now, roles
         return roles

@@ -7,7 +7,7 @@ from typing import Protocol, runtime_checkable
 
 from qqops.adapters.base import Adapter
 from qqops.model import AccountRef, Delivery, Draft, Outcome, Room, RoomRef, User
-from qqops.runtime.context import Answer
+from qqops.runtime.context import Content
 from qqops.runtime.named_rooms import NamedRooms, RoomSettings
 from qqops.runtime.outbox import Outbox
 from qqops.texts import Catalogue, Say
@@ -66,7 +66,7 @@ class Rooms:
         ]
         return found[0] if len(found) == 1 else None
 
-    async def send(self, room: str | RoomRef, answer: Answer) -> Outcome:
+    async def send(self, room: str | RoomRef, answer: Content) -> Outcome:
         """Say *answer* in *room* and return how it went.
 
         Args:

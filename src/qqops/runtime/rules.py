@@ -23,7 +23,7 @@ SCOPES = ("network", "account", "room", "user", "role", "plugin", "command", "pe
 #: Names in front of an argument that is called like a part of a scope.
 ARGUMENT = "arg."
 #: Plans that are kept; handlers have one each, `ctx.may` may ask for more.
-MOST_PLANS = 10_000
+MAX_PLANS = 10_000
 
 _PERMISSION = re.compile(r"\*|[\w-]+(\.[\w-]+)*(\.\*)?")
 
@@ -135,7 +135,7 @@ class Who(NamedTuple):
     room_proven: bool
 
 
-class Answer(enum.Enum):
+class Ruling(enum.Enum):
     """What the rules say."""
 
     YES = "yes"
@@ -147,11 +147,11 @@ class Answer(enum.Enum):
 class Verdict(NamedTuple):
     """What the rules say, and the rule that does; None when no rule does."""
 
-    answer: Answer
+    answer: Ruling
     rule: Rule | None = None
 
 
-_YES, _NO, _PERHAPS = Verdict(Answer.YES), Verdict(Answer.NO), Verdict(Answer.PERHAPS)
+_YES, _NO, _PERHAPS = Verdict(Ruling.YES), Verdict(Ruling.NO), Verdict(Ruling.PERHAPS)
 
 
 class _Shelf:
@@ -215,7 +215,7 @@ class Plan:
         for rule in self.denies.about(who, standing.claimed):
             if _fits(rule, who, standing.claimed, proof=False):
                 if not rule.arguments or (arguments is not None and _any(rule, arguments)):
-                    return Verdict(Answer.NO, rule)
+                    return Verdict(Ruling.NO, rule)
                 perhaps = perhaps or arguments is None
         if not self.permission or OWNER in standing.proven:
             return _PERHAPS if perhaps else _YES
@@ -223,7 +223,7 @@ class Plan:
         for rule in self.allows.about(who, standing.proven):
             if _fits(rule, who, standing.proven, proof=True):
                 if not rule.arguments or (arguments is not None and _all(rule, arguments)):
-                    return Verdict(Answer.PERHAPS if perhaps else Answer.YES, rule)
+                    return Verdict(Ruling.PERHAPS if perhaps else Ruling.YES, rule)
                 pending = pending or arguments is None
         return _PERHAPS if pending else _NO
 
@@ -271,7 +271,7 @@ class Tables:
         key = (plugin, name, permission)
         found = self._plans.get(key)
         if found is None:
-            if len(self._plans) >= MOST_PLANS:
+            if len(self._plans) >= MAX_PLANS:
                 self._plans.clear()
             about = [rule for rule in self.rules if rule.about(plugin, name.lower(), permission)]
             found = self._plans[key] = Plan(

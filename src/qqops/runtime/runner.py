@@ -11,7 +11,7 @@ import trio
 
 from qqops.errors import Refuse, StoreError
 from qqops.model import RoomEvent
-from qqops.runtime.context import Answer, Context, is_answer
+from qqops.runtime.context import Content, Context, is_answer
 from qqops.runtime.declared import OPEN
 from qqops.runtime.gate import Gate
 from qqops.runtime.observe import Result
@@ -108,7 +108,7 @@ class Runner:
         self._say(ctx, Say("error.handler", {"name": hit.handler.key, "id": ctx.id}))
         return Result.FAILED
 
-    def _refused(self, ctx: Context, hit: Hit, why: Answer) -> Result:
+    def _refused(self, ctx: Context, hit: Hit, why: Content) -> Result:
         """Say why not, to who has given a command; listeners are silent."""
         if why and isinstance(hit.source, Line):
             self._say(ctx, why)
@@ -184,7 +184,7 @@ class Runner:
         # the limiter, so that a plugin that hangs starves only itself.
         return await self._run_in_thread(call, limiter=limiter, abandon_on_cancel=True)
 
-    def _say(self, ctx: Context, answer: Answer) -> None:
+    def _say(self, ctx: Context, answer: Content) -> None:
         if not isinstance(ctx.event, RoomEvent):
             return
         try:

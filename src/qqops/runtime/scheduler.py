@@ -20,14 +20,14 @@ log = structlog.get_logger("qqops.scheduler")
 
 #: Longest sleep in seconds. The wall clock may be set forward or the machine suspended; looking up from
 #: time to time bounds how late a job can be because of that.
-LONGEST_SLEEP = 60.0
+MAX_SLEEP = 60.0
 #: Seconds by which a run may be late and still counts as being on time.
 PATIENCE = 60.0
 #: Seconds by which the wall clock may be set back without a job being run again for moments that it has seen; further
 #: back, what was seen was seen by a wrong clock.
 SET_BACK = 26 * 3600.0
 #: Runs of one job that may wait for each other.
-MOST_QUEUED = 10
+MAX_QUEUED = 10
 
 
 class Scheduler:
@@ -115,7 +115,7 @@ class Scheduler:
         """Sleep until *moment*, until the job was changed, or until it is time to look at the clock again."""
         left = (moment - self._clock.now()).total_seconds()
         if left > 0:
-            with trio.move_on_after(min(left, LONGEST_SLEEP)):
+            with trio.move_on_after(min(left, MAX_SLEEP)):
                 await entry.changed.wait()
 
     # -- one run --------------------------------------------------------------------------------
@@ -123,7 +123,7 @@ class Scheduler:
     def _begin(self, entry: Entry, nursery: trio.Nursery, *, queue: bool) -> None:
         """Start a run, or skip it while another one runs."""
         waits = queue or entry.overlap is Overlap.QUEUE
-        if entry.active and entry.overlap is not Overlap.ALLOW and not (waits and entry.active < MOST_QUEUED):
+        if entry.active and entry.overlap is not Overlap.ALLOW and not (waits and entry.active < MAX_QUEUED):
             self._skip(entry, Skip.RUNNING)
             return
         ticket = self._submit(entry)

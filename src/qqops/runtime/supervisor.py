@@ -78,7 +78,7 @@ class Supervisor:
         outbox: Outbox,
         dispatcher: Intake,
         *,
-        human: Questions,
+        operator: Questions,
         observers: Observers,
         clock: Clock,
         policy: LinkPolicy,
@@ -90,7 +90,7 @@ class Supervisor:
         self.outbox = outbox
         self.policy = policy
         self._dispatcher = dispatcher
-        self._human = human
+        self._operator = operator
         self._observers = observers
         self._clock = clock
         self._backoff = Backoff(policy.backoff, rng)
@@ -110,7 +110,7 @@ class Supervisor:
             delay = None if stop else self._backoff.next_delay(end.retry_after)
             if stop:
                 self._change(Phase.STOPPED, cause=end.cause, fatal=end.fatal)
-                self._human.over(self.adapter.account)
+                self._operator.over(self.adapter.account)
                 self.outbox.close(f"the account is stopped: {end.cause}")
                 return self.state
             self._change(Phase.WAITING, cause=end.cause, retry_in=delay)
@@ -136,7 +136,7 @@ class Supervisor:
         errors: list[Exception] = []
         if self.doors is not None:
             await self.doors.acquire_on_behalf_of(self)
-        session = Session(self, self._dispatcher, self._human)
+        session = SessionLink(self, self._dispatcher, self._operator)
         try:
             with session.scope:
                 await self.adapter.serve(session, self.outbox)
@@ -179,13 +179,13 @@ class Supervisor:
         self._observers.tell(self.state)
 
 
-class Session:
+class SessionLink:
     """The `Link` of one session: what the adapter reports becomes state, events and deadlines."""
 
-    def __init__(self, supervisor: Supervisor, dispatcher: Intake, human: Questions) -> None:
+    def __init__(self, supervisor: Supervisor, dispatcher: Intake, operator: Questions) -> None:
         self._supervisor = supervisor
         self._dispatcher = dispatcher
-        self._human = human
+        self._operator = operator
         self.heard = trio.current_time()
         self.online_since: float | None = None
         self._malformed = 0
@@ -243,7 +243,7 @@ class Session:
         supervisor = self._supervisor
         supervisor.leave_door()
         account = supervisor.adapter.account
-        self._human.over(account)
+        self._operator.over(account)
         self._dispatcher.online(account, names, me, ids)
         supervisor._change(Phase.ONLINE)
         self._dispatcher.route(Connected(account=account, at=supervisor.state.since))
@@ -290,14 +290,14 @@ class Session:
             # Only one call waits for the answer; the polls go on and prove that the session lives.
             self.note(question.text)
             try:
-                return await self._human.ask(question)
+                return await self._operator.ask(question)
             finally:
                 self.note("")
         supervisor.leave_door()
         supervisor._change(Phase.NEEDS_HUMAN, cause=question.text)
         try:
             with self._held():
-                answer = await self._human.ask(question)
+                answer = await self._operator.ask(question)
         except BaseException as exc:
             if not isinstance(exc, NeedsHuman):  # the adapter does not wait for it any longer, and goes on
                 supervisor._change(Phase.CONNECTING)
@@ -310,7 +310,7 @@ class Session:
         """Show a person a picture. The adapter goes on, so the deadline holds."""
         self._supervisor.leave_door()
         self._supervisor._change(Phase.NEEDS_HUMAN, cause=question.text)
-        await self._human.show(question)
+        await self._operator.show(question)
         self.alive(self._supervisor.policy.connect_within)
 
 

@@ -9,7 +9,7 @@ import attrs
 from qqops.model import Delivery, RoomRef
 
 #: Rooms that are counted; beyond that the one that was new first goes.
-MOST_ROOMS = 10_000
+MAX_ROOMS = 10_000
 _PLACE = {delivery: place for place, delivery in enumerate(Delivery)}
 
 
@@ -35,7 +35,7 @@ class Tally:
         """Count a send to *room*."""
         counts = self._rooms.get(room)
         if counts is None:
-            if len(self._rooms) >= MOST_ROOMS:
+            if len(self._rooms) >= MAX_ROOMS:
                 del self._rooms[next(iter(self._rooms))]
             counts = self._rooms[room] = [0] * len(_PLACE)
         counts[_PLACE[delivery]] += 1

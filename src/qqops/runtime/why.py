@@ -16,7 +16,7 @@ from qqops.runtime.registry import Handler
 from qqops.texts import Say
 
 #: Decisions that are remembered of each room or job, and rooms and jobs that are.
-LAST, MOST_ROOMS = 50, 500
+LAST, MAX_ROOMS = 50, 500
 #: Characters of a message that are shown.
 SHOWN = 60
 
@@ -109,7 +109,7 @@ class Why:
     def _shelf(self, key: Hashable) -> deque[_Row]:
         found = self._rows.get(key)
         if found is None:
-            if len(self._rows) >= MOST_ROOMS:
+            if len(self._rows) >= MAX_ROOMS:
                 self._rows.popitem(last=False)
             found = self._rows[key] = deque(maxlen=LAST)
         else:

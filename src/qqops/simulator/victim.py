@@ -26,7 +26,7 @@ import trio.testing
 
 from qqops.adapters.base import Question, QuestionKind
 from qqops.adapters.http.client import HttpClient
-from qqops.adapters.webqq.adapter import Options, WebQQ
+from qqops.adapters.webqq.adapter import WebQQ, WebQQOptions
 from qqops.app import App, AppPolicy
 from qqops.errors import AdapterError
 from qqops.model import AccountRef, Message, Secret
@@ -213,7 +213,7 @@ def main(folder: pathlib.Path, profile: str, port: int, hold: float, seed: int) 
     app = App(
         AppPolicy(seed=seed, grace_seconds=5.0),
         clock=clock,
-        human=Reader(port),
+        operator=Reader(port),
         store=Store(folder / "qqops.db"),
     )
     rng = random.Random(seed)
@@ -228,7 +228,7 @@ def main(folder: pathlib.Path, profile: str, port: int, hold: float, seed: int) 
         options |= {"number": 100200300, "password": Secret("sim-pass-1")}
     adapter = WebQQ(
         AccountRef("webqq", "main"),
-        Options(**options),
+        WebQQOptions(**options),
         clock=clock,
         rng=app.rng,
         folder=folder,

@@ -16,7 +16,7 @@ DEFAULT_BOT = 100200300
 #: The first of the accounts that `add_accounts` makes; their password; how many of them share a group.
 FIRST_ACCOUNT, ACCOUNT_PASSWORD, GROUP_SIZE = 1_000_000_001, "sim-pass-1", 20
 #: Most accounts that can be asked for.
-MOST_ACCOUNTS = 100_000
+MAX_ACCOUNTS = 100_000
 
 
 @attrs.define(kw_only=True)
@@ -118,8 +118,8 @@ def add_accounts(world: World, count: int) -> None:
     Raises:
         ConfigError: That is too many, or too few.
     """
-    if not 0 <= count <= MOST_ACCOUNTS:
-        raise ConfigError(f"accounts must be 0 to {MOST_ACCOUNTS}, got {count}")
+    if not 0 <= count <= MAX_ACCOUNTS:
+        raise ConfigError(f"accounts must be 0 to {MAX_ACCOUNTS}, got {count}")
     friends = [n for n in world.bots[0].friends if not world.people[n].is_bot]
     numbers = range(FIRST_ACCOUNT, FIRST_ACCOUNT + count)
     if taken := next((n for n in numbers if n in world.people or n in world.groups), None):

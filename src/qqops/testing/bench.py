@@ -7,7 +7,7 @@ from typing import Any, Protocol, cast
 
 import trio
 
-from qqops.adapters.base import Adapter, Human
+from qqops.adapters.base import Adapter, Operator
 from qqops.app import App, AppPolicy, End
 from qqops.model import At, Clock, Delivery, Draft, Face, Message, Other, RoomRef, Segment, Text
 from qqops.plugin.host import Candidate
@@ -28,12 +28,12 @@ class Stage(Protocol):
     Attributes:
         adapter: What is tested. It belongs to a person called Ali and to two rooms, ``ops`` and ``qqops-test``, in
             which Ali and Bo are members.
-        human: Who answers what only a person can do.
+        operator: Who answers what only a person can do.
         patience: Seconds within which a dead connection must be found out and replaced.
     """
 
     adapter: Adapter
-    human: Human
+    operator: Operator
     patience: float
 
     def say(self, who: str, room: str, text: str) -> None:
@@ -80,7 +80,7 @@ class Bench:
         self.gate = trio.Event()
         self.gate.set()
         policy = AppPolicy(seed=1, dispatch=dispatch or DispatchPolicy())
-        self.app = App(policy, clock=clock, human=stage.human)
+        self.app = App(policy, clock=clock, operator=stage.operator)
         self.app.host.load(Candidate(name="contract", load=self._plugin))
         self.app.observers.add(self.records.append)
         link = LinkPolicy(backoff=BackoffPolicy(first=0.5, cap=5.0))

@@ -30,7 +30,7 @@ from qqops.testing.virtual import HeldThreads, VirtualClock
 
 
 class Nobody:
-    """A `qqops.adapters.base.Human` that is never there."""
+    """A `qqops.adapters.base.Operator` that is never there."""
 
     async def ask(self, question: Question) -> str:
         """Refuse."""
@@ -88,7 +88,7 @@ class Bots:
         app = App(
             policy if policy.seed is not None else attrs.evolve(policy, seed=1),
             clock=clock,
-            human=Nobody(),
+            operator=Nobody(),
             threads=held,
             store=Store(folder / "qqops.db", threads=held) if folder is not None else None,
             configure=lambda plugin, cls: _configured(cls, config or {}, plugin),

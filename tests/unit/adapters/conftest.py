@@ -6,7 +6,7 @@ import pytest
 import trio
 
 from qqops import Ctx, Message, Plugin
-from qqops.adapters.webqq.adapter import Options, WebQQ
+from qqops.adapters.webqq.adapter import WebQQ, WebQQOptions
 from qqops.app import App, AppPolicy
 from qqops.model import AccountRef, Secret
 from qqops.plugin.host import Candidate
@@ -35,7 +35,7 @@ class WebQQRig:
         self.state = self.server.service.state
         self.asked, self.links, self.handled = [], [], []
         self.delay = 0.0
-        app = self.app = App(AppPolicy(seed=seed), clock=self.clock, human=self)
+        app = self.app = App(AppPolicy(seed=seed), clock=self.clock, operator=self)
         plugin = Plugin("rig")
 
         @plugin.on(Message, regex=r"^m(?P<n>\d+)$")
@@ -47,7 +47,7 @@ class WebQQRig:
         app.observers.add(lambda record: self.links.append(record) if isinstance(record, LinkState) else None)
         more = {"number": 100200300, "password": Secret("sim-pass-1")} if profile == "webqq2013" else {}
         self.adapter = WebQQ(
-            AccountRef("webqq", "main"), Options(profile=profile, **{**more, **options}), clock=self.clock,
+            AccountRef("webqq", "main"), WebQQOptions(profile=profile, **{**more, **options}), clock=self.clock,
             rng=random.Random(seed), http=lambda: LocalHttp(self.server), folder=folder, directory=directory,
         )  # fmt: skip
         app.add_account(self.adapter, LinkPolicy(backoff=BackoffPolicy()), OutboxPolicy(max_age=DAY))

@@ -6,8 +6,8 @@ import attrs
 
 from qqops.adapters.memory import EVERYTHING, MemoryAdapter, MemoryNetwork
 from qqops.adapters.onebot11.adapter import OneBot11
-from qqops.adapters.onebot11.options import Options as OneBotOptions
-from qqops.adapters.webqq.adapter import Options, WebQQ
+from qqops.adapters.onebot11.options import OneBotOptions
+from qqops.adapters.webqq.adapter import WebQQ, WebQQOptions
 from qqops.model import AccountRef, Secret, Text
 from qqops.runtime.listener import Listener
 from qqops.simulator.local import LocalHttp
@@ -54,7 +54,7 @@ ONEBOT = frozenset(
 
 
 class MemoryStage:
-    human = Nobody()
+    operator = Nobody()
     patience = 10.0
 
     def __init__(self, clock):
@@ -89,14 +89,14 @@ class Looks(Nobody):
 
 
 class WebStage:
-    human = Looks()
+    operator = Looks()
     patience = 200.0  # the poll that is held, and twice as long for the one that nobody answers
 
     def __init__(self, profile, clock):
         self.server = Server(Service(clock, options=ServiceOptions(hold=60.0, seed=1)))
         more = {"number": 100200300, "password": Secret("sim-pass-1")} if profile == "webqq2013" else {}
         self.adapter = WebQQ(
-            AccountRef("webqq", "main"), Options(profile=profile, send_gap=0.0, kick_pause=5.0, **more), clock=clock,
+            AccountRef("webqq", "main"), WebQQOptions(profile=profile, send_gap=0.0, kick_pause=5.0, **more), clock=clock,
             rng=random.Random(1), http=lambda: LocalHttp(self.server),
         )  # fmt: skip
 
@@ -149,7 +149,7 @@ class WebStage:
 
 
 class OneBotStage:
-    human = Nobody()
+    operator = Nobody()
     patience = 100.0
     secrets = ("sim-token-1",)
 

@@ -29,7 +29,7 @@ from qqops import (
 from qqops.adapters.onebot11.actions import GroupFile, OneBot
 from qqops.adapters.onebot11.calls import ActionFailed
 from qqops.adapters.onebot11.media import Media
-from qqops.adapters.onebot11.options import Options
+from qqops.adapters.onebot11.options import OneBotOptions
 from qqops.errors import TransientError
 from qqops.model import (
     AccountRef,
@@ -93,7 +93,7 @@ class Rig:
         self.reader = Reader(ME, clock.now)
         self.reader.self_id = "100200300"
         self.fetched = []
-        media = Media(Options())
+        media = Media(OneBotOptions())
         media.fetch = self.download
         self.bot = OneBot(self.reader, self.wire, media, 600)
 

@@ -10,8 +10,8 @@ import trio.testing
 from qqops import Ctx, Message, Plugin, Refuse
 from qqops.adapters.http.server import HttpRequest
 from qqops.adapters.onebot11.adapter import OneBot11
-from qqops.adapters.onebot11.intake import MOST_HELD, Intake
-from qqops.adapters.onebot11.options import Options
+from qqops.adapters.onebot11.intake import MAX_HELD, Intake
+from qqops.adapters.onebot11.options import OneBotOptions
 from qqops.app import App, AppPolicy
 from qqops.errors import ConfigError, ProtocolError, TransientError
 from qqops.model import AccountRef, Delivery, File, Forward, Image, Node, RoomKind, RoomRef, Secret, Text
@@ -41,7 +41,7 @@ class House:
         self.clock = VirtualClock()
         self.listener = Listener("127.0.0.1", 8080)
         self.listener.trouble = ""
-        self.app = App(AppPolicy(seed=1), clock=self.clock, human=Nobody())
+        self.app = App(AppPolicy(seed=1), clock=self.clock, operator=Nobody())
         self.said, self.links, self.overflows = [], [], []
         self.gate = trio.Event()
         self.app.host.load(Candidate(name="rig", load=self.plugin))
@@ -49,7 +49,7 @@ class House:
         self.adapters = {}
         for name, options in accounts.items():
             adapter = OneBot11(
-                AccountRef("onebot11", name), Options(listen="127.0.0.1:8080", room_gap=0, **options),
+                AccountRef("onebot11", name), OneBotOptions(listen="127.0.0.1:8080", room_gap=0, **options),
                 self.clock.now, self.listener,
             )  # fmt: skip
             self.adapters[name] = adapter
@@ -156,7 +156,7 @@ async def test_roles_of_two_numbers_are_no_pair_for_an_account_without_a_number(
 async def test_two_accounts_without_a_number_on_one_path_are_refused():
     """Which of them got which number would be a matter of who calls first."""
     listener = Listener("127.0.0.1", 8080)
-    options = Options(listen="127.0.0.1:8080")
+    options = OneBotOptions(listen="127.0.0.1:8080")
     OneBot11(AccountRef("onebot11", "a"), options, VirtualClock().now, listener)
     with pytest.raises(ConfigError, match="onebot11:a and onebot11:b both want /"):
         OneBot11(AccountRef("onebot11", "b"), options, VirtualClock().now, listener)
@@ -333,16 +333,16 @@ def message(n, **more):
 async def test_twenty_thousand_are_kept_and_the_rest_is_counted():
     intake, link = Intake(Reader(OPS.account, VirtualClock().now)), Spy()
     intake.begin(link)
-    taken = [intake.take(message(n)) for n in range(MOST_HELD + 3)]
-    assert taken[:MOST_HELD] == [True] * MOST_HELD
-    assert taken[MOST_HELD:] == [False] * 3
+    taken = [intake.take(message(n)) for n in range(MAX_HELD + 3)]
+    assert taken[:MAX_HELD] == [True] * MAX_HELD
+    assert taken[MAX_HELD:] == [False] * 3
     assert link.overflows == [1, 2, 3]
     link.full = False
     async with trio.open_nursery() as nursery:
         nursery.start_soon(intake.deliver, link)
         await intake.roomy()
         nursery.cancel_scope.cancel()
-    assert [int(event.text[1:]) for event in link.events] == list(range(MOST_HELD))
+    assert [int(event.text[1:]) for event in link.events] == list(range(MAX_HELD))
 
 
 @pytest.mark.parametrize("interval", [0, None, "", "x", -5, 10**400, 1e308, float("nan"), [], 5000])
@@ -398,7 +398,7 @@ async def test_notices_are_told_once():
 
 
 async def test_groups_come_and_go():
-    adapter = OneBot11(OPS.account, Options(url="ws://x/"), VirtualClock().now, None)
+    adapter = OneBot11(OPS.account, OneBotOptions(url="ws://x/"), VirtualClock().now, None)
     reader = adapter._reader
     reader.self_id = "1"
     base = {"post_type": "notice", "self_id": 1, "time": 1764000000, "group_id": 55, "user_id": 1}
@@ -542,7 +542,7 @@ async def test_a_post_for_nobody():
     listener = Listener("127.0.0.1", 1)
     adapter = OneBot11(
         OPS.account,
-        Options(url="http://x/", listen="127.0.0.1:1", token=Secret("s")),
+        OneBotOptions(url="http://x/", listen="127.0.0.1:1", token=Secret("s")),
         VirtualClock().now,
         listener,
     )

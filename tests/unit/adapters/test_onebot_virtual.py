@@ -9,7 +9,7 @@ from qqops import Ctx, Message, Plugin
 from qqops.adapters.http.server import HttpRequest
 from qqops.adapters.onebot11.adapter import OneBot11, check
 from qqops.adapters.onebot11.arrivals import authorize
-from qqops.adapters.onebot11.options import Options
+from qqops.adapters.onebot11.options import OneBotOptions
 from qqops.app import App, AppPolicy
 from qqops.errors import ConfigError
 from qqops.model import AccountRef, Secret
@@ -43,14 +43,14 @@ class Rig:
         options = {"room_gap": 0.0, **options}
         options |= {"listen": "127.0.0.1:8080"} if reverse else {"url": url}
         self.adapter = OneBot11(
-            AccountRef("onebot11", "main"), Options(token=Secret(token), **options), self.clock.now, self.listener, self.dial
+            AccountRef("onebot11", "main"), OneBotOptions(token=Secret(token), **options), self.clock.now, self.listener, self.dial
         )  # fmt: skip
         if self.listener is not None:
             self.listener.trouble = ""
             self.server._dial = LocalDial(self.listener.handle, nursery)
         self.reverse = reverse
         self.links, self.sent, self.bad, self.handled = [], [], [], []
-        self.app = App(AppPolicy(seed=1), clock=self.clock, human=Nobody())
+        self.app = App(AppPolicy(seed=1), clock=self.clock, operator=Nobody())
         self.app.host.load(Candidate(name="rig", load=self.plugin))
         self.app.observers.add(self.note)
         self.app.add_account(
@@ -355,13 +355,13 @@ async def test_a_null_answer_of_every_action_is_no_end():
 
 def test_settings_that_cannot_work_are_refused():
     for options in (
-        Options(),
-        Options(url="ws://a/", listen="127.0.0.1:1"),
-        Options(url="ftp://a/"),
-        Options(listen="nowhere"),
-        Options(listen="127.0.0.1:99999"),
-        Options(url="ws://a/", call_deadline=0),
-        Options(url="ws://a/", jitter=-1),
+        OneBotOptions(),
+        OneBotOptions(url="ws://a/", listen="127.0.0.1:1"),
+        OneBotOptions(url="ftp://a/"),
+        OneBotOptions(listen="nowhere"),
+        OneBotOptions(listen="127.0.0.1:99999"),
+        OneBotOptions(url="ws://a/", call_deadline=0),
+        OneBotOptions(url="ws://a/", jitter=-1),
     ):
         with pytest.raises(ConfigError):
             check(options)

@@ -6,7 +6,7 @@ import random
 import pytest
 import structlog.testing
 
-from qqops.adapters.webqq.events import HandOver
+from qqops.adapters.webqq.events import EventTranslator
 from qqops.adapters.webqq.lookups import LookUps
 from qqops.model import AccountRef, Left, Notice
 from qqops.protocol.webqq.heard import Heard
@@ -43,7 +43,7 @@ def roster():
 
 def events(roster, *raw):
     link = Link()
-    hand_over = HandOver(ACCOUNT, Clock(), link, Heard())
+    hand_over = EventTranslator(ACCOUNT, Clock(), link, Heard())
     for kind, value in raw:
         hand_over.item(read_item({"poll_type": kind, "value": value}), roster)
     return link.events
@@ -106,7 +106,7 @@ def test_what_has_no_class_becomes_a_notice_with_permanent_ids(roster):
 
 def test_a_group_without_number_and_a_list_that_was_cut_are_reported_once(roster):
     roster.group_numbers = {61: 0}
-    hand_over = HandOver(ACCOUNT, Clock(), Link(), Heard())
+    hand_over = EventTranslator(ACCOUNT, Clock(), Link(), Heard())
     with structlog.testing.capture_logs() as logs:
         for n in range(3):
             hand_over.item(

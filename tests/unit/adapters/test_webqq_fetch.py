@@ -8,7 +8,7 @@ import pytest
 
 from qqops.adapters.http.client import HttpReply
 from qqops.adapters.webqq.calls import Calls
-from qqops.adapters.webqq.events import HandOver
+from qqops.adapters.webqq.events import EventTranslator
 from qqops.adapters.webqq.fetch import Fetch
 from qqops.adapters.webqq.lookups import LookUps
 from qqops.errors import NotSent, Refuse
@@ -166,7 +166,7 @@ def pushed(link, roster, ip, port=8000):
     """Let the service offer a file as its polls do, and return the event."""
     value = {"from_uin": 7, "rkey": "k/1", "ip": ip, "port": port, "name": "a b.txt", "size": 5}
     item = read_item({"poll_type": "push_offfile", "value": value})
-    HandOver(ACCOUNT, WallClock(), link, Heard()).item(item, roster)
+    EventTranslator(ACCOUNT, WallClock(), link, Heard()).item(item, roster)
     return link.seen[-1]
 
 

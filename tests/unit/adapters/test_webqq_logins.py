@@ -12,8 +12,8 @@ from qqops.adapters.base import QuestionKind
 from qqops.adapters.http.client import HttpReply
 from qqops.adapters.webqq.calls import Calls
 from qqops.adapters.webqq.lookups import LookUps
+from qqops.adapters.webqq.refresher import planned, wait_for_hour
 from qqops.adapters.webqq.sends import Sends
-from qqops.adapters.webqq.upkeep import planned, wait_for_hour
 from qqops.model import AccountRef, Delivery, Draft, Later, RoomKind, RoomRef, SetStatus
 from qqops.protocol.webqq.lists import Contact
 from qqops.protocol.webqq.profile import PROFILES

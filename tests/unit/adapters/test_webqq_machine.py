@@ -25,7 +25,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from trio.testing import MockClock
 
 from qqops import Ctx, Message, Plugin
-from qqops.adapters.webqq.adapter import Options, WebQQ
+from qqops.adapters.webqq.adapter import WebQQ, WebQQOptions
 from qqops.app import App, AppPolicy
 from qqops.errors import ConfigError
 from qqops.model import AccountRef, MessageRef, PersonRef, Secret, plain
@@ -143,12 +143,14 @@ class Bot:
         self.scope = trio.CancelScope()
         self.over = trio.Event()
         store = Store(machine.folder / "qqops.db")
-        self.app = App(AppPolicy(seed=machine.seed), clock=machine.clock, human=machine.person, store=store)
+        self.app = App(
+            AppPolicy(seed=machine.seed), clock=machine.clock, operator=machine.person, store=store
+        )
         self.app.host.load(Candidate(name="rig", load=self._plugin))
         self.app.observers.add(self._observe)
         more = {"number": NUMBER, "password": Secret("sim-pass-1")} if machine.profile == "webqq2013" else {}
         adapter = WebQQ(
-            AccountRef("webqq", "main"), Options(profile=machine.profile, qr_interval=5.0, **more),
+            AccountRef("webqq", "main"), WebQQOptions(profile=machine.profile, qr_interval=5.0, **more),
             clock=machine.clock, rng=random.Random(machine.seed), folder=machine.folder,
             directory=self.app.directory, http=lambda: LocalHttp(machine.server),
         )  # fmt: skip

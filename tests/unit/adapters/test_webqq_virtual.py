@@ -11,7 +11,7 @@ from trio.testing import MockClock
 
 from qqops import Message, Plugin, Typing
 from qqops.adapters.base import QuestionKind
-from qqops.adapters.webqq.upkeep import planned
+from qqops.adapters.webqq.refresher import planned
 from qqops.plugin.host import Candidate
 from qqops.runtime.observe import Phase
 from qqops.simulator.service import ServiceOptions

@@ -12,7 +12,7 @@ from websockets.frames import Frame, Opcode
 from websockets.server import ServerProtocol
 from websockets.uri import parse_uri
 
-from qqops.adapters.websocket.opening import upgrade
+from qqops.adapters.websocket.handshake import upgrade
 from qqops.adapters.websocket.socket import WebSocket
 from qqops.errors import NotSent, TransientError
 from qqops.testing.virtual import run_virtual

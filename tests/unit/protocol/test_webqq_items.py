@@ -21,7 +21,7 @@ from qqops.protocol.webqq.items import (
     Told,
     Writing,
 )
-from qqops.protocol.webqq.reading import MOST_FRIENDS, read_item
+from qqops.protocol.webqq.reading import MAX_FRIENDS, read_item
 
 HEADER = {
     "msg_id": 11,
@@ -190,8 +190,8 @@ def test_what_is_passed_on_unread_is_short():
 
 
 def test_a_change_of_the_friends_that_is_too_long_is_cut_and_counted():
-    many = [{"uin": n + 1} for n in range(MOST_FRIENDS + 7)]
+    many = [{"uin": n + 1} for n in range(MAX_FRIENDS + 7)]
     item = read_item(
         {"poll_type": "buddylist_change", "value": {"added_friends": many, "removed_friends": many[:3]}}
     )
-    assert (len(item.added), len(item.removed), item.left_out) == (MOST_FRIENDS, 3, 7)
+    assert (len(item.added), len(item.removed), item.left_out) == (MAX_FRIENDS, 3, 7)

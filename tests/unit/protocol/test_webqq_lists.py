@@ -12,7 +12,7 @@ from qqops.protocol.webqq.flow import Call
 from qqops.protocol.webqq.http import Response
 from qqops.protocol.webqq.profile import PROFILES
 from qqops.protocol.webqq.session import Session
-from qqops.protocol.webqq.wire import MOST_ROWS, rows
+from qqops.protocol.webqq.wire import MAX_ROWS, rows
 
 
 def fetched(flow, result, *, retcode=0, status=200):
@@ -35,14 +35,14 @@ MANY = 50_000
 def test_friends(session):
     people = [{"uin": n + 1, "nick": "x"} for n in range(MANY)]
     found = fetched(lists.friends(session), {"friends": people, "info": people, "marknames": people})
-    assert len(found) == lists.MOST_FRIENDS
-    assert session.cut == dict.fromkeys(("info", "friends", "marknames"), MANY - lists.MOST_FRIENDS)
+    assert len(found) == lists.MAX_FRIENDS
+    assert session.cut == dict.fromkeys(("info", "friends", "marknames"), MANY - lists.MAX_FRIENDS)
 
 
 def test_groups_and_discussion_groups(session):
     groups = [{"gid": n + 1, "did": n + 1, "code": n, "name": "x"} for n in range(MANY)]
-    assert len(fetched(lists.groups(session), {"gnamelist": groups})) == lists.MOST_GROUPS
-    assert len(fetched(lists.discussions(session), {"dnamelist": groups})) == lists.MOST_GROUPS
+    assert len(fetched(lists.groups(session), {"gnamelist": groups})) == lists.MAX_GROUPS
+    assert len(fetched(lists.discussions(session), {"dnamelist": groups})) == lists.MAX_GROUPS
     assert set(session.cut) == {"gnamelist", "dnamelist"}
 
 
@@ -50,16 +50,16 @@ def test_members(session):
     people = [{"uin": n + 1, "muin": n + 1, "mem_uin": n + 1, "ruin": n} for n in range(MANY)]
     group = lists.Group(61, 62, "ops")
     result = {"minfo": people, "cards": people, "ginfo": {"members": people}}
-    assert len(fetched(lists.group_members(session, group), result)) == lists.MOST_MEMBERS
+    assert len(fetched(lists.group_members(session, group), result)) == lists.MAX_MEMBERS
     members, numbers = fetched(
         lists.discussion_members(session, 5), {"mem_info": people, "info": {"mem_list": people}}
     )
-    assert max(len(members), len(numbers)) <= lists.MOST_MEMBERS
+    assert max(len(members), len(numbers)) <= lists.MAX_MEMBERS
     assert set(session.cut) == {"minfo", "cards", "members", "mem_info", "mem_list"}
 
 
 def test_no_list_is_without_end():
-    assert len(rows([{}] * (MOST_ROWS + 1), "x")) == MOST_ROWS
+    assert len(rows([{}] * (MAX_ROWS + 1), "x")) == MAX_ROWS
 
 
 def test_lists_as_long_as_real_ones_are_whole(session):

@@ -240,7 +240,7 @@ async def test_no_job_starts_while_the_bot_is_closing(bots):
 
 
 async def test_a_store_that_cannot_be_written_keeps_so_much_and_no_more(tmp_path, monkeypatch):
-    monkeypatch.setattr(store, "MOST_KEPT", 10)
+    monkeypatch.setattr(store, "MAX_KEPT", 10)
     (tmp_path / "q.db").mkdir()
     broken = Store(tmp_path / "q.db")
     async with trio.open_nursery() as nursery:

@@ -24,7 +24,7 @@ from qqops.model import (
 from qqops.runtime.alarms import Alarms
 from qqops.runtime.observe import Observers, Sent
 from qqops.runtime.outbox import Outbox, OutboxPolicy
-from qqops.runtime.storage.journal import Unsent
+from qqops.runtime.storage.journal import PendingSend
 
 ME = AccountRef("memory", "main")
 OK = Outcome(delivery=Delivery.ACCEPTED)
@@ -416,7 +416,9 @@ async def test_rows_of_an_account_that_is_closed_are_reported_and_cost_no_time(d
     rig = Rig(max_bytes=4)
     rig.box.close("the account is stopped: banned")
     rig.box.resume(
-        Unsent(row=0, draft=draft("aaaa bbbb cccc"), plugin="", message="", age=1, done=done, flying=flying)
+        PendingSend(
+            row=0, draft=draft("aaaa bbbb cccc"), plugin="", message="", age=1, done=done, flying=flying
+        )
     )
     assert [r.outcome.delivery for r in rig.records] == [wanted]
     began = trio.current_time()

@@ -10,9 +10,9 @@ import trio
 
 from qqops.adapters.base import Question, QuestionKind
 from qqops.adapters.memory import MemoryAdapter, MemoryNetwork
-from qqops.adapters.webqq.adapter import Options, WebQQ
+from qqops.adapters.webqq.adapter import WebQQ, WebQQOptions
 from qqops.app import App, AppPolicy
-from qqops.cli.human import Folder, Terminal
+from qqops.cli.operators import Folder, Terminal
 from qqops.errors import NeedsHuman
 from qqops.model import AccountRef, Delivery, Image, Outcome, Room, RoomKind, RoomRef, Secret, Text
 from qqops.plugin.host import Candidate
@@ -158,15 +158,15 @@ class Talk(MemoryAdapter):
 class Outage:
     """A WebQQ account that needs a person, a chat account, and those who are asked."""
 
-    def __init__(self, profile, humans, places, rooms=RoomSettings(), **service):  # noqa: B008 - frozen
+    def __init__(self, profile, operators, places, rooms=RoomSettings(), **service):  # noqa: B008 - frozen
         self.clock = VirtualClock()
         self.server = Server(Service(self.clock, options=ServiceOptions(hold=60.0, seed=1, **service)))
         self.state = self.server.service.state
-        self.app = App(AppPolicy(seed=1, ask_in=places, rooms=rooms), clock=self.clock, human=humans)
+        self.app = App(AppPolicy(seed=1, ask_in=places, rooms=rooms), clock=self.clock, operator=operators)
         self.app.host.load(Candidate(name="essentials", load=lambda: essentials))
         more = {"number": 100200300, "password": Secret("sim-pass-1")} if profile == "webqq2013" else {}
         bot = WebQQ(
-            AccountRef("webqq", "main"), Options(profile=profile, qr_interval=10.0, **more), clock=self.clock,
+            AccountRef("webqq", "main"), WebQQOptions(profile=profile, qr_interval=10.0, **more), clock=self.clock,
             rng=random.Random(1), http=lambda: LocalHttp(self.server),
         )  # fmt: skip
         self.link = self.app.add_account(bot, LinkPolicy(), OutboxPolicy())
@@ -393,9 +393,10 @@ class Full:
     def __init__(self, monkeypatch):
         self.full = True
         self.tries = []
-        from qqops.cli import human
 
-        real = human.save
+        from qqops.cli import operators
+
+        real = operators.save
 
         def save(question, folder):
             self.tries.append(question.picture)
@@ -403,7 +404,7 @@ class Full:
                 raise OSError(28, "No space left on device")
             return real(question, folder)
 
-        monkeypatch.setattr(human, "save", save)
+        monkeypatch.setattr(operators, "save", save)
 
 
 @pytest.mark.parametrize(
@@ -446,12 +447,12 @@ async def test_what_is_drawn_in_the_terminal_need_not_be_saved(tmp_path, monkeyp
 
 async def test_an_account_stops_when_nobody_could_ever_answer(tmp_path, monkeypatch):
     monkeypatch.setattr("sys.stdin", io.StringIO(""))
-    for humans, places in (
+    for operators, places in (
         ([Terminal(tmp_path, HeldThreads())], ()),
         ([], ()),
         ([], (Place("main", "ops"),)),
     ):
-        async with Outage("webqq2013", humans, places, captcha=True).run() as it:
+        async with Outage("webqq2013", operators, places, captcha=True).run() as it:
             while it.link.state.phase is not Phase.STOPPED:
                 await trio.sleep(1)  # the end of the input comes from a real thread
             assert "a person is needed" in it.link.state.cause

@@ -78,7 +78,7 @@ async def test_cancellation_at_any_moment_leaves_nothing_behind(bots, moment):
     from qqops.testing.virtual import VirtualClock
 
     clock, log = VirtualClock(), []
-    app = App(AppPolicy(seed=1), clock=clock, human=Nobody())
+    app = App(AppPolicy(seed=1), clock=clock, operator=Nobody())
     app.host.load(Candidate(name="slow", load=lambda: slow_plugin(log)))
     network = MemoryNetwork(AccountRef("memory", "x"), clock)
     app.add_account(MemoryAdapter(network, Pace(gap=0.5)), LinkPolicy(), OutboxPolicy())

@@ -28,7 +28,7 @@ class World:
 
     def __init__(self, *names, policy=None):
         self.clock = VirtualClock()
-        self.app = App(policy or AppPolicy(seed=1), clock=self.clock, human=Nobody())
+        self.app = App(policy or AppPolicy(seed=1), clock=self.clock, operator=Nobody())
         self.networks = {}
         for name in names:
             account = AccountRef("memory", name)

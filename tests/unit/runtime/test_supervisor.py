@@ -75,8 +75,8 @@ class Most(random.Random):
 
 
 class Running:
-    def __init__(self, adapter, policy=None, human=None, outbox=None, app_policy=None):
-        self.app = App(app_policy or AppPolicy(seed=1), clock=VirtualClock(), human=human or Nobody())
+    def __init__(self, adapter, policy=None, operator=None, outbox=None, app_policy=None):
+        self.app = App(app_policy or AppPolicy(seed=1), clock=VirtualClock(), operator=operator or Nobody())
         self.app.rng = Most()
         self.records = []
         self.app.observers.add(self.records.append)
@@ -268,7 +268,7 @@ async def test_a_person_may_take_an_hour():
         link.alive(float("inf"))
         await trio.sleep_forever()
 
-    async with Running(Scripted(captcha), human=Slow()) as bot:
+    async with Running(Scripted(captcha), operator=Slow()) as bot:
         await trio.sleep(3601)
         assert answers == ["abcd"]
         assert bot.phases == [Phase.CONNECTING, Phase.NEEDS_HUMAN, Phase.CONNECTING, Phase.ONLINE]
@@ -288,7 +288,7 @@ async def test_a_question_of_a_session_that_is_online_does_not_take_it_offline()
         answers.append(await link.ask(Question(account=ME, kind=QuestionKind.CAPTCHA, text="captcha")))
         await trio.sleep_forever()
 
-    async with Running(Scripted(captcha), human=Slow()) as bot:
+    async with Running(Scripted(captcha), operator=Slow()) as bot:
         await trio.sleep(1)
         assert (bot.phases[-1], bot.supervisor.state.cause) == (Phase.ONLINE, "captcha")
         await trio.sleep(3600)
@@ -394,7 +394,7 @@ async def test_a_question_that_is_given_up_gives_the_deadline_back():
             await link.ask(Question(account=ME, kind=QuestionKind.CAPTCHA, text="captcha"))
         await trio.sleep_forever()
 
-    async with Running(Scripted(captcha), LinkPolicy(connect_within=100), human=Never()) as bot:
+    async with Running(Scripted(captcha), LinkPolicy(connect_within=100), operator=Never()) as bot:
         await trio.sleep(61)
         assert bot.supervisor.state.phase is Phase.CONNECTING
         await trio.sleep(98)
@@ -462,7 +462,7 @@ async def test_who_waits_for_a_person_or_for_the_next_try_keeps_nobody_out():
     stuck = [Arrivals(n, captcha(n)) for n in range(half)]
     down = [Arrivals(n, (0, TransientError("refused", retry_after=1000))) for n in range(half, COMING_ONLINE)]
     well = [Arrivals(n, (5000, None)) for n in range(COMING_ONLINE, 2 * COMING_ONLINE)]
-    running = Running(stuck[0], human=Never())
+    running = Running(stuck[0], operator=Never())
     for adapter in [*stuck[1:], *down, *well]:
         running.app.add_account(adapter, LinkPolicy(), OutboxPolicy())
     async with running:

@@ -7,7 +7,7 @@ import trio
 
 from qqops import Ctx, Message, Plugin
 from qqops.adapters.base import QuestionKind
-from qqops.adapters.webqq.adapter import Options, WebQQ
+from qqops.adapters.webqq.adapter import WebQQ, WebQQOptions
 from qqops.app import App, AppPolicy
 from qqops.model import AccountRef, Secret
 from qqops.plugin.host import Candidate
@@ -31,12 +31,12 @@ class Bot:
     def __init__(self, rig, profile, seed, number, options):
         self.rig = rig
         self.handled, self.links, self.sent, self.bad, self.heard, self.asked = [], [], [], [], [], []
-        self.app = App(AppPolicy(seed=seed), clock=rig.bot_clock, human=self)
+        self.app = App(AppPolicy(seed=seed), clock=rig.bot_clock, operator=self)
         self.app.host.load(Candidate(name="rig", load=self._plugin))
         self.app.observers.add(self._observe)
         more = {"number": number, "password": Secret("sim-pass-1")} if profile == "webqq2013" else {}
         self.adapter = WebQQ(
-            AccountRef("webqq", "main"), Options(profile=profile, **{**more, **options}), clock=rig.bot_clock,
+            AccountRef("webqq", "main"), WebQQOptions(profile=profile, **{**more, **options}), clock=rig.bot_clock,
             rng=random.Random(seed), http=lambda: LocalHttp(rig.server),
         )  # fmt: skip
         policy = LinkPolicy(backoff=BackoffPolicy(first=1.0, cap=30.0))

@@ -9,7 +9,7 @@ from qqops import Approvals, Audit, Ctx, Locks, Plugin, Rest, Say
 from qqops_essentials._text import say
 
 #: Lines of the audit that are shown at most.
-MOST_LINES = 20
+MAX_LINES = 20
 
 
 def declare(plugin: Plugin) -> None:
@@ -74,7 +74,7 @@ def locks(ctx: Ctx, *, held: Locks) -> str:
 
 def audit(ctx: Ctx, count: int = 5, *, record: Audit) -> str:
     """Show the last entries of the audit. / 显示最近的审计记录。"""
-    rows = [_row(entry) for entry in record.last(max(1, min(count, MOST_LINES)))]
+    rows = [_row(entry) for entry in record.last(max(1, min(count, MAX_LINES)))]
     if record.problem:
         rows.append(say(ctx, "audit_broken", reason=record.problem))
     return "\n".join(rows) or say(ctx, "no_audit")

@@ -37,7 +37,7 @@ log = structlog.get_logger("qqops.qqofficial")
 #: Seconds for hello, and for READY or RESUMED.
 PATIENCE = 15.0
 #: Resumes in a row without success, and disconnects of one session within `MANY_WITHIN` seconds, before a new one.
-MOST_RESUMES, MANY, MANY_WITHIN = 3, 5, 300.0
+MAX_RESUMES, MANY, MANY_WITHIN = 3, 5, 300.0
 
 
 @attrs.define
@@ -67,7 +67,7 @@ class Memory:
     def resumable(self, now: float) -> bool:
         """Whether to resume. A session that will not hold is given up, so that resuming is never a loop."""
         self.ends = [at for at in self.ends if now - at < MANY_WITHIN]
-        if self.session and (self.resumes >= MOST_RESUMES or len(self.ends) >= MANY):
+        if self.session and (self.resumes >= MAX_RESUMES or len(self.ends) >= MANY):
             log.warning("the session does not hold: a new one", resumes=self.resumes, ends=len(self.ends))
             self.forget()
         return bool(self.session)

@@ -7,7 +7,7 @@ from collections import OrderedDict
 import attrs
 
 #: Replies that one message allows.
-MOST_REPLIES = 5
+MAX_REPLIES = 5
 #: Messages of a chat that are remembered.
 REMEMBERED = 20
 
@@ -57,7 +57,7 @@ class Passive:
         order = [wanted, *reversed(heard)] if wanted in heard else list(reversed(heard))
         for message in order:
             one = heard[message]
-            if one.used < MOST_REPLIES and now - one.at < window:
+            if one.used < MAX_REPLIES and now - one.at < window:
                 one.used += 1
                 return Ticket(message, one.used, one.by)
         return None

@@ -26,7 +26,7 @@ from qqops import (
     Voice,
 )
 from qqops_qqofficial.events import CHANNEL, DM
-from qqops_qqofficial.passive import MOST_REPLIES
+from qqops_qqofficial.passive import MAX_REPLIES
 
 #: Seconds within which a message can be answered.
 PRIVATE_WINDOW, WINDOW = 3600.0, 300.0
@@ -59,7 +59,7 @@ def capabilities(kind: RoomKind, max_bytes: int) -> Capabilities:
         actions=frozenset({Recall}),
         segments=frozenset({Text, At, AtAll, Forward, Other} | media),
         max_bytes=max_bytes,
-        max_parts=MOST_REPLIES,
+        max_parts=MAX_REPLIES,
     )
 
 

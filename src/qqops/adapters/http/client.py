@@ -15,8 +15,8 @@ import attrs
 import httpx
 import trio
 
-from qqops.adapters.http.answer import TooLarge
 from qqops.adapters.http.connection import Wire
+from qqops.adapters.http.response import TooLarge
 from qqops.adapters.http.tls import tls_context
 from qqops.errors import NotSent, ProtocolError, TransientError
 

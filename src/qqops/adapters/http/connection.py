@@ -14,7 +14,7 @@ from collections.abc import Callable
 import attrs
 import trio
 
-from qqops.adapters.http.answer import Answer
+from qqops.adapters.http.response import ResponseReader
 from qqops.errors import NotSent, TransientError
 
 #: Bytes that are read at once.
@@ -153,7 +153,7 @@ class Wire:
             raise StaleError("the connection broke while the request was sent") from exc
         except trio.TooSlowError as exc:
             raise TransientError("the request could not be sent in time") from exc
-        answer = Answer(self._max_body)
+        answer = ResponseReader(self._max_body)
         while not answer.done:
             data = await _receive(stream, deadline, answer)
             if data:
@@ -173,7 +173,7 @@ def _heard(stream: trio.abc.Stream) -> bool:
     return isinstance(bare, trio.SocketStream) and bare.socket.is_readable()
 
 
-async def _receive(stream: trio.abc.Stream, deadline: float, answer: Answer) -> bytes:
+async def _receive(stream: trio.abc.Stream, deadline: float, answer: ResponseReader) -> bytes:
     try:
         with trio.move_on_at(deadline):
             return bytes(await stream.receive_some(CHUNK))

@@ -7,9 +7,9 @@ import urllib.parse
 
 import trio
 
-from qqops.adapters.http.answer import TooLarge
 from qqops.adapters.http.client import MAX_BODY
 from qqops.adapters.http.connection import Wire
+from qqops.adapters.http.response import TooLarge
 from qqops.adapters.http.tls import tls_context
 from qqops.errors import AdapterError, ProtocolError, Refuse
 

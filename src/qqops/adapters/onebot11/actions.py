@@ -45,7 +45,7 @@ from qqops.protocol.onebot11.wire import Frame, as_id, fields, number, rows, tex
 #: Seconds to wait before a request is answered: some implementations fail when it is done at once.
 CONSIDER = 1.5
 #: Answered requests that are remembered: a second answer would be an error over there, or another decision.
-MOST_ANSWERED = 1000
+MAX_ANSWERED = 1000
 
 
 class Caller(Protocol):
@@ -73,7 +73,7 @@ class OneBot:
         self._reader = reader
         self._media = media
         self._missing: set[str] = set()
-        self._answered: deque[RequestRef] = deque(maxlen=MOST_ANSWERED)
+        self._answered: deque[RequestRef] = deque(maxlen=MAX_ANSWERED)
         self.files = Files(self._call, media, upload_deadline)
 
     async def call(self, action: str, /, **params: Any) -> Any:

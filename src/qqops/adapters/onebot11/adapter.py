@@ -21,9 +21,9 @@ from qqops.adapters.http.server import HttpAnswer, HttpRequest, address
 from qqops.adapters.onebot11.actions import OneBot
 from qqops.adapters.onebot11.arrivals import Arrivals, TakenOver
 from qqops.adapters.onebot11.intake import Intake
-from qqops.adapters.onebot11.options import MOST_AT_ONCE, Options
+from qqops.adapters.onebot11.options import MAX_AT_ONCE, OneBotOptions
 from qqops.adapters.onebot11.session import LiveSession
-from qqops.adapters.websocket.opening import Dial, connect
+from qqops.adapters.websocket.handshake import Dial, connect
 from qqops.adapters.websocket.socket import WebSocket
 from qqops.errors import ConfigError, Refuse, TransientError
 from qqops.model import (
@@ -64,7 +64,7 @@ class OneBot11:
     def __init__(
         self,
         account: AccountRef,
-        options: Options,
+        options: OneBotOptions,
         now: Callable[[], datetime.datetime],
         listener: Listening | None,
         dial: Dial = connect,
@@ -111,7 +111,7 @@ class OneBot11:
             gap=options.send_gap,
             room_gap=options.room_gap,
             jitter=options.jitter,
-            in_flight=min(options.in_flight, MOST_AT_ONCE) if over_http else options.in_flight,
+            in_flight=min(options.in_flight, MAX_AT_ONCE) if over_http else options.in_flight,
         )
 
     def can(self, kind: RoomKind) -> Capabilities:
@@ -243,7 +243,7 @@ class OneBot11:
         return await self.native.profile(person)
 
 
-def check(options: Options) -> None:
+def check(options: OneBotOptions) -> None:
     """Raise `ConfigError` for settings that cannot work."""
     over_http = options.url.startswith(("http://", "https://"))
     if (not options.url and not options.listen) or (options.url and options.listen and not over_http):
@@ -279,7 +279,7 @@ def check(options: Options) -> None:
         address(options.listen)
 
 
-def open_onebot11(opening: Opening, options: Options) -> OneBot11:
+def open_onebot11(opening: Opening, options: OneBotOptions) -> OneBot11:
     """Return the adapter of a OneBot v11 account."""
     check(options)
     listener = opening.listener(options.listen) if options.listen else None

@@ -11,8 +11,8 @@ import structlog
 import trio
 
 from qqops.adapters.http.server import HttpAnswer, HttpRequest, Takeover
-from qqops.adapters.onebot11.options import Options
-from qqops.adapters.websocket.opening import accept
+from qqops.adapters.onebot11.options import OneBotOptions
+from qqops.adapters.websocket.handshake import accept
 from qqops.adapters.websocket.socket import WebSocket
 from qqops.errors import ProtocolError, TransientError
 
@@ -63,7 +63,7 @@ class Arrivals:
             alive, and will not send it again.
     """
 
-    def __init__(self, options: Options, name: str, early: Callable[[list[bytes]], None]) -> None:
+    def __init__(self, options: OneBotOptions, name: str, early: Callable[[list[bytes]], None]) -> None:
         self._options = options
         self._early = early
         self._name = name

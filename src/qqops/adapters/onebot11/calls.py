@@ -20,7 +20,7 @@ from qqops.protocol.onebot11.wire import Frame, encode
 #: look at the clock for each request.
 SWEEP = 1.0
 #: Frames of one answer that comes in parts.
-MOST_PARTS = 100_000
+MAX_PARTS = 100_000
 
 #: Gets the answer, or None when none came in time.
 Settle = Callable[[Frame | None], None]

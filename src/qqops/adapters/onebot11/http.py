@@ -18,7 +18,7 @@ from qqops.adapters.onebot11.calls import ActionFailed
 from qqops.adapters.onebot11.intake import Intake
 from qqops.adapters.onebot11.introduce import PROBE, introduce
 from qqops.adapters.onebot11.media import Media
-from qqops.adapters.onebot11.options import Options
+from qqops.adapters.onebot11.options import OneBotOptions
 from qqops.adapters.websocket.socket import Unauthorized
 from qqops.errors import NotSent, ProtocolError, Refuse, TransientError
 from qqops.model import Delivery, Draft, Later, Outcome, Scope
@@ -35,7 +35,7 @@ CONNECT_AGAIN = 2.0
 class HttpCalls:
     """Actions by POST to ``URL/action``."""
 
-    def __init__(self, http: HttpClient, options: Options) -> None:
+    def __init__(self, http: HttpClient, options: OneBotOptions) -> None:
         self.flavor: Flavor = UNKNOWN
         self._http = http
         self._base = options.url.rstrip("/")
@@ -80,7 +80,7 @@ class HttpSession:
     """One session over HTTP. There is no connection to watch, so it asks now and then whether anybody is there."""
 
     def __init__(
-        self, options: Options, link: Link, reader: Reader, intake: Intake, http: HttpClient
+        self, options: OneBotOptions, link: Link, reader: Reader, intake: Intake, http: HttpClient
     ) -> None:
         self._options = options
         self._link = link

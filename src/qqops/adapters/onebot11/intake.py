@@ -21,13 +21,13 @@ from qqops.protocol.onebot11.wire import Frame, decode, fields, number, text
 log = structlog.get_logger("qqops.onebot11")
 
 #: Events that are kept while the bot has more work than it may hold; what comes beyond that is dropped and counted.
-MOST_HELD = 20_000
+MAX_HELD = 20_000
 #: Seconds for which events are kept that come while no session is open (HTTP posts come whether we are there or not).
 KEEP = 600.0
 #: Heartbeats that may be missed, and seconds below which a missing one means nothing.
 MISSED, MIN_SILENCE = 3, 10.0
 #: Seconds between two heartbeats above which a number is taken for nonsense.
-LONGEST_BEAT = 86400.0
+MAX_BEAT = 86400.0
 
 
 class Intake:
@@ -100,7 +100,7 @@ class Intake:
         """
         link = self._link
         if link is None:
-            if len(self._early) >= MOST_HELD:
+            if len(self._early) >= MAX_HELD:
                 self.dropped += 1
                 return False
             self._early.append((trio.current_time(), frame))
@@ -129,7 +129,7 @@ class Intake:
             link.note(f"QQ is offline: {text(frame.get('message')) or text(frame.get('tag'))}")
         if not self._held and not link.full:
             link.event(event)
-        elif len(self._held) < MOST_HELD:
+        elif len(self._held) < MAX_HELD:
             self._held.append(event)
             self._wake.set()
         else:
@@ -158,7 +158,7 @@ class Intake:
         elif online is True:
             link.note("")
         interval = number(frame.get("interval")) / 1000
-        if 0 < interval <= LONGEST_BEAT:
+        if 0 < interval <= MAX_BEAT:
             self._beat_by = trio.current_time() + max(MISSED * interval, MIN_SILENCE)
             self._beaten.set()
 

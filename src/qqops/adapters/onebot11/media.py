@@ -10,7 +10,7 @@ from collections.abc import Callable
 import attrs
 import trio
 
-from qqops.adapters.onebot11.options import Options
+from qqops.adapters.onebot11.options import OneBotOptions
 from qqops.adapters.onebot11.shelf import Shelf
 from qqops.errors import Refuse
 from qqops.model import Draft, Forward, Medium, Node, Segment
@@ -24,7 +24,7 @@ class Media:
         options: ``media_folder``, ``media_seen_as``, ``max_media``, ``media_hosts``.
     """
 
-    def __init__(self, options: Options) -> None:
+    def __init__(self, options: OneBotOptions) -> None:
         self._most = int(options.max_media * 2**20)
         self._threads = trio.CapacityLimiter(
             2

@@ -7,11 +7,11 @@ import attrs
 from qqops.model import Secret
 
 #: Most sends that are under way at once over HTTP, where each holds a connection.
-MOST_AT_ONCE = 6
+MAX_AT_ONCE = 6
 
 
 @attrs.frozen(kw_only=True)
-class Options:
+class OneBotOptions:
     """Settings of a OneBot v11 account. Give *url* or *listen*, or both for HTTP.
 
     Attributes:

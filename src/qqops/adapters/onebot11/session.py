@@ -15,7 +15,7 @@ from qqops.adapters.onebot11.calls import Calls
 from qqops.adapters.onebot11.intake import Intake
 from qqops.adapters.onebot11.introduce import PROBE, introduce
 from qqops.adapters.onebot11.media import Media
-from qqops.adapters.onebot11.options import Options
+from qqops.adapters.onebot11.options import OneBotOptions
 from qqops.adapters.websocket.socket import Unauthorized, WebSocket
 from qqops.errors import NotSent, ProtocolError, Refuse, TransientError
 from qqops.model import Delivery, Draft, Outcome
@@ -39,7 +39,7 @@ class LiveSession:
 
     def __init__(
         self,
-        options: Options,
+        options: OneBotOptions,
         link: Link,
         reader: Reader,
         intake: Intake,

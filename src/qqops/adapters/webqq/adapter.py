@@ -21,7 +21,7 @@ from qqops.adapters.base import Directory, Link, Opening, Outgoing
 from qqops.adapters.http.client import Http, HttpClient
 from qqops.adapters.webqq.account import WebAccount
 from qqops.adapters.webqq.actions import actions_in
-from qqops.adapters.webqq.options import Options
+from qqops.adapters.webqq.options import WebQQOptions
 from qqops.adapters.webqq.saved import SavedSession
 from qqops.adapters.webqq.sends import INVISIBLE
 from qqops.adapters.webqq.session import LiveSession, is_cancelled
@@ -60,7 +60,7 @@ class WebQQ:
     def __init__(
         self,
         account: AccountRef,
-        options: Options,
+        options: WebQQOptions,
         *,
         clock: Clock,
         rng: random.Random,
@@ -271,7 +271,7 @@ def _flat(exc: BaseException) -> list[BaseException]:
     return [exc]
 
 
-def open_webqq(opening: Opening, options: Options) -> WebQQ:
+def open_webqq(opening: Opening, options: WebQQOptions) -> WebQQ:
     """Return the adapter of a WebQQ account."""
     return WebQQ(
         opening.account,
@@ -283,4 +283,4 @@ def open_webqq(opening: Opening, options: Options) -> WebQQ:
     )
 
 
-__all__ = ["Options", "WebQQ", "open_webqq"]
+__all__ = ["WebQQ", "WebQQOptions", "open_webqq"]

@@ -59,7 +59,7 @@ class KnownHere:
 _FREQUENT: Mapping[type[items.Item], type[Event]] = {items.Seen: Presence, items.Writing: Typing}
 
 
-class HandOver:
+class EventTranslator:
     """Passes items on to the dispatcher. Synchronous, so that nothing is lost between two of them."""
 
     def __init__(self, account: AccountRef, clock: Clock, link: Link, heard: Heard) -> None:

@@ -27,7 +27,7 @@ LOOK_UP_PATIENCE = 5.0
 #: Seconds that a look-up may take; it goes on when nobody waits for it any longer.
 LOOK_UP_DEADLINE = 15.0
 #: Seconds after which a look-up that failed is tried again; twice as many each further time, up to the most.
-ASIDE, MOST_ASIDE = 30.0, 600.0
+ASIDE, MAX_ASIDE = 30.0, 600.0
 
 
 @attrs.frozen
@@ -134,7 +134,7 @@ class LookUps:
                 self._aside.pop(need, None)
             else:
                 now, before = trio.current_time(), self._aside.get(need)
-                pause = min(2 * before.pause, MOST_ASIDE) if before is not None else ASIDE
+                pause = min(2 * before.pause, MAX_ASIDE) if before is not None else ASIDE
                 self._aside[need] = _Failed(now + pause, pause, now - began > LOOK_UP_PATIENCE)
             del self._running[need]
             done.set()

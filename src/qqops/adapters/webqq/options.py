@@ -10,7 +10,7 @@ from qqops.model import Secret
 
 
 @attrs.frozen(kw_only=True)
-class Options:
+class WebQQOptions:
     """Settings of a WebQQ account.
 
     Attributes:

@@ -29,7 +29,7 @@ log = structlog.get_logger("qqops.webqq")
 #: Layout of the file; another one is not read, which costs one login.
 LAYOUT = 1
 #: Largest file that is read, in bytes.
-LARGEST = 256 * 1024
+MAX_FILE = 256 * 1024
 #: Message ids that a session may have used between two saves (webqq.md §11: none is used twice).
 ID_GAP = 100_000
 
@@ -86,7 +86,7 @@ class SavedSession:
             return None
         try:
             with self._path.open("rb") as file:
-                data = json.loads(file.read(LARGEST))
+                data = json.loads(file.read(MAX_FILE))
             session = _session(data, profile, number, rng)
             if session is None:
                 return None

@@ -14,14 +14,14 @@ from qqops.adapters.http.client import Http
 from qqops.adapters.webqq.account import WebAccount
 from qqops.adapters.webqq.actions import Actions
 from qqops.adapters.webqq.calls import Calls
-from qqops.adapters.webqq.events import HandOver, KnownHere
+from qqops.adapters.webqq.events import EventTranslator, KnownHere
 from qqops.adapters.webqq.fetch import Fetch
 from qqops.adapters.webqq.login import log_in
 from qqops.adapters.webqq.lookups import LOOK_UP_PATIENCE, LookUps
-from qqops.adapters.webqq.options import Options
+from qqops.adapters.webqq.options import WebQQOptions
+from qqops.adapters.webqq.refresher import ListRefresher, wait_for_hour
 from qqops.adapters.webqq.saved import SavedSession
 from qqops.adapters.webqq.sends import Sends
-from qqops.adapters.webqq.upkeep import Upkeep, wait_for_hour
 from qqops.errors import AdapterError, FatalError, NotSent, ProtocolError, TransientError
 from qqops.model import AccountRef, Clock, Outcome, SetStatus
 from qqops.protocol.webqq import items, poll
@@ -49,7 +49,7 @@ class LiveSession:
     def __init__(
         self,
         account: AccountRef,
-        options: Options,
+        options: WebQQOptions,
         clock: Clock,
         http: Http,
         link: Link,
@@ -71,7 +71,7 @@ class LiveSession:
         self._link = link
         self._saved = saved
         self._earlier = Earlier(KnownHere(directory, account) if directory is not None else None)
-        self._hand_over = HandOver(account, clock, link, heard)
+        self._translator = EventTranslator(account, clock, link, heard)
         self._session: Session | None = None
         self._pending: deque[items.Item] = deque()
         self._poll_request: tuple[tuple[str, str], Request] | None = None
@@ -82,7 +82,7 @@ class LiveSession:
         self._fetch: Fetch | None = None
         self._abilities: WebAccount | None = None
         self._sends: Sends | None = None
-        self._upkeep: Upkeep | None = None
+        self._upkeep: ListRefresher | None = None
         self.online = False
         #: Whether a poll has shown that the session works.
         self.proved = False
@@ -126,7 +126,7 @@ class LiveSession:
         return self._sends
 
     @property
-    def upkeep(self) -> Upkeep:
+    def upkeep(self) -> ListRefresher:
         """What keeps the session fresh. Only valid after `open`."""
         assert self._upkeep is not None
         return self._upkeep
@@ -173,7 +173,7 @@ class LiveSession:
                 session, self._calls, self._look_ups, vary=self._options.vary_equal, proved=self.proved_since
             )
             await self._saved.save(session)
-            self._upkeep = Upkeep(self._account, self._options, session, self._calls, self._look_ups)
+            self._upkeep = ListRefresher(self._account, self._options, session, self._calls, self._look_ups)
             await self._upkeep.fetch_lists(within)
         except SessionGone:
             self._give_up()
@@ -248,7 +248,7 @@ class LiveSession:
     def flush(self) -> None:
         """Hand over what has been received, without further look-ups: its aliases are about to die."""
         while self._pending:
-            self._hand_over.item(self._pending.popleft(), self.roster)
+            self._translator.item(self._pending.popleft(), self.roster)
 
     async def _poll(self) -> NoReturn:
         session, hold = self.session, self._options.poll_hold
@@ -268,7 +268,7 @@ class LiveSession:
                 self._good_poll = began
                 self._link.alive(self._patience)
             if polled.items:
-                self._pending.extend(item for item in polled.items if self._hand_over.wants(item))
+                self._pending.extend(item for item in polled.items if self._translator.wants(item))
                 self._note_kick(polled.items)
                 await self._deliver()
             if self._kick is not None:
@@ -324,7 +324,7 @@ class LiveSession:
         while self._pending:
             with trio.move_on_at(until):
                 await self.look_ups.look_up_for(self._pending[0])
-            self._hand_over.item(self._pending.popleft(), self.roster)
+            self._translator.item(self._pending.popleft(), self.roster)
 
     def _deliver_known(self) -> None:
         """Hand over what needs no look-up and stands behind nothing of its room that does."""
@@ -341,7 +341,7 @@ class LiveSession:
             if waits:
                 waiting.append(item)
             else:
-                self._hand_over.item(item, self.roster)
+                self._translator.item(item, self.roster)
         self._pending.extend(waiting)
 
     def _note_kick(self, found: Sequence[items.Item]) -> None:

@@ -20,7 +20,7 @@ from qqops.errors import NotSent, TransientError, excerpt
 #: Bytes that are read at once.
 READ = 256 * 1024
 #: Bytes that may wait to be written; who puts more is told that the other side does not read.
-MOST_WAITING = 16 * 1024 * 1024
+MAX_WAITING = 16 * 1024 * 1024
 #: Seconds for the closing handshake.
 GOODBYE = 2.0
 
@@ -170,7 +170,7 @@ class WebSocket:
         """
         if self._protocol.state is not State.OPEN:
             raise NotSent(self._end())
-        if self._waiting > MOST_WAITING:
+        if self._waiting > MAX_WAITING:
             raise NotSent(f"{self._waiting // 2**20} MiB wait already: the other side does not read")
         self._protocol.send_text(data)
         self._waiting += len(data)

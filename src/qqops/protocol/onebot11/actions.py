@@ -36,7 +36,7 @@ from qqops.protocol.onebot11.wire import as_id
 Step: TypeAlias = tuple[str, dict[str, Any]]
 
 #: Longest mute that QQ knows, in seconds: 30 days less one second.
-LONGEST_MUTE = 30 * 86400 - 1
+MAX_MUTE = 30 * 86400 - 1
 
 
 class NotPossible(Exception):
@@ -83,7 +83,7 @@ def _recall(a: Recall, *_: object) -> list[Step]:
 def _mute(a: Mute, *_: object) -> list[Step]:
     if a.person is None:
         return [("set_group_whole_ban", {**_group(a.room), "enable": a.seconds != 0})]
-    seconds = min(max(a.seconds, 0), LONGEST_MUTE)
+    seconds = min(max(a.seconds, 0), MAX_MUTE)
     return [("set_group_ban", {**_member(a.room, a.person), "duration": seconds})]
 
 

@@ -36,9 +36,9 @@ K = TypeVar("K")
 V = TypeVar("V")
 
 #: Rooms and people that are kept ready; a busy account knows more, and then they are made anew.
-MOST_KNOWN = 20_000
+MAX_KNOWN = 20_000
 #: Notices and requests that are remembered to recognise what is told again (onebot11.md §6.3).
-MOST_TOLD = 4096
+MAX_TOLD = 4096
 
 #: What a person can be in a group.
 ROLES = {role.value: role for role in MemberRole}
@@ -153,7 +153,7 @@ class Reader:
         room = self.group(group, name)
         place = room, self._sender(room, person, sender, fields(hidden))
         if usual:
-            if len(self._places) >= MOST_KNOWN:
+            if len(self._places) >= MAX_KNOWN:
                 self._places.clear()
             self._places[group, who] = names, place
         return place
@@ -171,7 +171,7 @@ class Reader:
         found = self._rooms.get(number)
         called = text(name) if name else self.names.get(text(number), "")
         if found is None or (called and found.name != called):
-            if len(self._rooms) >= MOST_KNOWN:
+            if len(self._rooms) >= MAX_KNOWN:
                 self._rooms.clear()
             key = text(number)
             if key:
@@ -189,7 +189,7 @@ class Reader:
         if frame.get("sub_type") == "group":
             through = text(frame.get("group_id") or fields(frame.get("sender")).get("group_id"))
             if through:
-                _bounded(self.temporary, MOST_KNOWN)[person] = through
+                _bounded(self.temporary, MAX_KNOWN)[person] = through
         elif person in self.temporary:
             del self.temporary[person]
         return Room(ref=RoomRef(self.account, RoomKind.PRIVATE, person), name=name)
@@ -209,7 +209,7 @@ class Reader:
         key = (room.ref.id if room is not None else None, person)
         found = self._users.get(key)
         if found is None or (name and found.name != name) or (role is not None and found.role != role):
-            if len(self._users) >= MOST_KNOWN:
+            if len(self._users) >= MAX_KNOWN:
                 self._users.clear()
             called = name or (found.name if found is not None else person)
             ref = PersonRef(self.account, person)
@@ -254,7 +254,7 @@ class Reader:
         key = self.told_id(frame)
         if key in self._told:
             return True
-        _bounded(self._told, MOST_TOLD)[key] = None
+        _bounded(self._told, MAX_TOLD)[key] = None
         return False
 
     def told_id(self, frame: Frame) -> str:
@@ -294,7 +294,7 @@ class Reader:
             seen = f"{kind}:{text(frame.get('sub_type'))}:{flag}"
             if seen in self._flags:  # some implementations tell a request again, hours later
                 return None
-            _bounded(self._flags, MOST_TOLD)[seen] = None
+            _bounded(self._flags, MAX_TOLD)[seen] = None
 
         def asked(wanted: str) -> dict[str, Any]:
             token = f"{wanted}:{flag}"

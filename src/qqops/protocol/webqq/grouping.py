@@ -17,7 +17,7 @@ from qqops.protocol.webqq.session import Session
 from qqops.protocol.webqq.wire import integer, printable
 
 #: Longest field of a card that is sent back as it came.
-_LONGEST = 1000
+_MAX_FIELD = 1000
 
 
 @attrs.frozen(kw_only=True)
@@ -46,7 +46,7 @@ class PublicInfo:
 def card(session: Session, code: int) -> Flow[Card]:
     """Ask for the own card in a group."""
     answer = yield from result(session, api(session, "get_group_business_card2", gcode=code))
-    fields = {field.name: str(answer.get(field.name) or "")[:_LONGEST] for field in attrs.fields(Card)}
+    fields = {field.name: str(answer.get(field.name) or "")[:_MAX_FIELD] for field in attrs.fields(Card)}
     return Card(**fields)
 
 
@@ -61,7 +61,7 @@ def public_info(session: Session, code: int) -> Flow[PublicInfo]:
     inner = answer.get("ginfo")
     info = inner if isinstance(inner, dict) else answer
     return PublicInfo(
-        name=printable(str(info.get("name") or ""))[:_LONGEST],
+        name=printable(str(info.get("name") or ""))[:_MAX_FIELD],
         members=integer(info.get("member_cnt", 0), "member_cnt"),
         most_members=integer(info.get("maxmember", 0), "maxmember"),
     )

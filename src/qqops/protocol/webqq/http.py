@@ -138,7 +138,7 @@ class Cookies:
 
     #: More cookies, or longer ones, than any real session has; beyond that the peer is playing games.
     LIMIT = 200
-    LONGEST = 4096
+    MAX_COOKIE = 4096
 
     def __init__(self, values: Mapping[tuple[str, str], str] | None = None) -> None:
         self._values: dict[tuple[str, str], str] = dict(values or {})
@@ -148,7 +148,7 @@ class Cookies:
     def take(self, host: str, headers: Iterable[tuple[str, str]]) -> None:
         """Store what the Set-Cookie headers of an answer from *host* say."""
         for key, value in headers:
-            if key.lower() == "set-cookie" and len(value) <= self.LONGEST:
+            if key.lower() == "set-cookie" and len(value) <= self.MAX_COOKIE:
                 self._take_one(host, value)
 
     def _take_one(self, host: str, line: str) -> None:

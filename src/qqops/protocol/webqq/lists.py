@@ -55,19 +55,19 @@ class Discussion:
 
 
 #: Most friends, groups and discussion groups of an account. The service allowed some hundred, later a few thousand.
-MOST_FRIENDS, MOST_GROUPS = 10_000, 5_000
+MAX_FRIENDS, MAX_GROUPS = 10_000, 5_000
 #: Most members of a group: 2000 was the largest group one could buy, 3000 with later favours.
-MOST_MEMBERS = 10_000
+MAX_MEMBERS = 10_000
 #: The code of `real_number` that says: there is none for you (§9.6).
 NO_NUMBER = 100000
 #: Most characters of a name as the service writes it; real ones have a tenth. Beyond 4300 digits Python's own
 #: `html.unescape` fails.
-_LONGEST_NAME = 1000
+_MAX_NAME = 1000
 
 
 def _text(value: object) -> str:
     """Return a nick or card as people see it: unescaped, without control characters (§9.4)."""
-    text = html.unescape(str(value or "")[:_LONGEST_NAME]).replace("\xa0", " ")
+    text = html.unescape(str(value or "")[:_MAX_NAME]).replace("\xa0", " ")
     return "".join(c for c in text if c.isprintable()).strip()
 
 
@@ -111,14 +111,14 @@ def friends(session: Session) -> Flow[dict[int, Contact]]:
     result = yield from hashed(session, build, "get_user_friends2")
     nicks = {
         _int(row.get("uin")): _text(row.get("nick"))
-        for row in rows(result.get("info"), "info", MOST_FRIENDS, session.cut)
+        for row in rows(result.get("info"), "info", MAX_FRIENDS, session.cut)
     }
     marks = {
         _int(row.get("uin")): _text(row.get("markname"))
-        for row in rows(result.get("marknames"), "marknames", MOST_FRIENDS, session.cut)
+        for row in rows(result.get("marknames"), "marknames", MAX_FRIENDS, session.cut)
     }
     uins = {
-        _int(row.get("uin")) for row in rows(result.get("friends"), "friends", MOST_FRIENDS, session.cut)
+        _int(row.get("uin")) for row in rows(result.get("friends"), "friends", MAX_FRIENDS, session.cut)
     } | set(nicks)
     return {uin: Contact(uin, nicks.get(uin, ""), marks.get(uin, "")) for uin in uins if uin}
 
@@ -132,14 +132,14 @@ def groups(session: Session) -> Flow[dict[int, Group]]:
     result = yield from hashed(session, build, "get_group_name_list_mask2")
     marks = {
         _int(row.get("uin")): _text(row.get("markname"))
-        for row in rows(result.get("gmarklist"), "gmarklist", MOST_GROUPS, session.cut)
+        for row in rows(result.get("gmarklist"), "gmarklist", MAX_GROUPS, session.cut)
     }
     masks = {
         _int(row.get("gid")): _int(row.get("mask"))
-        for row in rows(result.get("gmasklist"), "gmasklist", MOST_GROUPS, session.cut)
+        for row in rows(result.get("gmasklist"), "gmasklist", MAX_GROUPS, session.cut)
     }
     found = {}
-    for row in rows(result.get("gnamelist"), "gnamelist", MOST_GROUPS, session.cut):
+    for row in rows(result.get("gnamelist"), "gnamelist", MAX_GROUPS, session.cut):
         gid = _int(row.get("gid"))
         if gid:
             code, name = _int(row.get("code")), _text(row.get("name"))
@@ -153,7 +153,7 @@ def discussions(session: Session) -> Flow[dict[int, Discussion]]:
     response = yield from call(session.list_get("get_discus_list", {**ids}))
     result = _checked(session, response, "get_discus_list")
     found = {}
-    for row in rows(result.get("dnamelist"), "dnamelist", MOST_GROUPS, session.cut):
+    for row in rows(result.get("dnamelist"), "dnamelist", MAX_GROUPS, session.cut):
         did = _int(row.get("did"))
         if did:
             found[did] = Discussion(did, _text(row.get("name")))
@@ -167,15 +167,15 @@ def group_members(session: Session, group: Group) -> Flow[dict[int, Contact]]:
     result = _checked(session, response, "get_group_info_ext2")
     cards = {
         _int(row.get("muin")): _text(row.get("card"))
-        for row in rows(result.get("cards"), "cards", MOST_MEMBERS, session.cut)
+        for row in rows(result.get("cards"), "cards", MAX_MEMBERS, session.cut)
     }
     nicks = {
         _int(row.get("uin")): _text(row.get("nick"))
-        for row in rows(result.get("minfo"), "minfo", MOST_MEMBERS, session.cut)
+        for row in rows(result.get("minfo"), "minfo", MAX_MEMBERS, session.cut)
     }
     info = mapping(result.get("ginfo"), "ginfo")
     uins = {
-        _int(row.get("muin")) for row in rows(info.get("members"), "members", MOST_MEMBERS, session.cut)
+        _int(row.get("muin")) for row in rows(info.get("members"), "members", MAX_MEMBERS, session.cut)
     } | set(nicks)
     return {uin: Contact(uin, nicks.get(uin, ""), card=cards.get(uin, "")) for uin in uins if uin}
 
@@ -189,11 +189,11 @@ def discussion_members(session: Session, did: int) -> Flow[tuple[dict[int, Conta
     info = mapping(result.get("info"), "info")
     nicks = {
         _int(row.get("uin")): _text(row.get("nick"))
-        for row in rows(result.get("mem_info"), "mem_info", MOST_MEMBERS, session.cut)
+        for row in rows(result.get("mem_info"), "mem_info", MAX_MEMBERS, session.cut)
     }
     numbers = {
         _int(row.get("mem_uin")): _int(row.get("ruin"))
-        for row in rows(info.get("mem_list"), "mem_list", MOST_MEMBERS, session.cut)
+        for row in rows(info.get("mem_list"), "mem_list", MAX_MEMBERS, session.cut)
     }
     members = {uin: Contact(uin, nicks.get(uin, "")) for uin in set(nicks) | set(numbers) if uin}
     return members, {uin: number for uin, number in numbers.items() if uin and number}

@@ -32,18 +32,18 @@ from qqops.protocol.webqq.items import (
 )
 from qqops.protocol.webqq.wire import integer, mapping, rows
 
-#: Friends of one change; see `lists.MOST_FRIENDS`.
-MOST_FRIENDS = 10_000
+#: Friends of one change; see `lists.MAX_FRIENDS`.
+MAX_FRIENDS = 10_000
 #: Values of op_type (§10.1): by himself, and by an administrator.
 _LEFT, _FORCED = 2, 3
 #: Fields of what we have no class for that are passed on.
-_MOST_FIELDS = 20
+_MAX_FIELDS = 20
 #: Fields that hold this session's aliases, or the header; so does each with "uin" in its name.
 _ALIASES = frozenset(
     ["gcode", "group_code", "gid", "old_member", "new_member", "msg_id", "msg_id2", "msg_type", "reply_ip"]
 )
 #: Longest text of a request or a file's name that is passed on.
-LONGEST = 1000
+MAX_TEXT = 1000
 
 
 def read_item(raw: object) -> Item:
@@ -75,7 +75,7 @@ def _numbered(item: Happening, value: Mapping[str, Any]) -> Item:
 
 
 def _text(value: object) -> str:
-    return "".join(c for c in str(value or "") if c.isprintable())[:LONGEST]
+    return "".join(c for c in str(value or "") if c.isprintable())[:MAX_TEXT]
 
 
 def _buddy(value: Mapping[str, Any]) -> Incoming:
@@ -160,7 +160,7 @@ def _told(
     """Keep what is plain in *value*; aliases and the header are of no use to anybody later."""
     data = {
         key[:40]: _text(field) if isinstance(field, str) else integer(field, key)
-        for key, field in list(value.items())[:_MOST_FIELDS]
+        for key, field in list(value.items())[:_MAX_FIELDS]
         if isinstance(field, int | str)
         and not isinstance(field, bool)
         and key not in _ALIASES
@@ -193,7 +193,7 @@ def _friends(value: Mapping[str, Any]) -> FriendsChanged:
     cut: dict[str, int] = {}
 
     def uins(key: str) -> tuple[int, ...]:
-        found = rows(value.get(key), key, MOST_FRIENDS, cut)
+        found = rows(value.get(key), key, MAX_FRIENDS, cut)
         return tuple(integer(row.get("uin"), f"{key}: uin") for row in found)
 
     added, removed = uins("added_friends"), uins("removed_friends")
@@ -244,7 +244,7 @@ def _group_web(value: Mapping[str, Any]) -> Told:
 
 def _transfer(value: Mapping[str, Any]) -> Told:
     """The state of files that somebody sends over the service's disk; their names are what is of use."""
-    names = [_text(row.get("file_name")) for row in rows(value.get("file_infos"), "file_infos", _MOST_FIELDS)]
+    names = [_text(row.get("file_name")) for row in rows(value.get("file_infos"), "file_infos", _MAX_FIELDS)]
     told = _told("filesrv_transfer", value, sender=value.get("from_uin"))
     return attrs.evolve(told, data={**told.data, "files": names})
 

@@ -11,15 +11,15 @@ from qqops.errors import ProtocolError
 from qqops.protocol.webqq.http import Response
 
 #: A JavaScript answer is one call; nothing of that kind was ever longer.
-_LONGEST_JS = 64 * 1024
+_MAX_JS = 64 * 1024
 #: Deepest nesting of a JSON answer; real ones have ten levels. Python's own walks (repr, copies, dumps) end at
 #: the depth of its stack, and where that is depends on who calls.
 _DEEPEST = 50
 #: Most digits of a number: 2**64 has twenty.
-_LONGEST_INTEGER = 20
+_MAX_INTEGER = 20
 #: Most rows of any list. No group, no list of friends or groups of those years had more than a few thousand; a body
 #: of the largest size would hold half a million, and what is made of them stays in memory as long as the session.
-MOST_ROWS = 20_000
+MAX_ROWS = 20_000
 _JS_CALL = re.compile(r"(?P<name>\w{1,40})\s{0,9}\((?P<args>.*)\)\s{0,9};?\Z", re.DOTALL)
 _SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 # A text that does not end goes to the end of the answer, so that looking for the next one does not start inside.
@@ -90,9 +90,9 @@ def retcode(body: Mapping[str, Any], call: str) -> int:
 
 def integer(value: object, what: str) -> int:
     """Return *value* as an integer; numbers travel as text, too."""
-    if isinstance(value, int) and not isinstance(value, bool) and abs(value) < 10**_LONGEST_INTEGER:
+    if isinstance(value, int) and not isinstance(value, bool) and abs(value) < 10**_MAX_INTEGER:
         return value
-    if isinstance(value, str) and len(value) <= _LONGEST_INTEGER and re.fullmatch(r"-?\d+", value, re.ASCII):
+    if isinstance(value, str) and len(value) <= _MAX_INTEGER and re.fullmatch(r"-?\d+", value, re.ASCII):
         return int(value)
     raise ProtocolError(f"{what} is no integer", payload=value)
 
@@ -114,7 +114,7 @@ def token(value: object, what: str) -> str:
 
 
 def rows(
-    value: object, what: str, most: int = MOST_ROWS, cut: MutableMapping[str, int] | None = None
+    value: object, what: str, most: int = MAX_ROWS, cut: MutableMapping[str, int] | None = None
 ) -> list[dict[str, Any]]:
     """Return *value* as a list of objects; a missing list is an empty one, other rows are left out.
 
@@ -144,7 +144,7 @@ def js_call(response: Response, name: str) -> list[str]:
     Raises:
         ProtocolError: The body is something else.
     """
-    if len(response.body) > _LONGEST_JS:
+    if len(response.body) > _MAX_JS:
         raise ProtocolError(f"no call of {name} in the answer: {len(response.body)} bytes")
     text = text_of(response)
     match = _JS_CALL.match(text.strip())

@@ -36,10 +36,10 @@ LOAD_PATIENCE = 10.0
 #: Rows after which what is long over is deleted.
 PURGE_EVERY = 2000
 #: Most rows that are read to recognise messages that are delivered again.
-MOST_SEEN = 20_000
+MAX_SEEN = 20_000
 
 
-class Step(enum.IntEnum):
+class RowState(enum.IntEnum):
     """How far a message has come."""
 
     ACCEPTED = 0
@@ -90,7 +90,7 @@ class Unfinished:
 
 
 @attrs.frozen(kw_only=True)
-class Unsent:
+class PendingSend:
     """A message that was not sent, or may have been.
 
     Attributes:
@@ -109,7 +109,7 @@ class Unsent:
 
 
 @attrs.define(kw_only=True)
-class Left:
+class Recovered:
     """What a restart finds.
 
     Attributes:
@@ -119,7 +119,7 @@ class Left:
     """
 
     unfinished: list[Unfinished] = attrs.field(factory=list)
-    unsent: list[Unsent] = attrs.field(factory=list)
+    unsent: list[PendingSend] = attrs.field(factory=list)
     expired: list[Unfinished] = attrs.field(factory=list)
     seen: list[tuple[AccountRef, Key]] = attrs.field(factory=list)
     unreadable: list[int] = attrs.field(factory=list)
@@ -179,7 +179,7 @@ class Journal:
         for row, (handler, start) in zip(rows, handlers, strict=True):
             self._last = self._store.write(
                 self._sql.accept, id=row, account=str(event.account), name=name, kind=kind, room=room, message=number,
-                handler=handler, start=start, state=Step.ACCEPTED, at=now, event=text,
+                handler=handler, start=start, state=RowState.ACCEPTED, at=now, event=text,
             )  # fmt: skip
         self._since_purge += len(rows)
         if self._since_purge >= PURGE_EVERY:
@@ -204,9 +204,9 @@ class Journal:
 
     def ended(self, row: int) -> None:
         """Note that a handler has come to its end, well or not."""
-        self._store.write(self._sql.end, b_id=row, b_state=Step.ENDED)
+        self._store.write(self._sql.end, b_id=row, b_state=RowState.ENDED)
 
-    def settle(self, row: int, step: Step) -> None:
+    def settle(self, row: int, step: RowState) -> None:
         """Note what became of a row that an earlier run has left."""
         self._store.write(self._sql.end, b_id=row, b_state=step)
 
@@ -253,7 +253,7 @@ class Journal:
 
     # -- after a restart ------------------------------------------------------------------------
 
-    async def load(self) -> Left:
+    async def load(self) -> Recovered:
         """Return what the last run has left; sets `loaded`.
 
         A store that cannot be read is waited for: for `LOAD_PATIENCE` seconds nothing else happens, after that the
@@ -273,15 +273,15 @@ class Journal:
             if not one.started and one.age > self._policy.max_age:
                 left.unfinished.remove(one)
                 left.expired.append(one)
-                self.settle(one.row, Step.DROPPED)
+                self.settle(one.row, RowState.DROPPED)
         for row in left.unreadable:
-            self.settle(row, Step.DROPPED)
+            self.settle(row, RowState.DROPPED)
         self._purge()
         self.loaded.set()
         return left
 
-    def _read(self, connection: Connection) -> Left:
-        left = Left()
+    def _read(self, connection: Connection) -> Recovered:
+        left = Recovered()
         from sqlalchemy import func, or_, select
 
         from qqops.runtime.storage.tables import inbound, outbound
@@ -291,7 +291,7 @@ class Journal:
         now = self._now()
         before = or_(inbound.c.id < self._first, inbound.c.id >= self._next)
         waiting = or_(outbound.c.id < self._first, outbound.c.id >= self._next)
-        query = select(inbound).where(inbound.c.state <= Step.STARTED, before).order_by(inbound.c.id)
+        query = select(inbound).where(inbound.c.state <= RowState.STARTED, before).order_by(inbound.c.id)
         for row in connection.execute(query).mappings():
             try:
                 event = self._codec.load_event(row["event"])
@@ -300,7 +300,7 @@ class Journal:
                 if now - row["at"] > self._policy.max_age:
                     left.unreadable.append(row["id"])
                 continue
-            started, age = row["state"] == Step.STARTED, now - row["at"]
+            started, age = row["state"] == RowState.STARTED, now - row["at"]
             left.unfinished.append(
                 Unfinished(
                     row=row["id"], age=age, event=event, handler=row["handler"], started=started, start=row["start"],
@@ -314,13 +314,13 @@ class Journal:
                 log.warning("a row of the outbox is skipped", row=row["id"], reason=str(exc))
                 continue
             left.unsent.append(
-                Unsent(
+                PendingSend(
                     row=row["id"], draft=draft, plugin=row["plugin"], message=row["message"],
                     age=now - row["at"], done=row["done"], flying=bool(row["flying"]),
                 )
             )  # fmt: skip
         columns = (inbound.c.account, inbound.c.name, inbound.c.kind, inbound.c.room, inbound.c.message)
-        recent = select(*columns).order_by(inbound.c.id.desc()).limit(MOST_SEEN)
+        recent = select(*columns).order_by(inbound.c.id.desc()).limit(MAX_SEEN)
         for account, *key in reversed(connection.execute(recent).all()):
             network, _, own = account.partition(":")
             name, kind, room, number = key
@@ -351,10 +351,12 @@ class _Statements:
 
         row, queue = inbound.c.id == bindparam("b_id"), outbound.c.id == bindparam("b_id")
         self.accept = insert(inbound)
-        self.start = update(inbound).where(row).values(state=Step.STARTED, starts=inbound.c.starts + 1)
-        self.unstart = update(inbound).where(row).values(state=Step.ACCEPTED, starts=inbound.c.starts - 1)
+        self.start = update(inbound).where(row).values(state=RowState.STARTED, starts=inbound.c.starts + 1)
+        self.unstart = update(inbound).where(row).values(state=RowState.ACCEPTED, starts=inbound.c.starts - 1)
         self.end = update(inbound).where(row).values(state=bindparam("b_state"), event=None)
-        self.purge = delete(inbound).where(inbound.c.state > Step.STARTED, inbound.c.at < bindparam("b_at"))
+        self.purge = delete(inbound).where(
+            inbound.c.state > RowState.STARTED, inbound.c.at < bindparam("b_at")
+        )
         self.queue = insert(outbound)
         self.fly = update(outbound).where(queue).values(flying=bindparam("b_flying"))
         self.land = update(outbound).where(queue).values(flying=0, done=bindparam("b_done"))

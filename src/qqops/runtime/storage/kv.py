@@ -20,7 +20,7 @@ T = TypeVar("T")
 D = TypeVar("D")
 
 #: Longest key, in characters, and largest value, in characters of JSON. Larger things belong into files.
-MOST_KEY, MOST_VALUE = 400, 1024 * 1024
+MAX_KEY, MAX_VALUE = 400, 1024 * 1024
 #: Values with an expiry that are written between two rounds of deleting what has expired.
 PURGE_EVERY = 500
 
@@ -196,8 +196,8 @@ class _Values(abc.ABC):
             text = codec.dump_value(value)
         except TypeError as exc:
             raise TypeError(f"{self.namespace}: {key!r} cannot be stored: {exc}") from exc
-        if len(text) > MOST_VALUE:
-            raise StoreError(f"{self.namespace}: {key!r} is larger than {MOST_VALUE} characters")
+        if len(text) > MAX_VALUE:
+            raise StoreError(f"{self.namespace}: {key!r} is larger than {MAX_VALUE} characters")
         seconds = ttl.total_seconds() if isinstance(ttl, datetime.timedelta) else ttl
         expires = None if seconds is None else self._now() + seconds
         return Change(self.namespace, _checked(key), text, expires)
@@ -317,6 +317,6 @@ class Store(_Values):
 
 
 def _checked(key: str) -> str:
-    if not key or len(key) > MOST_KEY:
-        raise ValueError(f"a key has 1 to {MOST_KEY} characters, got {len(key)}")
+    if not key or len(key) > MAX_KEY:
+        raise ValueError(f"a key has 1 to {MAX_KEY} characters, got {len(key)}")
     return key

@@ -31,7 +31,7 @@ T = TypeVar("T")
 log = structlog.get_logger("qqops.store")
 
 #: Seconds between two tries while the store fails, and most writes that are kept meanwhile.
-RETRY, MOST_KEPT = 0.5, 100_000
+RETRY, MAX_KEPT = 0.5, 100_000
 
 
 #: A statement and its values.
@@ -110,7 +110,7 @@ class Store:
             # Nobody shall wait for a disk that is full; the task tries again by its own clock.
             one.error = self.failing
             one.done.set()
-            if len(self._queue) > MOST_KEPT:
+            if len(self._queue) > MAX_KEPT:
                 del self._queue[0]
         else:
             self._work.set()

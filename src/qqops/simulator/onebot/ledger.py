@@ -18,7 +18,7 @@ from qqops.simulator.onebot.crowd import Place
 #: How much more memory a process may hold at the end than at the start: a part of it, or kB, whichever is more.
 RSS_GROWTH, RSS_SLACK = 0.05, 2048
 #: kB that it may take on top for a moment, while the other side does not read: 64 answers on the way, of 1.4 MB at most here,
-#: as text and, with the journal, as rows; and four times what waits for such a connection (`_ws.MOST_WAITING`): queued, as
+#: as text and, with the journal, as rows; and four times what waits for such a connection (`_ws.MAX_WAITING`): queued, as
 #: frames, joined, in the system.
 PEAK = 2 * 64 * 1434 + 4 * 16 * 1024
 #: Most that may wait in the bot, with its defaults: for a handler, and to be sent or on the wire.

@@ -8,7 +8,7 @@ import trio
 import trio.testing
 
 from qqops.adapters.http.server import HttpHandler, serve_connection
-from qqops.adapters.websocket.opening import upgrade
+from qqops.adapters.websocket.handshake import upgrade
 from qqops.adapters.websocket.socket import WebSocket
 from qqops.errors import TransientError
 

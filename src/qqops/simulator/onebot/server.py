@@ -12,7 +12,7 @@ import attrs
 import trio
 
 from qqops.adapters.http.server import HttpAnswer, HttpRequest, Takeover, is_upgrade, serve_connection
-from qqops.adapters.websocket.opening import Dial, accept, connect
+from qqops.adapters.websocket.handshake import Dial, accept, connect
 from qqops.adapters.websocket.socket import WebSocket
 from qqops.errors import AdapterError, ConfigError, ProtocolError, TransientError
 from qqops.protocol.onebot11.wire import fields
@@ -32,7 +32,7 @@ class Accept(Protocol):
     async def __call__(
         self, stream: trio.abc.Stream, request: HttpRequest, extra: bytes, *, max_size: int
     ) -> WebSocket:
-        """See `qqops.adapters.websocket.opening.accept`."""
+        """See `qqops.adapters.websocket.handshake.accept`."""
 
 
 class OneBotServer:

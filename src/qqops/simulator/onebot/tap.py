@@ -14,7 +14,7 @@ import trio
 
 from qqops.adapters.http.server import HttpRequest
 from qqops.adapters.websocket.frames import cut
-from qqops.adapters.websocket.opening import accept, upgrade
+from qqops.adapters.websocket.handshake import accept, upgrade
 from qqops.adapters.websocket.socket import WebSocket
 from qqops.errors import TransientError
 
@@ -188,7 +188,7 @@ class Wires:
     async def dial(
         self, url: str, headers: Sequence[tuple[str, str]], *, within: float, max_size: int
     ) -> WebSocket:
-        """Open a connection; see `qqops.adapters.websocket.opening.Dial`."""
+        """Open a connection; see `qqops.adapters.websocket.handshake.Dial`."""
         where = urllib.parse.urlsplit(url)
         with trio.move_on_after(within):
             tap: Tap | None = None

@@ -25,7 +25,7 @@ T = TypeVar("T")
 #: Seconds between two looks for an answer file.
 LOOK = 1.0
 #: Longest answer, in characters; a captcha has four.
-LONGEST = 200
+MAX_ANSWER = 200
 
 
 class _Disk:
@@ -179,4 +179,4 @@ def _take_file(path: pathlib.Path) -> str:
         return ""
     if text:
         path.unlink()
-    return text[:LONGEST]
+    return text[:MAX_ANSWER]

@@ -24,7 +24,7 @@ class TooLarge(ProtocolError):
     """The answer is longer than we are ready to read."""
 
 
-class Answer:
+class ResponseReader:
     """One answer, as far as it has come.
 
     Attributes:

@@ -10,7 +10,7 @@ import trio
 
 from qqops.adapters.base import Question, QuestionKind
 from qqops.cli import picture
-from qqops.cli.human import Folder, Terminal
+from qqops.cli.operators import Folder, Terminal
 from qqops.errors import NeedsHuman, TransientError
 from qqops.model import AccountRef
 

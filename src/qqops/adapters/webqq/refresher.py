@@ -10,7 +10,7 @@ import trio
 
 from qqops.adapters.webqq.calls import Calls
 from qqops.adapters.webqq.lookups import LOOK_UP_GAP, LookUps
-from qqops.adapters.webqq.options import Options
+from qqops.adapters.webqq.options import WebQQOptions
 from qqops.errors import ProtocolError, TransientError
 from qqops.model import AccountRef, Clock
 from qqops.protocol.webqq import lists
@@ -51,11 +51,11 @@ async def wait_for_hour(hour: str, clock: Clock) -> None:
         await trio.sleep(min(left, GLANCE))
 
 
-class Upkeep:
+class ListRefresher:
     """Keeps one session fresh."""
 
     def __init__(
-        self, account: AccountRef, options: Options, session: Session, calls: Calls, look_ups: LookUps
+        self, account: AccountRef, options: WebQQOptions, session: Session, calls: Calls, look_ups: LookUps
     ) -> None:
         self._account = account
         self._options = options

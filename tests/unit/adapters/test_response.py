@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qqops.adapters.http.answer import Answer
+from qqops.adapters.http.response import ResponseReader
 from qqops.errors import ProtocolError
 
 PLAIN = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nSet-Cookie: a=b\r\n\r\nhello"
@@ -17,7 +17,7 @@ UNTIL_END = b"HTTP/1.1 502 Bad Gateway\r\nContent-Type: text/html\r\n\r\nhello"
 
 
 def read(*pieces, max_body=1000):
-    answer = Answer(max_body)
+    answer = ResponseReader(max_body)
     for piece in pieces:
         answer.feed(piece)
     return answer
@@ -51,7 +51,7 @@ def test_an_answer_that_is_cut_off_is_not_whole():
     for data in (PLAIN, CHUNKED):
         for end in range(len(data)):
             assert not read(data[:end]).end()
-    assert not Answer(10).begun
+    assert not ResponseReader(10).begun
     assert read(b"H").begun
 
 
@@ -89,7 +89,7 @@ def test_what_is_no_answer_is_refused(data):
     )
 )
 def test_garbage_is_refused_or_waited_for(pieces):
-    answer = Answer(1000)
+    answer = ResponseReader(1000)
     try:
         for piece in pieces:
             answer.feed(piece)

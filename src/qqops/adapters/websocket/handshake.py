@@ -21,7 +21,7 @@ from qqops.adapters.websocket.socket import READ, Unauthorized, WebSocket, said_
 from qqops.errors import FatalError, ProtocolError, TransientError, excerpt
 
 #: Longest head of an answer to a handshake, in bytes.
-MOST_HEAD = 64 * 1024
+MAX_HEAD = 64 * 1024
 
 _log = logging.getLogger("qqops.ws")
 _log.setLevel(logging.WARNING)  # the library tells every opening and end; the supervisor does so already
@@ -129,7 +129,7 @@ async def upgrade(
 async def _read_head(stream: trio.abc.Stream) -> bytes:
     """Return what *stream* brings up to the blank line after a head, and what came along with it."""
     answer = bytearray()
-    while b"\r\n\r\n" not in answer and len(answer) < MOST_HEAD:
+    while b"\r\n\r\n" not in answer and len(answer) < MAX_HEAD:
         data = await stream.receive_some(READ)
         if not data:
             break
