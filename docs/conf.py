@@ -9,7 +9,7 @@ html_title = "qqops"
 exclude_patterns = ["_build"]
 myst_heading_anchors = 4
 myst_enable_extensions = ["colon_fence"]
-# Chat lines and settings are no language that a highlighter knows.
+# Chat lines and settings are not language that a highlighter knows.
 highlight_language = "none"
 # The protocol page shows JSON with an ellipsis where the sources had more.
 suppress_warnings = ["misc.highlighting_failure"]

@@ -78,7 +78,7 @@ def is_secret(options: type[Any], name: str) -> bool:
 def _secret(value: Any, file: SettingsFile, key: str, environ: Mapping[str, str]) -> Secret:
     where = file.where(key)
     if key in file.overrides and not isinstance(value, dict):
-        return Secret(file.overrides[key])  # as it was typed: a password of digits is no number
+        return Secret(file.overrides[key])  # as it was typed: a password of digits is not a number
     if isinstance(value, str):
         _must_be_private(file.path, where, 'or write { env = "NAME" } instead of the secret')
         return Secret(value)
@@ -105,7 +105,7 @@ def _must_be_private(path: pathlib.Path, where: str, hint: str) -> None:
 
 
 def _converter() -> cattrs.Converter:
-    """Return a converter that takes TOML's types as they are: "5" is no number, 1 is no text."""
+    """Return a converter that takes TOML's types as they are: "5" is not a number, 1 is not text."""
     converter = cattrs.Converter(forbid_extra_keys=True)
 
     def strict(kind: type[Any], shown: str) -> None:

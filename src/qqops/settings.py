@@ -32,7 +32,7 @@ from qqops.texts import LANGUAGES
 #: Version of the file's layout; a file of a later one is refused rather than misread.
 SCHEMA = 1
 PREFIX = "QQOPS_"
-#: Environment variables with that prefix that are no settings.
+#: Environment variables with that prefix that are not settings.
 NOT_SETTINGS = frozenset({"QQOPS_PLUGINS"})
 
 
@@ -356,7 +356,7 @@ def _override(data: dict[str, Any], environ: Mapping[str, str], file: SettingsFi
             keys.append(_as_written(part, table))
             inner = table.setdefault(keys[-1], {})
             if not isinstance(inner, dict):
-                raise ConfigError(f"{name}: {part!r} is no table")
+                raise ConfigError(f"{name}: {part!r} is not a table")
             table = inner
         file.overrides[".".join([*keys, _as_written(last, table)])] = text
         try:

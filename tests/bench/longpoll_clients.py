@@ -35,7 +35,7 @@ from qqops.protocol.webqq.session import Session
 
 #: Logins at the same time, for the clients that have to bound them.
 LOGINS = 64
-#: Seconds for a call that is no poll.
+#: Seconds for a call that is not a poll.
 DEADLINE = 20.0
 #: QQ number of the first account, and the password of all of them.
 FIRST, PASSWORD = 100_000_000, "bench-pass"

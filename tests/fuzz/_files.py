@@ -115,7 +115,7 @@ def fuzz_listen(draw: Draw) -> None:
             await serve_connection(stream, handle)
 
     attempt("serve_connection", lambda: trio.run(main))
-    must(not stream.sent or stream.sent.startswith(b"HTTP/1.1 "), "an answer that is no HTTP")
+    must(not stream.sent or stream.sent.startswith(b"HTTP/1.1 "), "an answer that is not HTTP")
     must(b" 500 " not in stream.sent.split(b"\r\n", 1)[0], "the handler has failed")
 
 

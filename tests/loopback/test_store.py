@@ -92,7 +92,7 @@ async def test_a_full_disk_is_a_state_and_nothing_is_lost_when_it_has_room_again
     assert await with_store(tmp_path / "q.db", use) == [1, 2, 3]
 
 
-@pytest.mark.parametrize("content", [b"this is no database", b"SQLite format 3\0" + b"x" * 5000])
+@pytest.mark.parametrize("content", [b"this is not a database", b"SQLite format 3\0" + b"x" * 5000])
 async def test_a_corrupt_file_is_a_state_and_left_alone(tmp_path, content):
     path = tmp_path / "q.db"
     path.write_bytes(content)

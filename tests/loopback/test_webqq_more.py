@@ -113,7 +113,7 @@ async def test_a_picture_is_sent(rig, kind, where):
 @pytest.mark.parametrize(
     ("profile_", "content", "reason"),
     [
-        ("webqq2013", b"MZ this is a program", "no picture"),
+        ("webqq2013", b"MZ this is a program", "not a picture"),
         ("webqq2013", b"\x89PNG\r\n" + bytes(5 * 1024 * 1024), "at most"),
     ],
 )
@@ -154,7 +154,7 @@ async def test_what_is_no_picture_or_lies_elsewhere_is_not_fetched(rig):
         await bot.until_online()
         bot.state.pictures_held["/guid"] = b"<html>not found</html>"
         room = private(bot, 20001)
-        with pytest.raises(Refuse, match="no picture"):
+        with pytest.raises(Refuse, match="not a picture"):
             await bot.app.accounts.fetch(Image("/guid", {"kind": "offpic", "sender": 1}), room)
         with pytest.raises(Refuse, match="does not say"):
             await bot.app.accounts.fetch(Image("x"), room)
@@ -162,7 +162,7 @@ async def test_what_is_no_picture_or_lies_elsewhere_is_not_fetched(rig):
         offer = FileOffered(
             at=bot.app.clock.now(), room=(await _room(bot, room)), sender=(await _user(bot, room)), name="x", data={"uin": 1, "session": "", "url": "http://10.1.2.3/x"}
         )  # fmt: skip
-        with pytest.raises(Refuse, match="no host of the service"):
+        with pytest.raises(Refuse, match="not a host of the service"):
             await user.fetch(offer, room)
 
 

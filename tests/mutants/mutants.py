@@ -86,7 +86,7 @@ MUTANTS = [
     ),
     Mutant(
         "purge deletes what is open", RUNTIME + "storage/journal.py",
-        "delete(inbound).where(inbound.c.state > Step.STARTED, inbound.c.at", "delete(inbound).where(inbound.c.at",
+        "            inbound.c.state > RowState.STARTED, inbound.c.at", "            inbound.c.at",
         f"{GUARANTEES}::test_what_is_open_is_not_deleted_however_old_it_is",
     ),
     Mutant(

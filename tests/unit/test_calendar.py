@@ -47,7 +47,7 @@ def test_what_never_was_is_refused(profile):
         ("[[step]]\nat = -1\ncall = 'drop'", "at must be seconds"),
         ("[[step]]\ncall = 'drop'\ntimes = 1.5", "times"),
         ("seed = 'x'\n[[step]]\ncall = 'drop'", "seed"),
-        ("[[step]", "no valid TOML"),
+        ("[[step]", "not valid TOML"),
     ],
 )
 def test_a_wrong_scenario_is_refused_with_the_step(tmp_path, text, wrong):

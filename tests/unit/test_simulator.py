@@ -45,7 +45,7 @@ def call(control, method, name, data=None, raw=None):
             "inject",
             {"kind": "group", "from": "Ali", "room": "plan", "text": "x"},
             400,
-            "'plan' is no group",
+            "'plan' is not a group",
         ),
         ("POST", "inject", {"kind": "what"}, 400, "kind must be"),
         ("POST", "inject", {"kind": "group", "from": "Ali", "room": "ops"}, 400, "give text, or segments"),
@@ -124,7 +124,7 @@ def test_worlds_from_files(tmp_path):
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
-        ("x", "no valid TOML"),
+        ("x", "not valid TOML"),
         ("[[persons]]\nnumber=1", "unknown table 'persons'"),
         ("[[person]]\nnumber=1\nnick='a'", "nobody can log in"),
         ("[[person]]\nnumber='1'\nnick='a'", "number must be int"),

@@ -121,7 +121,7 @@ async def test_rules_about_what_there_is_not_are_refused(bots):
             "/rule add deny plugin=opps", "no plugin",
             "/rule add maybe role=x", "allow or deny",
             "/rule add deny", "must say",
-            "/rule add deny room=nowhere", "no address",
+            "/rule add deny room=nowhere", "not an address",
             "/rule remove r9", "no rule 'r9'",
         )  # fmt: skip
 
@@ -210,7 +210,7 @@ async def test_why(bots):
         ali, bo = bot.user("ali", room=ops), bot.user("bo", room=ops)
         await talk(ali, "/why", "I remember no decision")
         await ali.say("/deplyo now")
-        await talk(ali, "/why", "“/deplyo now”\nnothing matched: the word 'deplyo' is no command")
+        await talk(ali, "/why", "“/deplyo now”\nnothing matched: the word 'deplyo' is not a command")
         await talk(ali, "/deploy", "needs", "/why", "refused – no rule allows deploy.run")
         await talk(ali, "/ping", "pong", "/why", "essentials:ping #.*: it ran$")
         message = bot.network.say("ali", ops.room, "/deploy")

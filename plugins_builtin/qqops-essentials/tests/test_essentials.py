@@ -35,7 +35,7 @@ FREE = AccessPolicy(permissions={"everyone": ("alias.*",)})
         ("/alias add ping = echo", "'ping' is a command already", "已经是命令"),
         ("/alias add again = again x", "would lead back to itself", "会指回自己"),
         ("/alias add lost = nowhere x", "there is no command 'nowhere x'", "没有命令"),
-        ("/alias add a:b = echo", "'a:b' is no name", "不能作别名"),
+        ("/alias add a:b = echo", "'a:b' is not a name", "不能作别名"),
         ("/alias remove nothing", "there is no alias 'nothing'", "没有这样的别名"),
         ("/help roll", "also: 掷骰", "别名：掷骰"),
         ("/帮助 掷骰", "Roll dice", "掷骰子"),
@@ -47,9 +47,9 @@ FREE = AccessPolicy(permissions={"everyone": ("alias.*",)})
         ("/roll 3d1+4", r"3d1\+4: 1 \+ 1 \+ 1 \+ 4 = 7", "= 7"),
         ("/roll 2d1-1", r"2d1-1: 1 \+ 1 - 1 = 1", "= 1"),
         ("/roll 1d1", "^1d1: 1$", "^1d1: 1$"),
-        ("/roll 999d6", "is no dice", "不是骰子"),
-        ("/roll 0d6", "is no dice", "不是骰子"),
-        ("/roll nonsense", "is no dice", "不是骰子"),
+        ("/roll 999d6", "is not dice", "不是骰子"),
+        ("/roll 0d6", "is not dice", "不是骰子"),
+        ("/roll nonsense", "is not dice", "不是骰子"),
     ],
 )
 async def test_commands_in_both_languages(bots, line, english, chinese):

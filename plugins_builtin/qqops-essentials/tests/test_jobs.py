@@ -70,7 +70,7 @@ async def test_pause_why_and_run(bots):
 @pytest.mark.parametrize(
     ("line", "answer"),
     [
-        ("/remind soon tea", "'soon' is no time from now"), ("/remind 0m tea", "no time from now"),
+        ("/remind soon tea", "'soon' is not a time from now"), ("/remind 0m tea", "not a time from now"),
         ("/remind 900000d tea", "at most a year"), ('/job add "99 * * * *" /x', "is wrong"),
         ('/job add "* *" /x', "five fields"), ("/jobs run nothing", "no job 'nothing'"),
     ],

@@ -256,7 +256,7 @@ class Opening:
         folder: Where the adapter may keep files.
         directory: What is known of people and rooms; None when nothing is remembered.
         listener: Returns the listener at ``HOST:PORT``, for adapters that are called from outside; it raises `ConfigError`
-            for what is no address.
+            for what is not an address.
     """
 
     account: AccountRef

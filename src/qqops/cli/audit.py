@@ -77,7 +77,7 @@ def _number(line: bytes) -> int:
 
 
 def _print(line: bytes, as_json: bool, shown: int) -> int:
-    """Print one entry and return its number; what is no entry is named, not hidden."""
+    """Print one entry and return its number; what is not an entry is named, not hidden."""
     text = line.decode("utf-8", "replace")
     number = _number(line)
     if as_json:

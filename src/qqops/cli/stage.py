@@ -63,7 +63,7 @@ class SimulatedStage:
         state.sent = Watched(sent)
 
     def people(self) -> Sequence[str]:
-        """Everybody who is no bot."""
+        """Everybody who is not a bot."""
         return [p.nick for p in self._world.people.values() if not p.is_bot]
 
     def rooms(self) -> Sequence[str]:

@@ -21,7 +21,7 @@ class OneBotStage:
         )
 
     def people(self) -> Sequence[str]:
-        """Everybody who is no bot."""
+        """Everybody who is not a bot."""
         return [p.nick for p in self._it.world.people.values() if not p.is_bot]
 
     def rooms(self) -> Sequence[str]:
@@ -37,7 +37,7 @@ class OneBotStage:
             )
         found = self._it.world.room(room).name if room else ""
         if found and found not in self.rooms():
-            raise ConfigError(f"{found!r} is no group", hint=f"groups are: {', '.join(self.rooms())}")
+            raise ConfigError(f"{found!r} is not a group", hint=f"groups are: {', '.join(self.rooms())}")
         return person.nick, found
 
     def say(self, who: str, room: str, text: str) -> None:

@@ -44,7 +44,7 @@ class FriendAdded(AccountEvent):
 
 @attrs.frozen(kw_only=True)
 class FriendRemoved(AccountEvent):
-    """Somebody is no friend of the account any more."""
+    """Somebody is not a friend of the account any more."""
 
     sender: User
 

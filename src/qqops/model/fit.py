@@ -150,7 +150,7 @@ def _shortened(
 
 
 def _seen(one: Segment) -> int:
-    """Return what a segment weighs that is no text."""
+    """Return what a segment weighs that is not text."""
     return len(plain((one,)).encode()) + 1 if isinstance(one, At | AtAll) else 0
 
 

@@ -18,7 +18,7 @@ class MemberRole(enum.Enum):
     OWNER = "owner"
     ADMIN = "admin"
     MEMBER = "member"
-    #: It does not tell, or it is no group.
+    #: It does not tell, or it is not a group.
     UNKNOWN = ""
 
 

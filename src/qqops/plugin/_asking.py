@@ -82,7 +82,7 @@ def ask_missing(ctx: Context, line: Line, bad: BadLine, text: str) -> str:
 
 
 def _begun(ctx: Context, line: Line) -> tuple[Segment, ...]:
-    """Return the line as far as it was typed, with what is no text in it."""
+    """Return the line as far as it was typed, with what is not text in it."""
     message = bare(ctx.message)
     # What an alias stands for has no prefix.
     return message.segments if line.text == ctx.text else (Text(ctx.prefix + line.text),)
@@ -97,7 +97,7 @@ def _answered(message: Message, *, whole: bool) -> tuple[Segment, ...]:
 
 
 def _quoted(text: str) -> str:
-    """Return *text* as one word of a line that is no option."""
+    """Return *text* as one word of a line that is not an option."""
     words = split(text)
     if len(words) == 1 and words[0].quote_first:
         return text

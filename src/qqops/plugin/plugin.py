@@ -42,7 +42,7 @@ class Plugin(Providing, Clockwork):
 
     def __init__(self, name: str) -> None:
         if not re.fullmatch(r"[a-z][a-z0-9_-]*", name):
-            raise PluginError(f"{name!r} is no plugin name: lower-case letters, digits, - and _ only")
+            raise PluginError(f"{name!r} is not a plugin name: lower-case letters, digits, - and _ only")
         self.name = name
         self._commands: list[Declared] = []
         self._listeners: list[Declared] = []

@@ -313,7 +313,7 @@ def _parameter(
         names = opt.names or (f"--{raw.name.replace('_', '-')}",)
         if bad := [n for n in names if not re.fullmatch(r"-\w|--\w[\w-]*", n)]:
             raise PluginError(
-                f"{function.__name__}(): {bad[0]!r} is no option name; write -e or --env", where=where
+                f"{function.__name__}(): {bad[0]!r} is not an option name; write -e or --env", where=where
             )
         if default is REQUIRED and converter.flag:
             default = False

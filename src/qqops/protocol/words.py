@@ -48,7 +48,7 @@ class Word:
         quoted: Whether any of it was quoted.
         quote_first: Whether a quote opened the word; such a word is never an option.
         unclosed: Whether it begins with a quote that is never closed.
-        piece: What it stands for, when it is no text: a mention, a picture.
+        piece: What it stands for, when it is not text: a mention, a picture.
     """
 
     text: str
@@ -62,7 +62,7 @@ class Word:
 
 @attrs.frozen
 class Piece:
-    """A stretch of a line that shows something which is no text."""
+    """A stretch of a line that shows something which is not text."""
 
     start: int
     end: int
@@ -81,7 +81,7 @@ def split(line: str, start: int = 0, pieces: Sequence[Piece] = (), *, most: int 
     is never closed is an ordinary character: chat is not a shell, and "unbalanced" helps nobody.
 
     Args:
-        pieces: What is no text, in order. Each becomes a word of its own, unless it stands within quotes.
+        pieces: What is not text, in order. Each becomes a word of its own, unless it stands within quotes.
         most: Words that are wanted; the line is read no further.
     """
     if not pieces and _ANY_QUOTE.search(line, start) is None:

@@ -169,7 +169,7 @@ def verify(folder: pathlib.Path) -> Verdict:
                 entry = json.loads(line)
                 found, chained = int(entry["n"]), str(entry["prev"])
             except (ValueError, KeyError, TypeError):
-                return Verdict(count, first, f"{where}: this is no line of an audit")
+                return Verdict(count, first, f"{where}: this is not a line of an audit")
             if not count:
                 first, number, previous = found, found - 1, ORIGIN if found == 1 else chained
             if found != number + 1:

@@ -30,7 +30,7 @@ class Request:
         until: When it expires, in seconds since the epoch.
         approved: Who has, with what they are called.
         asks: Set when it has ended; None for a command that is run afterwards.
-        ending: Key of what is said about its end, when that is no approval.
+        ending: Key of what is said about its end, when that is not an approval.
     """
 
     id: str

@@ -118,7 +118,7 @@ class Accounts:
         """
         found = getattr(self._adapters.get(account), "native", None)
         if not isinstance(found, kind):
-            raise Refuse(f"{account} is no account of {kind.__name__}")
+            raise Refuse(f"{account} is not an account of {kind.__name__}")
         return found
 
     def _fetcher(self, account: AccountRef) -> CanFetch:

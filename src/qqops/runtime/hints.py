@@ -23,7 +23,7 @@ PAUSE = 10.0
 _OFFERED = 3
 #: Longest word that is compared, in characters.
 _MAX_WORD = 32
-#: Shortest word for which a hint is no guess: Latin words of two letters are all near to each other.
+#: Shortest word for which a hint is more than a guess: Latin words of two letters are all near to each other.
 _SHORTEST, _SHORTEST_HAN = 3, 2
 #: Rooms whose last hint is remembered.
 _ROOMS = 1024

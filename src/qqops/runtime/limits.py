@@ -50,7 +50,7 @@ class Limits:
         self._sweep_at = SWEEP
 
     def load(self, kept: Mapping[str, Any]) -> None:
-        """Take over the windows of an earlier run. Raises `ValueError` or `TypeError` for what is no window."""
+        """Take over the windows of an earlier run. Raises `ValueError` or `TypeError` for what is not a window."""
         for key, value in kept.items():
             if key.startswith(PREFIX):
                 start, per, used, warned = value

@@ -324,7 +324,7 @@ class Listeners:
         """Return the listener at ``HOST:PORT``, always the same. Port 0 is a free one, never shared.
 
         Raises:
-            ConfigError: *listen* is no address.
+            ConfigError: *listen* is not an address.
         """
         host, port = address(listen)
         key = (host.lower(), port or -len(self._listeners) - 1)

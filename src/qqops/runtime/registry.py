@@ -46,7 +46,7 @@ class Line:
     Attributes:
         text: All of it.
         start: Where the words after the command's name begin.
-        pieces: Where in the text stands what is no text.
+        pieces: Where in the text stands what is not text.
     """
 
     text: str
@@ -77,7 +77,7 @@ class Handler:
         at_least_once: Whether it is started again when the bot was killed while it ran.
         guards: What stands before it.
         converse: What becomes of its open question when the same person gives another command in the same room.
-        spell: Writes a command out in full; None for what is no command.
+        spell: Writes a command out in full; None for what is not a command.
     """
 
     plugin: str

@@ -64,7 +64,7 @@ SELF = Standing(frozenset({SYSTEM}), frozenset({SYSTEM}))
 def check_role(name: str) -> None:
     """Raises `ConfigError` unless *name* can be given to people."""
     if not _NAME.fullmatch(name):
-        raise ConfigError(f"{name[:64]!r} is no role name: a letter, then letters, digits, . - and _")
+        raise ConfigError(f"{name[:64]!r} is not a role name: a letter, then letters, digits, . - and _")
     if name in (EVERYONE, SYSTEM) or name.startswith("room."):
         raise ConfigError(f"the role {name!r} is not given to people: it follows from who and where they are")
 
@@ -75,7 +75,7 @@ def check_person(address: str) -> None:
     network, colon, name = account.partition(":")
     if not (slash and colon and person and network and name) or " " in address:
         raise ConfigError(
-            f"{address!r} is no person", hint="write network:account/id, as onebot11:main/10001"
+            f"{address!r} is not a person", hint="write network:account/id, as onebot11:main/10001"
         )
 
 

@@ -348,7 +348,7 @@ def _look_up(table: Mapping[str, Node], word: str) -> Node | None:
 
 
 def pieces_of(segments: tuple[Segment, ...], start: int) -> tuple[Piece, ...]:
-    """Return where in the plain text from *start* on stands what is no text."""
+    """Return where in the plain text from *start* on stands what is not text."""
     found: list[Piece] = []
     at = 0
     for segment in segments:

@@ -103,17 +103,17 @@ def make_rule(id_: str, effect: Effect, parts: Iterable[str]) -> Rule:
         name = name.removeprefix(ARGUMENT)
         table = scope if known else arguments
         if not equals or not name or (known and not value):
-            raise ConfigError(f"{part!r} is no name=value")
+            raise ConfigError(f"{part!r} is not name=value")
         if name in table:
             raise ConfigError(f"{name} stands there twice")
         table[name] = " ".join(value.split()).lower() if name == "command" and known else value
     if not scope and not arguments:
         raise ConfigError(f"a rule must say whom or what it is about; {effect.value} permission=* means all")
     if "permission" in scope and not _PERMISSION.fullmatch(scope["permission"]):
-        raise ConfigError(f"{scope['permission']!r} is no permission", hint="as deploy.run, deploy.* or *")
+        raise ConfigError(f"{scope['permission']!r} is not a permission", hint="as deploy.run, deploy.* or *")
     for name, kind in (("user", "/"), ("room", "/")):
         if name in scope and (":" not in scope[name] or kind not in scope[name]):
-            raise ConfigError(f"{scope[name]!r} is no address of a {name}", hint="network:account/…")
+            raise ConfigError(f"{scope[name]!r} is not an address of a {name}", hint="network:account/…")
     return Rule(id=id_, effect=effect, arguments=tuple(arguments.items()), **scope)
 
 

@@ -207,7 +207,7 @@ class SessionLink:
         return self._dispatcher.wants(kind)
 
     async def ready(self) -> None:
-        """Wait while the dispatcher's backlog is full; a full bot is no proof of a dead service."""
+        """Wait while the dispatcher's backlog is full; a full bot is not proof of a dead service."""
         with self._held():
             await self._dispatcher.ready(self._supervisor.adapter.account)
 

@@ -48,7 +48,7 @@ class Reply:
         try:
             return json_.loads(self.body)
         except ValueError as exc:
-            raise ProtocolError("the answer is no JSON", payload=self.body) from exc
+            raise ProtocolError("the answer is not JSON", payload=self.body) from exc
 
 
 class HTTP:
@@ -94,7 +94,7 @@ class HTTP:
         Raises:
             TransientError: No answer came in time.
             ProtocolError: The answer cannot be used: too large, or redirected in a circle.
-            ValueError: *url* is no http or https address.
+            ValueError: *url* is not an http or https address.
         """
         method = method.upper()
         sent = {"accept": "*/*", **{name.lower(): value for name, value in (headers or {}).items()}}

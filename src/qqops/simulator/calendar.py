@@ -82,7 +82,7 @@ def era(profile: str) -> tuple[str, Era]:
     except ValueError:
         day = None
     if day is None:
-        raise ConfigError(f"{when!r} is no date", hint="a profile is NAME@YYYY-MM or NAME@YYYY-MM-DD")
+        raise ConfigError(f"{when!r} is not a date", hint="a profile is NAME@YYYY-MM or NAME@YYYY-MM-DD")
     if not _SINCE[name] <= day < _OFF:
         raise ConfigError(f"{name} did not exist on {day}", hint=f"from {_SINCE[name]} to 2018-12-31")
     return name, _at(name, day)

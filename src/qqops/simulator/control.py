@@ -59,7 +59,7 @@ class Control:
                 raise ConfigError("the body is nested too deeply")
             return 200, _json(call(data))
         except (ValueError, RecursionError) as exc:
-            return 400, _json({"error": f"the body is no valid JSON: {exc}"})
+            return 400, _json({"error": f"the body is not valid JSON: {exc}"})
         except (ConfigError, ProtocolError) as exc:
             return 400, _json({"error": str(exc)})
 
@@ -99,7 +99,7 @@ class Control:
             raise ConfigError(f"room must be a name or a number, got {which!r}")
         room = self._service.world.room(which)
         if isinstance(room, Group) != (kind == "group"):
-            raise ConfigError(f"{room.name!r} is no {'group' if kind == 'group' else 'discussion group'}")
+            raise ConfigError(f"{room.name!r} is not a {'group' if kind == 'group' else 'discussion group'}")
         if sender.number not in room.members:
             raise ConfigError(f"{sender.nick} is not in {room.name!r}")
         return room.number if isinstance(room, Group) else room.did
@@ -110,7 +110,7 @@ class Control:
             return self._service.world.bots[0]
         person = self._person(data, key)
         if not person.is_bot:
-            raise ConfigError(f"{person.nick} is no bot account")
+            raise ConfigError(f"{person.nick} is not a bot account")
         return person
 
     def _live(self, data: Mapping[str, Any]) -> Session:

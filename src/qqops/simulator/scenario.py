@@ -109,7 +109,7 @@ def load_scenario(
     except OSError as exc:
         raise ConfigError(f"cannot read the scenario: {exc.strerror}", where=str(path)) from exc
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as exc:
-        raise ConfigError(f"the scenario is no valid TOML: {exc}", where=str(path)) from exc
+        raise ConfigError(f"the scenario is not valid TOML: {exc}", where=str(path)) from exc
     if unknown := set(data) - {"seed", "step"}:
         raise ConfigError(f"unknown key {min(unknown)!r}", where=str(path), hint="seed or [[step]]")
     rows = data.get("step", [])

@@ -147,7 +147,7 @@ def load_world(path: pathlib.Path) -> World:
     except OSError as exc:
         raise ConfigError(f"cannot read the world: {exc.strerror}", where=str(path)) from exc
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as exc:
-        raise ConfigError(f"the world is no valid TOML: {exc}", where=str(path)) from exc
+        raise ConfigError(f"the world is not valid TOML: {exc}", where=str(path)) from exc
     unknown = set(data) - {"person", "group", "discussion"}
     if unknown:
         raise ConfigError(

@@ -219,7 +219,7 @@ class Load:
         while tally.waiting and not tally.quiet(time.perf_counter(), QUIET):
             self.hear(tally, 0.5)
         result = tally.result
-        gave_up = tally.waiting and result.commands  # the time spent waiting for what never came is no work
+        gave_up = tally.waiting and result.commands  # the time spent waiting for what never came is not work
         result.seconds = (tally.heard if gave_up else time.perf_counter()) - began
         result.cpu = self.cpu() - cpu
         until = time.perf_counter() + LINGER

@@ -107,7 +107,7 @@ def say(server, text, who="Ali", room="ops"):
 
 
 async def test_roles_of_two_accounts_are_never_paired():
-    """An Event connection of one number and an API connection of another are no pair."""
+    """An Event connection of one number and an API connection of another are not a pair."""
     async with trio.open_nursery() as nursery:
         rig = await house(nursery, a={}, b={"self_id": 10002})
         one, two = rig.implementation(10001), rig.implementation(10002)

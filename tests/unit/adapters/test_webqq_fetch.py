@@ -113,7 +113,7 @@ async def test_redirects_in_a_circle_end():
         (b"BM\x46\0\0\0\0\0\0\0\x36\0\0\0\x28\0\0\0", "bmp"),
         (b"RIFF\x24\0\0\0WEBPVP8 ", "webp"),
         (b"RIFF\x24\0\0\0WAVEfmt ", ""),
-        (b"BMW is no picture, nor is this", ""),
+        (b"BMW is not a picture, nor is this", ""),
         (b"GIF8 yes", ""),
         (b"\x89PNG\r\n", ""),
         (b"\xff\xd8\xff", ""),
@@ -129,7 +129,7 @@ async def test_a_picture_is_known_by_its_whole_signature(content, type_):
     if type_:
         assert await fetch.fetch(PICTURE) == content
     else:
-        with pytest.raises(Refuse, match=r"no picture|HTTP 200"):
+        with pytest.raises(Refuse, match=r"not a picture|HTTP 200"):
             await fetch.fetch(PICTURE)
 
 
@@ -199,7 +199,7 @@ async def test_a_file_is_there_even_when_its_sender_cannot_be_told():
 async def test_a_file_within_a_private_network_is_refused(ip):
     link, service = Events(), Service(**{"a%20b": (200, b"secret")})
     fetch, roster = fetcher(service, link=link)
-    with pytest.raises(Refuse, match="no host of the service"):
+    with pytest.raises(Refuse, match="not a host of the service"):
         await fetch.fetch(pushed(link, roster, ip))
     assert service.asked == []
 

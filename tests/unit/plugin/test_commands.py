@@ -514,7 +514,7 @@ def bad_twice(plugin):
         (bad_inline, "inline is for plain"),
         (bad_generator, "is a generator"),
         (bad_filter, "must be `async def`"),
-        (bad_option, "is no option name"),
+        (bad_option, "is not an option name"),
         (bad_answer, r"handler\(\) returns list\[str\], which cannot be said; return str"),
         (bad_no_space, "no_space needs a name outside ASCII"),
         (bad_converter, "must be a plain `def`"),

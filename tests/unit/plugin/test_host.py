@@ -74,7 +74,7 @@ BROKEN = {
         8,
     ),
     "wrong": ("plugin = 5\n", "leads to int", 0),
-    "late": ("from qqops import Plugin\nplugin = Plugin('Bad Name')\n", "no plugin name", 2),
+    "late": ("from qqops import Plugin\nplugin = Plugin('Bad Name')\n", "not a plugin name", 2),
 }
 
 

@@ -354,7 +354,7 @@ def test_max_age_of_any_kind(value):
 
 
 def test_a_new_ptwebqq_that_is_no_token_is_refused():
-    with pytest.raises(ProtocolError, match="no token"):
+    with pytest.raises(ProtocolError, match="not a token"):
         poll.read(make_session(), answer({"retcode": 116, "p": "é; x"}))
 
 

@@ -45,7 +45,7 @@ def asking():
     ("kind", "answer", "expected"),
     [
         ("when", "明天 9:00", "got 2026-01-06 09:00:00\\+08:00"),
-        ("when", "tomorrow 9:00 sharp", "is no moment"),
+        ("when", "tomorrow 9:00 sharp", "is not a moment"),
         ("long", "1h30m", "got 1:30:00"),
         ("who", "ali", "got u-ali"),
         ("who", "nobody at all", "I know nobody here"),

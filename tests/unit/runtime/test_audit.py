@@ -136,7 +136,7 @@ def test_full_files_are_put_aside_and_the_chain_goes_on(tmp_path):
             "audit.jsonl:3: the line before was changed",
         ),
         (lambda rows: [rows[1], rows[0], *rows[2:]], "is missing|was changed"),
-        (lambda rows: [*rows[:2], b"nonsense", *rows[2:]], "audit.jsonl:3: this is no line"),
+        (lambda rows: [*rows[:2], b"nonsense", *rows[2:]], "audit.jsonl:3: this is not a line"),
         (lambda rows: [rows[0].replace(b'"prev":"0', b'"prev":"1'), *rows[1:]], "audit.jsonl:1: .*changed"),
     ],
 )

@@ -10,13 +10,13 @@ from qqops import Refuse
 _DICE = re.compile(r"(?P<count>\d{0,3})[dD](?P<sides>\d{1,6})(?P<plus>[+-]\d{1,6})?")
 
 _WRONG = {
-    "en": "{dice!r} is no dice; try 2d6+1 (at most 100 dice)",
+    "en": "{dice!r} is not dice; try 2d6+1 (at most 100 dice)",
     "zh": "{dice!r} 不是骰子；试试 2d6+1（最多 100 个）",
 }
 
 
 def roll(dice: str, rng: random.Random, language: str) -> str:
-    """Return the result of *dice* as one line. Raises `Refuse` when it is no dice."""
+    """Return the result of *dice* as one line. Raises `Refuse` when it is not dice."""
     match = _DICE.fullmatch(dice)
     count = int(match["count"] or 1) if match else 0
     sides = int(match["sides"]) if match else 0

@@ -45,7 +45,7 @@ _TEXTS = {
     "audit_broken": ("the audit cannot be written: {reason}", "审计记录无法写入：{reason}"),
     "not_done": ("not done: {reason}", "没有执行：{reason}"),
     "no_owner": (
-        "no: that is not the code, there is an owner already, or this is no private chat",
+        "no: that is not the code, there is an owner already, or this is not a private chat",
         "不行：代码不对、已有所有者，或这里不是私聊",
     ),
     "owner": ("welcome, {name}: you are the owner now", "欢迎，{name}：你现在是所有者"),
@@ -85,7 +85,10 @@ _TEXTS = {
     "alias_everywhere": ("{row} (everywhere)", "{row}（所有房间）"),
     "no_aliases": ("there are no aliases here", "这里没有别名"),
     "no_alias": ("there is no alias {name!r} of this kind", "没有这样的别名 {name!r}"),
-    "alias_name": ("{name!r} is no name for an alias: one short word", "{name!r} 不能作别名：应为一个短词"),
+    "alias_name": (
+        "{name!r} is not a name for an alias: one short word",
+        "{name!r} 不能作别名：应为一个短词",
+    ),
     "alias_line": (
         "say what {name!r} stands for: NAME = COMMAND …, at most 500 characters",
         "请说明 {name!r} 代表什么：名字 = 命令 …，最多 500 个字符",
@@ -116,7 +119,7 @@ _TEXTS = {
     "skip_there_is_no_such_command": ("there was no such command", "没有这个命令"),
     "skip_cut_off_by_the_end_of_the_bot": ("the bot ended while it ran", "运行时机器人停止了"),
     "bad_span": (
-        "{word!r} is no time from now; write 10m, 1h30m or 2d, at most a year",
+        "{word!r} is not a time from now; write 10m, 1h30m or 2d, at most a year",
         "{word!r} 不是时长；请写 10m、1h30m 或 2天，最长一年",
     ),
     "bad_cron": ('{reason}; five fields, as "0 9 * * 1-5"', '{reason}；请写五个字段，如 "0 9 * * 1-5"'),

@@ -189,7 +189,7 @@ def _object(body: bytes) -> dict[str, Any]:
         return {}
     try:
         return fields(decode(body))
-    except Exception:  # noqa: BLE001 - whatever it is, it is no answer of the platform
+    except Exception:  # noqa: BLE001 - whatever it is, it is not an answer of the platform
         return {}
 
 

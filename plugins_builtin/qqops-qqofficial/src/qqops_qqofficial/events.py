@@ -44,7 +44,7 @@ _MESSAGES = frozenset(
     {"C2C_MESSAGE_CREATE", "GROUP_AT_MESSAGE_CREATE", "GROUP_MESSAGE_CREATE", "AT_MESSAGE_CREATE",
      "MESSAGE_CREATE", "DIRECT_MESSAGE_CREATE"}
 )  # fmt: skip
-#: What is no message and allows a reply by ``event_id``.
+#: What is not a message and allows a reply by ``event_id``.
 _ANSWERABLE = frozenset(
     {
         "FRIEND_ADD",
@@ -97,7 +97,7 @@ class Reader:
         return Notice(account=self.account, kind=kind, data=data, **said)
 
     def answerable(self, kind: str, data: dict[str, Any]) -> RoomRef | None:
-        """Return where something that is no message can be answered, by the id of its event; None for nowhere."""
+        """Return where something that is not a message can be answered, by the id of its event; None for nowhere."""
         if kind not in _ANSWERABLE:
             return None
         if group := text(data.get("group_openid")):

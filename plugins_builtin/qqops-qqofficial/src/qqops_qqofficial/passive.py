@@ -40,7 +40,7 @@ class Passive:
         self._most_chats = most_chats
 
     def heard(self, chat: str, message: str, now: float, by: str = "msg_id") -> None:
-        """Note that *message* came in *chat*; *by* is ``event_id`` for what is no message and can be answered, too."""
+        """Note that *message* came in *chat*; *by* is ``event_id`` for what is not a message and can be answered, too."""
         heard = self._chats.get(chat)
         if heard is None:
             if len(self._chats) >= self._most_chats:

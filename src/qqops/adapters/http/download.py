@@ -68,7 +68,7 @@ def _plain(url: str) -> tuple[str, str]:
     """Return *url* in ASCII, and its host and port as a request says them.
 
     Raises:
-        Refuse: It is no URL of HTTP.
+        Refuse: It is not a URL of HTTP.
     """
     try:
         parts = urllib.parse.urlsplit(url)

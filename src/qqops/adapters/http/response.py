@@ -87,7 +87,7 @@ class ResponseReader:
         del self._data[: end + 4]
         found = _STATUS.fullmatch(first)
         if found is None:
-            raise ProtocolError("the answer is no HTTP", payload=first)
+            raise ProtocolError("the answer is not HTTP", payload=first)
         status = int(found[2])
         if status < 200:
             self._interim += 1

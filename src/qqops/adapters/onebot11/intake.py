@@ -83,7 +83,7 @@ class Intake:
         self._beat_by, self._beaten = math.inf, trio.Event()
 
     def take_early(self, messages: list[bytes]) -> None:
-        """Take what came on a connection that no session has used yet; what is no event concerns nobody then."""
+        """Take what came on a connection that no session has used yet; what is not an event concerns nobody then."""
         for data in messages:
             try:
                 frame = decode(data)

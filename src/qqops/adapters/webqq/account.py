@@ -51,7 +51,7 @@ class WebAccount:
         """Put a friend into another category of the account's list; 0 is the first one, which always exists."""
         uin = await self._alias(person)
         if uin not in self._look_ups.roster.friends:
-            raise Refuse(f"{person.id} is no friend of this account")
+            raise Refuse(f"{person.id} is not a friend of this account")
         return await self._calls.change(self._session, manage.move_friend(self._session, uin, category))
 
     # -- groups ---------------------------------------------------------------------------------
@@ -108,7 +108,7 @@ class WebAccount:
 
     async def _discussion(self, room: RoomRef) -> int:
         if room.kind is not RoomKind.DISCUSSION:
-            raise Refuse(f"{room.id!r} is no discussion group")
+            raise Refuse(f"{room.id!r} is not a discussion group")
         return (await self._known(room))[1]
 
     async def _alias(self, person: PersonRef) -> int:

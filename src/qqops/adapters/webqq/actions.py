@@ -155,7 +155,7 @@ class Actions:
     async def _friend(self, person: PersonRef) -> int:
         uin = (await self._look_ups.known(RoomRef(person.account, RoomKind.PRIVATE, person.id)))[1]
         if uin not in self._look_ups.roster.friends:
-            raise Refuse(f"{person.id} is no friend of this account")
+            raise Refuse(f"{person.id} is not a friend of this account")
         return uin
 
     def _uin_of(self, person: PersonRef) -> int:
@@ -169,5 +169,5 @@ class Actions:
 def permanent_number(text: str) -> int:
     """Return a permanent id as a number. Raises `Refuse` for one that was made of a name."""
     if not (text.isascii() and text.isdigit()):
-        raise Refuse(f"{text!r} is no permanent number")
+        raise Refuse(f"{text!r} is not a permanent number")
     return int(text)

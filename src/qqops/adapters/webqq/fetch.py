@@ -92,7 +92,7 @@ class Fetch:
         if len(content) > pictures.MAX_PICTURE:
             raise Refuse(f"the picture has {len(content)} bytes, at most {pictures.MAX_PICTURE} are taken")
         if not pictures.picture_type(content):
-            raise Refuse("what came is no picture")
+            raise Refuse("what came is not a picture")
         return content
 
     async def _download(self, request: Request) -> bytes:

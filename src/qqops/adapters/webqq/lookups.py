@@ -211,7 +211,7 @@ class LookUps:
         """Return what the service wants to be asked about the group *room* by. Raises as `known` does."""
         group = self.roster.groups.get((await self.known(room))[1])
         if group is None:
-            raise Refuse(f"{room.id!r} is no group of this account")
+            raise Refuse(f"{room.id!r} is not a group of this account")
         return group.code
 
     async def members(self, room: RoomRef) -> Sequence[User]:

@@ -198,7 +198,7 @@ class Sends:
             if len(image.content) > MAX_PICTURE:
                 raise Refuse(f"the picture has {len(image.content)} bytes, at most {MAX_PICTURE} can be sent")
             if not pictures.picture_type(image.content):
-                raise Refuse("this is no picture: png, gif, jpg, bmp or webp")
+                raise Refuse("this is not a picture: png, gif, jpg, bmp or webp")
             try:
                 uploaded[image] = await self._prepare(
                     functools.partial(self._upload_one, kind, target, image.content)

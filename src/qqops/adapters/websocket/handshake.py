@@ -141,7 +141,7 @@ async def accept(stream: trio.abc.Stream, request: HttpRequest, extra: bytes, *,
     """Answer the upgrade *request* that came on *stream*; *extra* are the bytes that followed it.
 
     Raises:
-        ProtocolError: It is no proper upgrade; the other side was told so.
+        ProtocolError: It is not a proper upgrade; the other side was told so.
     """
     protocol = ServerProtocol(max_size=max_size, logger=_log)
     head = f"{request.method} {request.target} HTTP/1.1\r\n"

@@ -11,7 +11,7 @@ MAX_CODES = 10_000
 
 
 def parse(message: str) -> list[dict[str, Any]]:
-    """Return the segments of a CQ string. What is no proper code stays text."""
+    """Return the segments of a CQ string. What is not a proper code stays text."""
     segments: list[dict[str, Any]] = []
     done = 0
     for count, found in enumerate(_CODE.finditer(message)):

@@ -19,14 +19,14 @@ def decode(data: bytes | bytearray) -> Frame:
     """Return the object in a frame.
 
     Raises:
-        ProtocolError: It is no JSON, or no object.
+        ProtocolError: It is not JSON, or not an object.
     """
     try:
         value = _decode(data)
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
         value = _decode_leniently(data)
     if type(value) is not dict:
-        raise ProtocolError("a frame is no JSON object", payload=bytes(data[:1000]))
+        raise ProtocolError("a frame is not a JSON object", payload=bytes(data[:1000]))
     return value
 
 
@@ -35,7 +35,7 @@ def _decode_leniently(data: bytes | bytearray) -> object:
     try:
         return json.loads(data.decode("utf-8", "replace"))
     except (ValueError, RecursionError) as exc:
-        raise ProtocolError("a frame is no JSON", payload=bytes(data[:1000])) from exc
+        raise ProtocolError("a frame is not JSON", payload=bytes(data[:1000])) from exc
 
 
 def encode(action: str, params: dict[str, Any], echo: str) -> bytes:
@@ -60,7 +60,7 @@ def _plain(value: object) -> object:
 
 
 def text(value: object) -> str:
-    """Return a field as text that can be encoded: "" for null and for what is no scalar."""
+    """Return a field as text that can be encoded: "" for null and for what is not a scalar."""
     if type(value) is str:
         try:
             value.encode()

@@ -52,7 +52,7 @@ def split(url: str) -> Address:
     """Return the parts of *url*.
 
     Raises:
-        ProtocolError: It is no plain HTTP address: another scheme, userinfo, a name that is not ASCII, a strange port.
+        ProtocolError: It is not a plain HTTP address: another scheme, userinfo, a name that is not ASCII, a strange port.
     """
     found = _AUTHORITY.match(url)
     port = int(found["port"] or _PORTS[found["scheme"].lower()]) if found is not None else 0
@@ -95,7 +95,7 @@ def destination(address: Address, endpoints: Mapping[str, str], *, named: bool =
             return endpoints[key].rstrip("/")
     ours = address.host == "qq.com" or address.host.endswith(".qq.com")
     if not (ours and usual) and not (named and _is_public(address.host)):
-        raise ProtocolError("this is no host of the service", payload=address.authority)
+        raise ProtocolError("this is not a host of the service", payload=address.authority)
     return endpoints.get("*", f"{address.scheme}://{address.authority}").rstrip("/")
 
 

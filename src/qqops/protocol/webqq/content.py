@@ -25,10 +25,10 @@ def decode(content: object) -> tuple[Segment, ...]:
     the service appends is removed. Unknown elements are kept as `Other`.
 
     Raises:
-        ProtocolError: It is no array.
+        ProtocolError: It is not an array.
     """
     if not isinstance(content, list):
-        raise ProtocolError("the content is no list", payload=content)
+        raise ProtocolError("the content is not a list", payload=content)
     segments: list[Segment] = []
     for element in content[:MAX_ELEMENTS]:
         if isinstance(element, str):

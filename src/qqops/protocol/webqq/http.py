@@ -30,7 +30,7 @@ class Request:
         host: Name in lower case, and the port where it is not the scheme's own.
         deadline: Seconds the whole call may take; None for the account's setting.
         idempotent: Whether it may be repeated when a kept-alive connection turns out to be stale.
-        content: (type, bytes) of a body that is no form.
+        content: (type, bytes) of a body that is not a form.
         named: Whether it goes to an address that the service has named for a file; see `address.destination`.
     """
 
@@ -106,7 +106,7 @@ class Response:
 
 
 def get(name: str, url: str, query: Mapping[str, object], **more: object) -> Request:
-    """Return a GET of *url* (``https://host/path``) with *query*. Raises `ProtocolError` when it is no plain address."""
+    """Return a GET of *url* (``https://host/path``) with *query*. Raises `ProtocolError` when it is not a plain address."""
     return _request(name, "GET", url, query=_pairs(query), **more)
 
 

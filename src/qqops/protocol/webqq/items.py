@@ -66,7 +66,7 @@ class Incoming:
 
 @attrs.frozen
 class Happening:
-    """Something that is no message.
+    """Something that is not a message.
 
     Attributes:
         id: What is the same for all copies of it within one login; "" where the service numbers nothing.

@@ -86,7 +86,7 @@ def _take_login2(session: Session, result: dict[str, object]) -> None:
     session.psessionid = string(result.get("psessionid"), "psessionid")
     number = integer(result.get("uin"), "login2: uin")
     if number <= 0:
-        raise ProtocolError("login2: uin is no QQ number", payload=number)
+        raise ProtocolError("login2: uin is not a QQ number", payload=number)
     if session.number not in (0, number):
         raise FatalError(f"the login is that of {number}, and the settings say {session.number}")
     session.number = number

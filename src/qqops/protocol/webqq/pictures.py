@@ -36,7 +36,7 @@ _MAGIC = {
 
 
 def picture_type(content: bytes) -> str:
-    """Return png, gif, jpg, bmp or webp by the first bytes, or "" for what is no picture."""
+    """Return png, gif, jpg, bmp or webp by the first bytes, or "" for what is not a picture."""
     return next((kind for kind, magic in _MAGIC.items() if magic.match(content)), "")
 
 

@@ -53,7 +53,7 @@ def read_item(raw: object) -> Item:
         kind = entry.get("poll_type")
         value = entry.get("value")
         if not isinstance(value, dict):
-            raise ProtocolError(f"the value of {excerpt(kind, 40)!r} is no object", payload=value)
+            raise ProtocolError(f"the value of {excerpt(kind, 40)!r} is not an object", payload=value)
         reader = _READERS.get(kind) if isinstance(kind, str) else None
         if reader is None:
             return Ignored(str(kind)[:40])

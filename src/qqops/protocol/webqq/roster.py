@@ -33,7 +33,7 @@ from qqops.protocol.webqq.lists import Contact, Discussion, Group
 
 #: Offers of files that can still be taken.
 OFFERED = 256
-#: Friends who came or went at once and whose numbers are asked for; more are no everyday event.
+#: Friends who came or went at once and whose numbers are asked for; more is not an everyday event.
 MANY = 20
 
 
@@ -324,7 +324,7 @@ class Roster:
         return id_ in (user.id, user.person.id) or id_ == f"name:{user.name}"
 
     def common_room(self, uin: int) -> tuple[int, int] | None:
-        """Return (gid or did, service) of a room that we share with somebody who is no friend (§11)."""
+        """Return (gid or did, service) of a room that we share with somebody who is not a friend (§11)."""
         if uin in self.strangers:
             return self.strangers[uin]
         for (kind, room), members in self.members.items():

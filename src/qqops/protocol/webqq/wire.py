@@ -94,7 +94,7 @@ def integer(value: object, what: str) -> int:
         return value
     if isinstance(value, str) and len(value) <= _MAX_INTEGER and re.fullmatch(r"-?\d+", value, re.ASCII):
         return int(value)
-    raise ProtocolError(f"{what} is no integer", payload=value)
+    raise ProtocolError(f"{what} is not an integer", payload=value)
 
 
 def string(value: object, what: str) -> str:
@@ -103,14 +103,14 @@ def string(value: object, what: str) -> str:
         return value
     if isinstance(value, int) and not isinstance(value, bool):
         return str(value)
-    raise ProtocolError(f"{what} is no text", payload=value)
+    raise ProtocolError(f"{what} is not text", payload=value)
 
 
 def token(value: object, what: str) -> str:
     """Return *value* as one of the service's opaque keys: ASCII, short (one of the hashes takes its length squared)."""
     if isinstance(value, str) and re.fullmatch(r"[\w@*.+/=-]{0,200}", value, re.ASCII):
         return value
-    raise ProtocolError(f"{what} is no token", payload=value)
+    raise ProtocolError(f"{what} is not a token", payload=value)
 
 
 def rows(
@@ -125,7 +125,7 @@ def rows(
     if value is None:
         return []
     if not isinstance(value, list):
-        raise ProtocolError(f"{what} is no list", payload=value)
+        raise ProtocolError(f"{what} is not a list", payload=value)
     if len(value) > most and cut is not None:
         cut[what] = len(value) - most
     return [row for row in value[:most] if isinstance(row, dict)]
@@ -134,7 +134,7 @@ def rows(
 def mapping(value: object, what: str) -> dict[str, Any]:
     """Return *value* as an object."""
     if not isinstance(value, dict):
-        raise ProtocolError(f"{what} is no object", payload=value)
+        raise ProtocolError(f"{what} is not an object", payload=value)
     return value
 
 

@@ -78,7 +78,7 @@ def _check_layout(source: pathlib.Path) -> None:
         with contextlib.closing(reader(source)) as connection:
             row = connection.execute("SELECT version_num FROM alembic_version").fetchone()
     except sqlite3.Error as exc:
-        raise StoreError(f"{source} is no store of qqops") from exc
+        raise StoreError(f"{source} is not a store of qqops") from exc
     if row is None or str(row[0]) > HEAD:
         raise StoreError(f"{source} has layout {row and row[0]}, this qqops knows up to {HEAD}: update qqops")
 

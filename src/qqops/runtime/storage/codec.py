@@ -76,11 +76,11 @@ def _named(base: type[Any], name: object) -> type[Any]:
 
 
 def _strictly(kind: type[object], value: object, _: object) -> object:
-    """Return *value* if it is of *kind*: stored text is no number, and a number is no text."""
+    """Return *value* if it is of *kind*: stored text is not a number, and a number is not text."""
     if kind is float and type(value) is int:
         return float(value)
     if type(value) is not kind:
-        raise TypeError(f"{type(value).__name__} is no {kind.__name__}")
+        raise TypeError(f"{type(value).__name__} is not {kind.__name__}")
     return value
 
 
@@ -92,7 +92,7 @@ def dump_value(value: object) -> str:
 
 
 def load_value(text: str, kind: type[T]) -> T:
-    """Return the value in *text*. Raises `StoreError` when it is no *kind*."""
+    """Return the value in *text*. Raises `StoreError` when it is not of *kind*."""
     return _load(text, kind)
 
 

@@ -74,7 +74,7 @@ class StoredKeep:
             found = self._store.file.peek(self._namespace)
             return {key: json.loads(text) for key, text in found.items()}
         except ValueError as exc:
-            raise StoreError(f"what is kept for {self._namespace} is no JSON") from exc
+            raise StoreError(f"what is kept for {self._namespace} is not JSON") from exc
 
     def save(self, key: str, value: Any) -> None:
         """Queue *value*."""

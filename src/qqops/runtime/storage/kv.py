@@ -172,7 +172,7 @@ class _Values(abc.ABC):
             kind: What it shall be: one of JSON's types, an attrs class, ``list[Flag]`` and so on.
 
         Raises:
-            StoreError: The store cannot be read, or the value is no *kind*.
+            StoreError: The store cannot be read, or the value is not of *kind*.
         """
         text = await self._get(_checked(key))
         return default if text is None else self._load(key, text, kind)

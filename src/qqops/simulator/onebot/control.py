@@ -49,7 +49,7 @@ class Control:
                 raise ConfigError("the body must be a JSON object")
             return 200, _json(call(data))
         except (ValueError, RecursionError) as exc:
-            return 400, _json({"error": f"the body is no valid JSON: {exc}"})
+            return 400, _json({"error": f"the body is not valid JSON: {exc}"})
         except ConfigError as exc:
             return 400, _json({"error": str(exc)})
 
@@ -78,7 +78,7 @@ class Control:
         if kind == "group":
             room = it.world.room(_name(data, "room"))
             if not isinstance(room, Group):
-                raise ConfigError(f"{room.name!r} is no group")
+                raise ConfigError(f"{room.name!r} is not a group")
             if sender.number not in room.members:
                 raise ConfigError(f"{sender.nick} is not in {room.name!r}")
             group = room

@@ -20,7 +20,7 @@ KINDS = {
     "null": "answer with data null",
     "duplicate": "push an event twice",
     "lose": "do not push an event",
-    "garbage": "send a frame that is no event before an event",
+    "garbage": "send a frame that is not an event before an event",
     "nobeat": "send no heartbeats any more",
     "http": "refuse a connection with an HTTP error (status, default 502)",
     "port": "close the port and every connection for some seconds (seconds, default 3)",
@@ -38,5 +38,5 @@ ANSWERED = frozenset({"noecho", "async", "timeout", "mute", "swallow", "null"})
 ON_ACTION = UNANSWERED | ANSWERED | {"late", "reorder"}
 #: Faults of an event.
 ON_EVENT = frozenset({"stall", "close", "garbage", "duplicate", "lose"})
-#: Frames that are no events, or none that can be read.
+#: Frames that are not events, or none that can be read.
 GARBAGE = (b"null", b"[]", b"not json", b'"text"', b'{"post_type": 7}', b"\xff\xfe", b'{"status":"ok"}')
