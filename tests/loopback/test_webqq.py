@@ -42,7 +42,7 @@ async def test_people_and_rooms_have_their_permanent_numbers(rig, profile):
         assert seen == {
             (RoomKind.GROUP, "30001", "qqops-test", "20001", "Ali"),
             (RoomKind.PRIVATE, "20002", "Bo", "20002", "Bo"),
-            (RoomKind.DISCUSSION, "40001", "plan", "20002", "Bo"),
+            (RoomKind.GROUP, "discussion:40001", "plan", "20002", "Bo"),
         }
 
 

@@ -245,13 +245,13 @@ async def test_actions_change_what_they_say(rig):
             SetRemark(person=person(bot, 20002), text="bobby"),
             SetRoomRemark(room=group(bot, 30001), text="work"),
             SetCard(room=group(bot, 30001), text="the bot"),
-            SetRoomName(room=RoomRef(account, RoomKind.DISCUSSION, "40001"), text="plan B"),
+            SetRoomName(room=RoomRef(account, RoomKind.GROUP, "discussion:40001"), text="plan B"),
             SetSignature(account=account, text="at work"),
             ShowTyping(room=private(bot, 20001)),
             Poke(room=private(bot, 20001)),
             JoinRoom(room=group(bot, 30009), text="please"),
             LeaveRoom(room=group(bot, 30002)),
-            LeaveRoom(room=RoomRef(account, RoomKind.DISCUSSION, "40001")),
+            LeaveRoom(room=RoomRef(account, RoomKind.GROUP, "discussion:40001")),
             RemoveFriend(person=person(bot, 20001), both=True),
         ]
         outcomes = [await bot.app.accounts.act(action) for action in actions]
@@ -415,12 +415,12 @@ async def test_what_only_webqq_can_do(rig):
         assert world.groups[30001].cards[BOT] == "x"
         assert (await native.hear(group(bot, 30002), "silent")).ok
         room = await native.create_discussion("talk", [person(bot, 20001)])
-        assert world.discussions[int(room.id)].members == [BOT, 20001]
+        assert world.discussions[int(room.id.removeprefix("discussion:"))].members == [BOT, 20001]
         assert (await bot.app.rooms.send(room, "hello")).ok
         assert (
             await native.change_discussion(room, add=[person(bot, 20002)], remove=[person(bot, 20001)])
         ).ok
-        assert world.discussions[int(room.id)].members == [BOT, 20002]
+        assert world.discussions[int(room.id.removeprefix("discussion:"))].members == [BOT, 20002]
         done = {str(one["call"]): one for one in bot.state.done}
         assert (done["modify_friend_group"]["newid"], done["allow_added_request2"]["account"]) == (2, 20009)
         aliases = bot.state.live[BOT].aliases

@@ -25,9 +25,10 @@ class MemberRole(enum.Enum):
 class RoomKind(enum.Enum):
     """What sort of room it is."""
 
+    #: A chat with one person.
     PRIVATE = "private"
+    #: A room of several people, whatever the network calls it.
     GROUP = "group"
-    DISCUSSION = "discussion"
 
 
 @attrs.frozen(cache_hash=True)

@@ -116,7 +116,7 @@ def test_a_room_says_whether_its_number_is_the_services_own():
     ]
     late = roster(known, groups=groups, group_numbers={61: 0, 63: 0}, discussions={5: Discussion(5, "plan")})
     assert [(room.id, room.verified) for room in late.rooms()] == [
-        ("30001", False), ("name:new", False), ("5", True),
+        ("30001", False), ("name:new", False), ("discussion:5", True),
     ]  # fmt: skip
 
 

@@ -140,9 +140,7 @@ async def test_a_room_that_answers_every_send_as_if_the_session_were_over(rig, p
         at.fault("retcode", code=code, on="send_discu_msg2", probability=1.0)
         for n in range(5):
             began = trio.current_time()
-            outcome = await at.bot.supervisor.outbox.send(
-                Draft.of(room(40001, RoomKind.DISCUSSION), f"lost {n}")
-            )
+            outcome = await at.bot.supervisor.outbox.send(Draft.of(room("discussion:40001"), f"lost {n}"))
             assert (outcome.delivery, outcome.reason) == (Delivery.REFUSED, f"retcode {code}")
             assert trio.current_time() - began <= (130 if n == 0 else 3)
 

@@ -15,6 +15,7 @@ from qqops.protocol.webqq import adding, grouping, manage
 from qqops.protocol.webqq.adding import Found
 from qqops.protocol.webqq.grouping import Card, PublicInfo
 from qqops.protocol.webqq.lists import Discussion
+from qqops.protocol.webqq.roster import DISCUSSION, discussion_of
 from qqops.protocol.webqq.session import Session
 
 #: What a group may be: heard with a notice, heard silently, or not at all (webqq.md §9.3).
@@ -92,7 +93,7 @@ class WebAccount:
         flow = grouping.create_discussion(self._session, name, uins)
         did = await self._calls.ask(self._session, flow)
         self._look_ups.roster.discussions[did] = Discussion(did, name)
-        return RoomRef(self._account, RoomKind.DISCUSSION, str(did))
+        return RoomRef(self._account, RoomKind.GROUP, f"{DISCUSSION}{did}")
 
     async def change_discussion(
         self, room: RoomRef, *, add: Sequence[PersonRef] = (), remove: Sequence[PersonRef] = ()
@@ -107,7 +108,7 @@ class WebAccount:
     # -- who and where --------------------------------------------------------------------------
 
     async def _discussion(self, room: RoomRef) -> int:
-        if room.kind is not RoomKind.DISCUSSION:
+        if discussion_of(room) is None:
             raise Refuse(f"{room.id!r} is not a discussion group")
         return (await self._known(room))[1]
 

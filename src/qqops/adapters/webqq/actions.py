@@ -35,6 +35,7 @@ from qqops.model import (
 from qqops.protocol.webqq import adding, grouping, manage
 from qqops.protocol.webqq.http import Request
 from qqops.protocol.webqq.opening import change_status
+from qqops.protocol.webqq.roster import discussion_of
 from qqops.protocol.webqq.session import Session
 
 _BY_KIND: Mapping[RoomKind, frozenset[type[Action]]] = {
@@ -51,8 +52,7 @@ _BY_KIND: Mapping[RoomKind, frozenset[type[Action]]] = {
             ShowTyping,
         }
     ),
-    RoomKind.GROUP: frozenset({Answer, JoinRoom, LeaveRoom, SetCard, SetRoomRemark}),
-    RoomKind.DISCUSSION: frozenset({LeaveRoom, SetRoomName}),
+    RoomKind.GROUP: frozenset({Answer, JoinRoom, LeaveRoom, SetCard, SetRoomName, SetRoomRemark}),
 }
 
 
@@ -111,14 +111,16 @@ class Actions:
                 code = await self._look_ups.code(action.room)
                 card = await self._calls.ask(session, grouping.card(session, code))
                 return grouping.write_card(session, code, attrs.evolve(card, name=action.text))
-            case SetRoomName() if action.room.kind is RoomKind.DISCUSSION:
-                did = (await self._look_ups.known(action.room))[1]
-                return grouping.rename_discussion(session, did, action.text)
+            case SetRoomName():
+                if discussion_of(action.room) is None:
+                    raise Refuse("on WebQQ only discussion groups can be renamed")
+                alias = (await self._look_ups.known(action.room))[1]
+                return grouping.rename_discussion(session, alias, action.text)
             case JoinRoom():
                 return manage.join_group(session, permanent_number(action.room.id), action.text)
-            case LeaveRoom() if action.room.kind is RoomKind.DISCUSSION:
-                return manage.leave_discussion(session, permanent_number(action.room.id))
             case LeaveRoom():
+                if (did := discussion_of(action.room)) is not None:
+                    return manage.leave_discussion(session, did)
                 return manage.leave_group(session, await self._look_ups.code(action.room))
             case RefuseFile():
                 return self._refuse_file(action.offer)

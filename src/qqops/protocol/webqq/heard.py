@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import attrs
 
 from qqops.protocol.webqq.items import Incoming
-from qqops.protocol.webqq.roster import Roster
+from qqops.protocol.webqq.roster import DISCUSSION, Roster
 
 #: Messages in which copies are recognised; they come one poll, one re-link or one login apart.
 WINDOW = 256
@@ -76,6 +76,7 @@ class Heard:
 
 
 def _number(name: str) -> int:
+    name = name.removeprefix(DISCUSSION)
     return int(name) if name.isascii() and name.isdecimal() else 0
 
 

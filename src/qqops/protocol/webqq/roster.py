@@ -31,6 +31,8 @@ from qqops.protocol.webqq.earlier import Earlier
 from qqops.protocol.webqq.items import Incoming
 from qqops.protocol.webqq.lists import Contact, Discussion, Group
 
+#: What the id of a discussion group begins with; the rest is its number. Groups are numbered apart.
+DISCUSSION = "discussion:"
 #: Offers of files that can still be taken.
 OFFERED = 256
 #: Friends who came or went at once and whose numbers are asked for; more is not an everyday event.
@@ -284,7 +286,7 @@ class Roster:
     def discussion_room(self, did: int) -> Room:
         """Return the discussion group *did*; that number is permanent in itself."""
         discussion = self.discussions.get(did)
-        ref = RoomRef(self.account, RoomKind.DISCUSSION, str(did))
+        ref = RoomRef(self.account, RoomKind.GROUP, f"{DISCUSSION}{did}")
         return Room(ref=ref, name=discussion.name if discussion else str(did))
 
     def rooms(self) -> list[Room]:
@@ -294,9 +296,8 @@ class Roster:
 
     def target(self, room: RoomRef) -> tuple[str, int] | None:
         """Return (kind, alias) to send to, or None when this session knows no such room, or not just one."""
-        if room.kind is RoomKind.DISCUSSION:
-            known = room.id.isascii() and room.id.isdigit() and int(room.id) in self.discussions
-            return ("discu", int(room.id)) if known else None
+        if (did := discussion_of(room)) is not None:
+            return ("discu", did) if did in self.discussions else None
         if room.kind is RoomKind.GROUP:
             found = [gid for gid, group in self.groups.items() if self._is_group(gid, group, room)]
             return ("group", found[0]) if len(found) == 1 else None
@@ -334,13 +335,19 @@ class Roster:
 
     def unresolved(self, room: RoomRef) -> list[Need]:
         """Return what could be looked up to find *room*, in the order of trying."""
-        if room.kind is RoomKind.GROUP:
-            needs: list[Need] = [NeedGroup(gid) for gid in self.groups if gid not in self.group_numbers]
-        elif room.kind is RoomKind.PRIVATE:
-            needs = [NeedPerson(uin) for uin in self.friends if uin not in self.numbers]
-        else:
-            needs = []
+        needs: list[Need] = []
+        if room.kind is RoomKind.PRIVATE:
+            needs += [NeedPerson(uin) for uin in self.friends if uin not in self.numbers]
+        elif discussion_of(room) is None:
+            needs += [NeedGroup(gid) for gid in self.groups if gid not in self.group_numbers]
         return [need for need in needs if need not in self.asked]
+
+
+def discussion_of(room: RoomRef) -> int | None:
+    """Return the number of a discussion group; None when *room* is not one."""
+    number = room.id.removeprefix(DISCUSSION)
+    is_one = room.kind is RoomKind.GROUP and number != room.id and number.isascii() and number.isdigit()
+    return int(number) if is_one else None
 
 
 def _people(item: items.Item) -> Sequence[int]:
