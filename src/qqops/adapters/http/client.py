@@ -2,7 +2,7 @@
 
 A thin client for calls to one service on behalf of one account: deadline over the whole call, cap on the body, errors
 of ours, one retry when a kept-alive connection turns out to be dead. Requests and answers are httpx's; they travel over
-`_wire`, because a pool costs more than all the rest of an account, and one that many accounts share collapses when they
+`connection`, because a pool costs more than all the rest of an account, and one that many accounts share collapses when they
 long-poll. Cookies and redirects belong to the protocol cores.
 """
 

@@ -1,4 +1,4 @@
-"""Reads one HTTP/1.1 answer from the bytes of a connection. Pure; for `_wire`, where a general parser costs a quarter.
+"""Reads one HTTP/1.1 answer from the bytes of a connection. Pure; for `connection`, where a general parser costs a quarter.
 
 Understands what answers to a poll consist of: a status line, headers, and a body with a length, in chunks, or up to the
 end of the connection. Everything else is a `ProtocolError`.

@@ -1,4 +1,4 @@
-"""How WebSockets come to be: dialled, or accepted on a port of ours. With `_ws`, the only door to `websockets`."""
+"""How WebSockets come to be: dialled, or accepted on a port of ours. With `socket`, the only door to `websockets`."""
 
 from __future__ import annotations
 
