@@ -186,3 +186,18 @@ def test_no_module_is_longer_than_it_may_be():
 
 def test_readmes_are_twins():
     assert shape((ROOT / "README.md").read_text("utf-8")) == shape((ROOT / "README.zh.md").read_text("utf-8"))
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_the_rooms_that_the_page_of_the_house_names_exist(language):
+    block = page(language, "explanation/house.md").split("```text")[2].split("```")[0]
+    folder, named = ROOT / "src/qqops", 0
+    for line in block.strip().splitlines():
+        if not line.startswith(" "):
+            package = folder / line.strip()
+            continue
+        rooms = re.match(r"\s+(.*?)(?:\s{2,}|$)", line)[1]
+        for name in re.findall(r"[\w/.]+", rooms):
+            named += 1
+            assert (package / name).exists() or (package / f"{name}.py").exists(), name
+    assert named >= 30, "the page has another form now"

@@ -16,7 +16,7 @@ from qqops.adapters.onebot11.options import OneBotOptions
 from qqops.adapters.websocket.handshake import connect
 from qqops.app import App, AppPolicy, End
 from qqops.errors import TransientError
-from qqops.model import AccountRef, Secret
+from qqops.model import AccountRef, Delivery, Other, Secret, Text
 from qqops.plugin.host import Candidate
 from qqops.runtime.backoff import BackoffPolicy
 from qqops.runtime.clock import WallClock
@@ -234,6 +234,10 @@ async def test_over_http_with_signed_posts():
             await rig.until(lambda: len(texts(server)) == 4)
             await trio.sleep(0.1)
             assert len(texts(server)) == 4
+            poison = (Text("x"), Other("markdown", {"content": object()}))
+            outcome = await rig.app.rooms.send(supervisor.adapter.rooms()[0].ref, poison)
+            assert outcome.delivery is Delivery.REFUSED, "it cannot be written, so nothing has left"
+            assert "error in the adapter" in outcome.reason
         outer.cancel_scope.cancel()
 
 

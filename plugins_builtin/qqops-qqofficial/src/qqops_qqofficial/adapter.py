@@ -304,6 +304,7 @@ class QQOfficial:
             return Outcome(delivery=Delivery.REFUSED, reason=f"the file was not taken: {exc}")
         if not str(body.get("content")).strip() and body.get("msg_type", 0) == 0 and "image" not in body:
             return Outcome(delivery=Delivery.REFUSED, reason="there is nothing in it that can be sent here")
+        json.dumps(body)  # what cannot be written is to fail here, while nothing has left
         await on_wire()
         wanted = draft.reply_to.id if draft.reply_to is not None and draft.reply_to.room == room else ""
         ticket = self._passive.claim(str(room), wanted, window_of(room), trio.current_time())

@@ -134,6 +134,7 @@ class HttpSession:
             except Refuse as exc:
                 return Outcome(delivery=Delivery.REFUSED, reason=str(exc))
         request = request_of(draft, self._reader.temporary, self._reader.self_id)
+        body(request.params)  # what cannot be written is to fail here, while nothing has left
         await on_wire()
         try:
             try:

@@ -155,6 +155,7 @@ class Trouble(Ground):
             )
             await trio.sleep(60)
             assert bench.states() == states, "no reconnect"
-            failed = [sent.outcome.reason for sent in bench.sent() if not sent.outcome.ok]
+            failed = [sent.outcome for sent in bench.sent() if not sent.outcome.ok]
             assert bool(failed) == ("encodes" in self.can)
-            assert all("error in the adapter" in reason for reason in failed)
+            assert all("error in the adapter" in outcome.reason for outcome in failed)
+            assert all(outcome.delivery is Delivery.REFUSED for outcome in failed), "nothing has left"
