@@ -152,7 +152,7 @@ MUTANTS = [
     ),
     Mutant(
         "an account that has died unnoticed is waited for", RUNTIME + "siblings.py",
-        "        self._place(copy.where).behind.add(late)\n", "        pass\n",
+        "        self._place(copy.where).behind.add((late, type(copy.held[0])))\n", "        pass\n",
         f"{SIBLINGS}::test_an_account_that_hears_nothing_is_waited_for_once_until_it_keeps_up_again",
     ),
     Mutant(

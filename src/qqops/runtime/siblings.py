@@ -59,11 +59,12 @@ class _Place:
 
     Attributes:
         here: The accounts that hear what is said there.
-        behind: Those of them that did not hear something in time, and have not kept up since.
+        behind: Those of them that did not hear events of a class in time, and have not kept up since. A network may not
+            tell of some at all.
     """
 
     here: set[AccountRef] = attrs.field(factory=set)
-    behind: set[AccountRef] = attrs.field(factory=set)
+    behind: set[tuple[AccountRef, type[Event]]] = attrs.field(factory=set)
 
 
 @attrs.define(eq=False)
@@ -148,7 +149,7 @@ class Siblings:
         copy = self._copy(event, where)
         copy.heard.add(one.ref)
         if trio.current_time() - copy.since <= PATIENCE:
-            place.behind.discard(one.ref)
+            place.behind.discard((one.ref, type(event)))
         if copy.taken:
             return True
         if self._designated(event, where) is not one:
@@ -170,7 +171,7 @@ class Siblings:
         place = self._places.get(where) or _Place()
         here = [one for ref in place.here | {own.ref} if (one := self._accounts[ref]).online or one is own]
         wanted = self._in_conversation(event, here) or self._addressed(event, here) or here
-        able = [one for one in wanted if one is own or one.ref not in place.behind]
+        able = [one for one in wanted if one is own or (one.ref, type(event)) not in place.behind]
         if not able:
             return own
         chosen = self._account_of(event.room) if event.room is not None else ""
@@ -254,7 +255,7 @@ class Siblings:
             "an account that is to respond in a room hears nothing there: another one does",
             account=str(late), room=copy.where[2],
         )  # fmt: skip
-        self._place(copy.where).behind.add(late)
+        self._place(copy.where).behind.add((late, type(copy.held[0])))
         self._review(one for one in list(self._order) if one.held and one.where == copy.where)
         if not copy.taken:
             self._alarms.after(PATIENCE, lambda: self._overdue(copy))

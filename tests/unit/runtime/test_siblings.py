@@ -236,6 +236,15 @@ async def test_what_happens_in_the_room_is_told_once_and_what_concerns_oneself_t
             joins(ONE, person)
         await trio.sleep(5)
         assert world.joined == [ONE, ONE]
+        for person in ("fay", "gus", "hal"):  # the network of the first one does not tell of it
+            joins(TWO, person)
+        await trio.sleep(PATIENCE + 0.1)
+        assert world.joined == [ONE, ONE, TWO, TWO, TWO]
+        joins(TWO, "ida")
+        await trio.sleep(0.01)
+        assert world.joined.pop() == TWO, "waited for once"
+        assert await world.answers("/ping", TWO, ONE) == [(ONE, "pong")], "and messages are another matter"
+        del world.joined[2:]
         joins(ONE, "id-one")
         joins(TWO, "id-one")
         await trio.sleep(5)
@@ -256,6 +265,14 @@ async def test_accounts_that_meet_others_under_other_ids_have_nothing_to_do_with
     for network in world.networks.values():
         network.me = ""
     async with world.run():
+        assert await world.answers("/ping", ONE, TWO) == [(ONE, "pong"), (TWO, "pong")]
+
+
+async def test_equal_numbers_of_two_services_are_not_the_same_account_or_room():
+    async with World(ONE, TWO).run() as world:
+        online = world.app.dispatcher.online
+        for name in (ONE, TWO):
+            online(AccountRef("memory", name), [f"bot-{name}"], "1", f"service of {name}")
         assert await world.answers("/ping", ONE, TWO) == [(ONE, "pong"), (TWO, "pong")]
 
 
