@@ -3,7 +3,7 @@ command lines, the simulator.
 
 How to use it::
 
-    uv pip install atheris                                   # once; it not a dependency of the project
+    uv pip install atheris                                   # once; it is no dependency of the project
     python tests/fuzz/fuzz.py --seconds 900            # all targets
     python tests/fuzz/fuzz.py --seconds 120 --target poll --corpus ~/qqops-corpus
     python tests/fuzz/fuzz.py --seconds 600 --keep-going      # collect distinct findings, stop at none
