@@ -2,8 +2,8 @@
 
 import pytest
 
-from qqops.simulator.onebot.ordeal import Plan
-from qqops.simulator.onebot.soak import run
+from tests.torture.onebot.plan import Plan
+from tests.torture.onebot.soak import run
 
 
 @pytest.mark.slow

@@ -6,9 +6,11 @@ import attrs
 import pytest
 import trio
 
-from qqops.simulator import torture
-from qqops.simulator.ledger import Ledger
-from qqops.simulator.ordeal import Ordeal, Plan
+from tests.torture.ledger import Ledger
+from tests.torture.ordeal import Ordeal
+from tests.torture.plan import Plan
+from tests.torture.run import plan_of, report
+from tests.torture.scene import Scene
 
 SHORT = Plan(seed=5, minutes=0.08, profile="webqq2013", hold=1.0, idle=0.0)
 
@@ -22,7 +24,7 @@ SHORT = Plan(seed=5, minutes=0.08, profile="webqq2013", hold=1.0, idle=0.0)
 async def test_a_short_run_holds_what_must_hold(tmp_path, capsys, profile, rough):
     plan = attrs.evolve(SHORT, profile=profile, rough=rough)
     ledger = await Ordeal(plan, tmp_path).run()
-    assert torture.report(plan, ledger) == 0, capsys.readouterr().out
+    assert report(plan, ledger) == 0, capsys.readouterr().out
     shown = capsys.readouterr().out
     assert f"| 5 | {profile} | 0.08 |" in shown
     assert "all that must hold does" in shown
@@ -37,15 +39,14 @@ async def test_each_way_to_end_a_process_is_seen(tmp_path):
 
     async def script():
         async with trio.open_nursery() as nursery:
-            at._listening = int((await nursery.start(at.server.run)).rpartition(":")[2])
-            nursery.start_soon(at._keep_process)
+            await at.open(nursery)
             for how in (signal.SIGKILL, signal.SIGTERM):
-                await at._until_online()
+                await at.until_online()
                 await at.end_process(how)
                 await at.until_started()
             nursery.cancel_scope.cancel()
 
-    at = Ordeal(SHORT, tmp_path)
+    at = Scene(SHORT, tmp_path)
     await script()
     assert [life.done is not None for life in at.ledger.lives.all][:2] == [False, True]
     assert (at.ledger.exits[-9], at.ledger.exits[0]) == (1, 1)
@@ -57,7 +58,7 @@ def test_a_run_in_which_something_broke_says_what_and_fails(capsys):
     ledger.injected[1] = ("group", "ops/Ali")
     ledger.confirmed[1] += 1
     ledger.most_live = 2
-    assert torture.report(SHORT, ledger) == 1
+    assert report(SHORT, ledger) == 1
     shown = capsys.readouterr().out
     assert "BROKEN: delivered and never handled: [1] (1 in all)" in shown
     assert "BROKEN: 2 live sessions of one account at the same time" in shown
@@ -69,14 +70,14 @@ def test_a_run_in_which_something_broke_says_what_and_fails(capsys):
 )
 def test_wrong_arguments_are_refused(arguments, capsys):
     with pytest.raises(SystemExit) as end:
-        torture.plan_of(arguments, "…", rough=True)
+        plan_of(arguments, "…", rough=True)
     assert end.value.code == 2
     assert "usage" in capsys.readouterr().err
 
 
 def test_arguments_become_a_plan(tmp_path):
     folder = tmp_path / "keep"
-    plan, kept = torture.plan_of(
+    plan, kept = plan_of(
         ["--seed", "9", "--minutes", "2", "--profile", "smartqq", "--folder", str(folder)], "…", rough=False
     )
     assert (plan.seed, plan.minutes, plan.profile, plan.rough, kept) == (9, 2.0, "smartqq", False, folder)

@@ -2,9 +2,9 @@
 
 import pytest
 
-from qqops.simulator.ledger import LISTED, STORM, Ledger
-from qqops.simulator.lives import ENOUGH, WARM
-from qqops.simulator.waits import BACKOFF, KICK_PAUSE, MANY
+from tests.torture.ledger import LISTED, STORM, Ledger
+from tests.torture.lives import ENOUGH, WARM
+from tests.torture.waits import BACKOFF, KICK_PAUSE, MANY
 
 GOOD = {"fds": 14, "sockets": 3, "threads": 1, "tasks": 13, "rss_kb": 70_000}
 BORN = {"fds": 9, "sockets": 4, "threads": 1, "tasks": 5, "rss_kb": 58_000}

@@ -11,17 +11,17 @@ import trio.testing
 
 from qqops.adapters.websocket.socket import GOODBYE
 from qqops.errors import ConfigError, TransientError
-from qqops.simulator.onebot.crowd import Crowd, Line, Place, haunts, make_world
 from qqops.simulator.onebot.faults import KINDS, REPERTOIRE
 from qqops.simulator.onebot.implementation import FORMATS, INTERVALS, Implementation
-from qqops.simulator.onebot.ledger import BACKLOG, OUTBOX, PEAK, Ledger
 from qqops.simulator.onebot.local import LocalDial
 from qqops.simulator.onebot.makes import MAKES
-from qqops.simulator.onebot.ordeal import Plan
 from qqops.simulator.onebot.server import OneBotServer
-from qqops.simulator.onebot.soak import plan_of, report
-from qqops.simulator.onebot.tap import Tap
 from qqops.testing.virtual import VirtualClock
+from tests.torture.onebot.crowd import Crowd, Line, Place, haunts, make_world
+from tests.torture.onebot.ledger import BACKLOG, OUTBOX, PEAK, Ledger
+from tests.torture.onebot.plan import Plan
+from tests.torture.onebot.soak import plan_of, report
+from tests.torture.onebot.tap import Tap
 
 
 class Application:

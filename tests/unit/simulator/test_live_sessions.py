@@ -3,7 +3,7 @@
 import pytest
 import trio
 
-from qqops.simulator.ledger import Ledger
+from tests.torture.ledger import Ledger
 
 
 async def test_two_clients_of_one_account_are_two_live_sessions(rig, profile):

@@ -9,8 +9,8 @@ from typing import Any
 
 import attrs
 
-from qqops.simulator.lives import RSS_GROWTH, Lives
-from qqops.simulator.waits import Waits
+from tests.torture.lives import RSS_GROWTH, Lives
+from tests.torture.waits import Waits
 
 #: Most fruitless requests of one account in any ten seconds: what brought no message and sent none. A login takes
 #: about ten requests, and the back-off lets at most a few of them begin in that time.

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TypeAlias
 
 import trio
 
-if TYPE_CHECKING:
-    from qqops.simulator.onebot.ordeal import Ordeal
+from tests.torture.onebot.scene import Scene
 
 Kind: TypeAlias = Callable[[], Awaitable[None]]
 
@@ -22,10 +21,10 @@ class Trouble:
     """Makes trouble for one run.
 
     Args:
-        at: The run.
+        at: What it works on.
     """
 
-    def __init__(self, at: Ordeal) -> None:
+    def __init__(self, at: Scene) -> None:
         self._at = at
 
     async def make(self) -> None:

@@ -1,6 +1,6 @@
 """The bot that a soak of the OneBot adapter works on: a process of its own that tells its parent what it does.
 
-Run by `qqops.simulator.onebot.ordeal` only. It is the normal bot, made from the settings file in its folder. Each line it
+Run by `tests.torture.onebot.child` only. It is the normal bot, made from the settings file in its folder. Each line it
 prints is a letter and JSON: what started, what was sent and how that went, what was dropped, what is held.
 """
 

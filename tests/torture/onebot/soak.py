@@ -1,6 +1,6 @@
 """Soak of the OneBot adapter: many events, or a steady stream for long, with trouble; nothing may be lost or come twice.
 
-``python -m qqops.simulator.onebot.soak --events 100000`` or ``… --minutes 30 --rate 200`` prints a table of what was seen
+``python -m tests.torture.onebot.soak --events 100000`` or ``… --minutes 30 --rate 200`` prints a table of what was seen
 and ends with 1 when something that must hold does not.
 """
 
@@ -13,9 +13,10 @@ import tempfile
 
 import trio
 
-from qqops.simulator.onebot.ledger import Ledger
 from qqops.simulator.onebot.makes import MAKES
-from qqops.simulator.onebot.ordeal import Ordeal, Plan
+from tests.torture.onebot.ledger import Ledger
+from tests.torture.onebot.ordeal import Ordeal
+from tests.torture.onebot.plan import Plan
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -14,6 +14,8 @@ from typing import Any
 
 import trio
 
+from tests.torture import ROOT
+
 #: One pool of memory for all threads: from others the system gets nothing back, and what is free would count as held.
 ALLOCATOR = {"MALLOC_ARENA_MAX": "1"}
 #: How often the use of resources is asked for; the least of the answers counts.
@@ -73,7 +75,7 @@ class Child:
     def __init__(
         self, folder: pathlib.Path, seed: int, told: Callable[[str, Mapping[str, Any]], None]
     ) -> None:
-        self.folder = folder
+        self.folder = folder.resolve()  # the bot runs in another one
         self._seed = seed
         self._told = told
         self._process: trio.Process | None = None
@@ -83,9 +85,10 @@ class Child:
 
     async def run(self) -> None:
         """Run it until it ends."""
-        command = [sys.executable, "-m", "qqops.simulator.onebot.bot", str(self.folder), str(self._seed)]
+        command = [sys.executable, "-m", "tests.torture.onebot.bot", str(self.folder), str(self._seed)]
         process = await trio.lowlevel.open_process(
             command,
+            cwd=ROOT,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

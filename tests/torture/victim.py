@@ -1,6 +1,6 @@
 """The bot that soak and torture work on: a process of its own that tells its parent what it does.
 
-Run by `qqops.simulator.ordeal` only. Each line it prints is a letter and JSON: what started and ended, what was sent,
+Run by `tests.torture.scene` only. Each line it prints is a letter and JSON: what started and ended, what was sent,
 which state the connection is in. It watches two files in its folder: ``clock`` moves its wall clock by so many seconds,
 ``nodns`` breaks its name look-ups.
 """
@@ -37,7 +37,7 @@ from qqops.runtime.observe import Expired, Interrupted, LinkState, Phase, Record
 from qqops.runtime.outbox import OutboxPolicy
 from qqops.runtime.storage.store import Store
 from qqops.runtime.supervisor import LinkPolicy
-from qqops.simulator.waits import BACKOFF, KICK_PAUSE
+from tests.torture.waits import BACKOFF, KICK_PAUSE
 
 #: Seconds between two looks at what the process holds.
 LOOK_EVERY = 0.25

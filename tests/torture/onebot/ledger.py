@@ -13,7 +13,7 @@ from typing import Any
 
 import attrs
 
-from qqops.simulator.onebot.crowd import Place
+from tests.torture.onebot.crowd import Place
 
 #: How much more memory a process may hold at the end than at the start: a part of it, or kB, whichever is more.
 RSS_GROWTH, RSS_SLACK = 0.05, 2048

@@ -5,12 +5,11 @@ from __future__ import annotations
 import resource
 import signal
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TypeAlias
 
 import trio
 
-if TYPE_CHECKING:
-    from qqops.simulator.ordeal import Ordeal
+from tests.torture.scene import Scene
 
 Kind: TypeAlias = Callable[[], Awaitable[None]]
 
@@ -33,10 +32,10 @@ class Trouble:
     """Makes trouble for one run.
 
     Args:
-        at: The run.
+        at: What it works on.
     """
 
-    def __init__(self, at: Ordeal) -> None:
+    def __init__(self, at: Scene) -> None:
         self._at = at
 
     async def make(self, seconds: float, kinds: list[Kind]) -> None:

@@ -1,20 +1,16 @@
-"""Torture: a bot whose process, disk, clock, names and connection are broken by the dice, under steady traffic.
-
-``python -m qqops.simulator.torture --seed 1 --minutes 10 --profile webqq2013`` prints a table of what was seen and ends
-with 1 when something that must hold does not.
-"""
+"""What both commands do: read a plan from the arguments, run it, print a table of what was seen."""
 
 from __future__ import annotations
 
 import argparse
 import pathlib
-import sys
 import tempfile
 
 import trio
 
-from qqops.simulator.ledger import Ledger
-from qqops.simulator.ordeal import Ordeal, Plan
+from tests.torture.ledger import Ledger
+from tests.torture.ordeal import Ordeal
+from tests.torture.plan import Plan
 
 
 def run(plan: Plan, keep: pathlib.Path | None = None) -> int:
@@ -55,7 +51,3 @@ def plan_of(
         asked.folder.mkdir(parents=True, exist_ok=True)
     plan = Plan(seed=asked.seed, minutes=asked.minutes, profile=asked.profile, rate=asked.rate, rough=rough)
     return plan, asked.folder
-
-
-if __name__ == "__main__":
-    sys.exit(run(*plan_of(None, "Torture a bot.", rough=True)))
