@@ -65,7 +65,7 @@ class OneBotStage:
 
     def state(self) -> list[str]:
         """See `Stage`."""
-        summary = self._server.summary()
+        summary = self._server.exchange.summary()
         keys = ("injected", "sent", "connections", "requests", "fault_counts")
         return [
             f"{summary['flavor']} at {self._server.url}, account {summary['account']}, "

@@ -38,7 +38,7 @@ class Ordeal:
                 self.ledger.problems.append(f"nothing moves: {self.scene.state()}")
             self.ledger.exits.append(await self.scene.child.end(signal.SIGTERM))
             nursery.cancel_scope.cancel(reason="the run is over")
-        self.ledger.connections = self.scene.server.connections
+        self.ledger.connections = self.scene.server.exchange.connections
         return self.ledger
 
     async def _run_parts(self) -> None:

@@ -95,9 +95,9 @@ class Trouble:
     async def _stall(self) -> None:
         """Leave the connection open and dead, until the bot finds out."""
         await trio.lowlevel.checkpoint()
-        before = self._at.server.connections
+        before = self._at.server.exchange.connections
         self._at.server.control.call("POST", "drop", {"stall": 4.0})
-        await self._at.until(lambda: self._at.server.connections > before)
+        await self._at.until(lambda: self._at.server.exchange.connections > before)
 
     async def _port(self) -> None:
         """Close everything for a moment."""

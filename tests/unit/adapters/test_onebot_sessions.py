@@ -447,7 +447,7 @@ async def test_text_beside_a_forward_and_who_does_not_know_forwards():
         assert (await post(rig, "a", talk)).delivery is Delivery.DELIVERED
         (nodes,) = one.it.nodes.values()
         assert [node["data"]["content"][0]["data"]["text"] for node in nodes] == ["look:", "one", "two"]
-        del one.actions._table["send_group_forward_msg"]
+        del one.exchange.actions._table["send_group_forward_msg"]
         assert (await post(rig, "a", talk)).delivery is Delivery.DELIVERED
         assert one.it.sent[-1].text == f"{one.it.me.number}: look:\nAli: one\nBo: two"
         nursery.cancel_scope.cancel()

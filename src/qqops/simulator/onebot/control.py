@@ -7,24 +7,28 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from qqops.errors import ConfigError
+from qqops.simulator.faults import Rule
 from qqops.simulator.onebot.implementation import Said
+from qqops.simulator.onebot.peer import Exchange
 from qqops.simulator.world import Group
-
-if TYPE_CHECKING:
-    from qqops.simulator.onebot.server import OneBotServer
 
 
 class Control:
-    """Calls that change a running implementation."""
+    """Calls that change a running implementation.
+
+    Args:
+        close_port: Closes the port for a while, with all that is open.
+    """
 
     #: What can be asked for with POST.
     CALLS = ("inject", "drop", "kick", "expire", "online", "options", "faults")
 
-    def __init__(self, server: OneBotServer) -> None:
-        self._server = server
+    def __init__(self, exchange: Exchange, close_port: Callable[[Rule], None]) -> None:
+        self._exchange = exchange
+        self._close_port = close_port
         self._calls: dict[tuple[str, str], Callable[[Mapping[str, Any]], Any]] = {
             ("POST", "inject"): self.inject,
             ("GET", "sent"): self.sent,
@@ -34,7 +38,7 @@ class Control:
             ("POST", "online"): self.online,
             ("POST", "options"): self.options,
             ("POST", "faults"): self.faults,
-            ("GET", "state"): lambda data: server.summary(),
+            ("GET", "state"): lambda data: exchange.summary(),
         }
 
     def handle(self, method: str, name: str, body: bytes) -> tuple[int, bytes]:
@@ -64,13 +68,13 @@ class Control:
 
         ``{"kind": "raw", "frame": {…}}`` pushes an event as it stands, with time and self_id where they are missing.
         """
-        it, kind = self._server.it, data.get("kind")
+        it, kind = self._exchange.it, data.get("kind")
         if kind == "raw":
             frame = data.get("frame")
             if not isinstance(frame, dict):
                 raise ConfigError("frame must be an object")
             it.push({"time": int(it.now()), "self_id": it.me.number, **frame})
-            return {"receivers": len(self._server.peers)}
+            return {"receivers": len(self._exchange.peers)}
         if kind not in ("buddy", "group"):
             raise ConfigError(f"kind must be buddy, group or raw, got {kind!r}")
         sender = it.world.person(_name(data, "from"))
@@ -88,18 +92,18 @@ class Control:
         if not isinstance(segments, list):
             raise ConfigError("give text, or segments in the array form, and not both")
         message = it.say(sender, group, segments)
-        return {"receivers": sum(p.events for p in self._server.peers), "msg_id": message.id}
+        return {"receivers": sum(p.events for p in self._exchange.peers), "msg_id": message.id}
 
     def sent(self, data: Mapping[str, Any]) -> Any:
         """Return all messages of the bot, oldest first; under ``swallowed`` those that nobody sees."""
-        it = self._server.it
+        it = self._exchange.it
         return {
             "sent": [self._shown(one) for one in it.sent],
             "swallowed": [self._shown(one) for one in it.swallowed],
         }
 
     def _shown(self, line: Said) -> Mapping[str, Any]:
-        it = self._server.it
+        it = self._exchange.it
         return {
             "account": it.me.number, "kind": line.kind, "target": it.name_of(line.kind, line.room),
             "number": line.room, "text": line.text, "segments": list(line.segments), "time": line.time,
@@ -115,14 +119,14 @@ class Control:
             raise ConfigError(f"stall must be seconds, got {stall!r}")
         if not isinstance(polite, bool):
             raise ConfigError(f"polite must be true or false, got {polite!r}")
-        peers = list(self._server.peers)
+        peers = list(self._exchange.peers)
         for peer in peers:
             peer.drop(stall=float(stall), polite=polite)
         return {"dropped": len(peers)}
 
     def options(self, data: Mapping[str, Any]) -> Any:
         """Set what a user of the implementation sets: ``format`` of messages, ``interval`` that heartbeats tell."""
-        it = self._server.it
+        it = self._exchange.it
         if unknown := set(data) - {"format", "interval"}:
             raise ConfigError(f"unknown option {min(unknown)!r}", hint="format or interval")
         for key, value in data.items():
@@ -133,7 +137,7 @@ class Control:
 
     def kick(self, data: Mapping[str, Any]) -> Any:
         """QQ throws the account out; the connections stay. ``online`` brings it back."""
-        it = self._server.it
+        it = self._exchange.it
         it.online = False
         it.notice("bot_offline", user_id=it.me.number, tag="下线通知", message="你的账号在另一地点登录")
         return {"online": False}
@@ -144,18 +148,18 @@ class Control:
 
     def online(self, data: Mapping[str, Any]) -> Any:
         """QQ has the account online again."""
-        it = self._server.it
+        it = self._exchange.it
         it.online = True
         it.push(it.heartbeat())
         return {"online": True}
 
     def faults(self, data: Mapping[str, Any]) -> Any:
         """Switch faults on and off; see `qqops.simulator.faults.Faults.set`."""
-        rule = self._server.faults.set(data)
+        rule = self._exchange.faults.set(data)
         if rule is not None and rule.fault == "port":
-            self._server.faults.rules.remove(rule)
-            self._server.close_port(rule)
-        return {"faults": len(self._server.faults.rules)}
+            self._exchange.faults.rules.remove(rule)
+            self._close_port(rule)
+        return {"faults": len(self._exchange.faults.rules)}
 
 
 def _name(data: Mapping[str, Any], key: str) -> str | int:

@@ -1,21 +1,56 @@
-"""One connection of an implementation to an application: events out, actions in, and what goes wrong on it."""
+"""Connections of an implementation to applications: events out, actions in, and what goes wrong on them."""
 
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from typing import Any
 
+import attrs
 import trio
 
 from qqops.adapters.websocket.socket import GOODBYE, WebSocket
 from qqops.errors import ProtocolError, TransientError
 from qqops.protocol.onebot11.wire import decode, fields
-from qqops.simulator.faults import Rule
-from qqops.simulator.onebot.faults import ANSWERED, GARBAGE, ON_ACTION, ON_EVENT, UNANSWERED
-from qqops.simulator.onebot.implementation import Frame
+from qqops.simulator.faults import Faults, Rule
+from qqops.simulator.onebot.actions import Actions
+from qqops.simulator.onebot.faults import ANSWERED, GARBAGE, ON_ACTION, ON_EVENT, REPERTOIRE, UNANSWERED
+from qqops.simulator.onebot.implementation import Frame, Implementation
 
-if TYPE_CHECKING:
-    from qqops.simulator.onebot.server import OneBotServer
+
+@attrs.define(eq=False)
+class Exchange:
+    """What all connections of one implementation share.
+
+    Attributes:
+        peers: The open ones.
+        connections: How many there were.
+        requests: How many actions were asked for, over HTTP, too.
+    """
+
+    it: Implementation
+    faults: Faults = attrs.field(init=False, factory=lambda: Faults(REPERTOIRE))
+    actions: Actions = attrs.field(init=False)
+    peers: set[Peer] = attrs.field(init=False, factory=set)
+    connections: int = attrs.field(init=False, default=0)
+    requests: int = attrs.field(init=False, default=0)
+
+    @actions.default
+    def _actions(self) -> Actions:
+        return Actions(self.it)
+
+    def summary(self) -> dict[str, Any]:
+        """Return what is going on, for ``GET state``."""
+        it = self.it
+        return {
+            "flavor": it.make.app_name, "account": it.me.number, "online": it.online,
+            "people": [{"number": p.number, "nick": p.nick, "bot": p.is_bot} for p in it.world.people.values()],
+            "rooms": [{"kind": "group", "number": g.number, "name": g.name} for g in it.world.groups.values()],
+            "peers": [{"events": p.events, "actions": p.actions, "stalled": bool(p.stalled)} for p in self.peers],
+            "connections": self.connections, "requests": self.requests, "injected": it.injected,
+            "sent": len(it.sent), "swallowed": len(it.swallowed), "done": it.done[-100:],
+            "faults": [{k: v for k, v in attrs.asdict(r).items() if v not in ("", None)} for r in self.faults.rules],
+            "fault_counts": self.faults.counts,
+        }  # fmt: skip
 
 
 class Peer:
@@ -27,7 +62,7 @@ class Peer:
         stalled: Seconds for which nothing moves on it any more; 0 while all is well.
     """
 
-    def __init__(self, at: OneBotServer, socket: WebSocket, *, events: bool, actions: bool) -> None:
+    def __init__(self, at: Exchange, socket: WebSocket, *, events: bool, actions: bool) -> None:
         self.socket = socket
         self.events = events
         self.actions = actions
@@ -141,21 +176,20 @@ class Peer:
 
     # -- events out -----------------------------------------------------------------------------
 
-    def push(self, frame: Frame) -> None:
-        """Queue an event, or do to it what the faults say."""
+    def push(self, frame: Frame) -> int:
+        """Queue an event, or do to it what the faults say; return how many times it was queued."""
         faults = self._faults
         fault = faults.find(str(frame.get("post_type")), ON_EVENT) if faults.rules else None
         what = fault.fault if fault is not None else ""
         if what == "lose":
-            return
+            return 0
         if what == "garbage":
             for garbage in GARBAGE:
                 self._put(garbage)
-        for _ in range(2 if what == "duplicate" else 1):
-            if self.put(frame):
-                self._at.pushed(self, frame)
+        queued = sum(self.put(frame) for _ in range(2 if what == "duplicate" else 1))
         if fault is not None and what in ("stall", "close"):
             self.drop(stall=fault.seconds if what == "stall" else 0.0)
+        return queued
 
     # -- actions in -----------------------------------------------------------------------------
 

@@ -6,9 +6,8 @@ import functools
 import json
 import urllib.parse
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from typing import Protocol
 
-import attrs
 import trio
 
 from qqops.adapters.http.server import HttpAnswer, HttpRequest, Takeover, is_upgrade, serve_connection
@@ -17,12 +16,11 @@ from qqops.adapters.websocket.socket import WebSocket
 from qqops.errors import AdapterError, ConfigError, ProtocolError, TransientError
 from qqops.protocol.onebot11.wire import fields
 from qqops.simulator.control import PREFIX
-from qqops.simulator.faults import Faults, Rule
-from qqops.simulator.onebot.actions import Actions
+from qqops.simulator.faults import Rule
 from qqops.simulator.onebot.control import Control
 from qqops.simulator.onebot.faults import KINDS, REPERTOIRE
 from qqops.simulator.onebot.implementation import Frame, Implementation
-from qqops.simulator.onebot.peer import Peer
+from qqops.simulator.onebot.peer import Exchange, Peer
 from qqops.simulator.onebot.poster import Poster
 
 
@@ -46,6 +44,8 @@ class OneBotServer:
         take: Makes WebSockets of connections from applications.
 
     Attributes:
+        exchange: What the connections share.
+        peers: The open connections.
         pushed: Told of each event that was put on a connection; nobody can say yet whether it arrives.
         trouble: Why the last reverse connection could not be made, or has ended.
     """
@@ -63,13 +63,10 @@ class OneBotServer:
         take: Accept = accept,
     ) -> None:
         self.it = implementation
-        self.faults = Faults(REPERTOIRE)
-        self.control = Control(self)
-        self.peers: set[Peer] = set()
-        self.connections = 0
-        self.requests = 0
+        self.exchange = Exchange(implementation)
+        self.peers = self.exchange.peers
+        self.control = Control(self.exchange, self._close_port)
         self.trouble = ""
-        self.actions = Actions(implementation)
         self.pushed: Callable[[Peer, Frame], None] = lambda peer, frame: None
         self._host, self._port, self._token, self._reverse = host, port, token, reverse
         self._poster = Poster(post, token, implementation.me.number) if post else None
@@ -112,7 +109,7 @@ class OneBotServer:
                 await listener.aclose()
             await trio.sleep(self._closed_for)
 
-    def close_port(self, rule: Rule) -> None:
+    def _close_port(self, rule: Rule) -> None:
         """Close the port and every connection for a while."""
         self._closed_for = rule.seconds
         self._closing.cancel(reason="fault: the port is closed")
@@ -147,7 +144,7 @@ class OneBotServer:
             status, body = self.control.handle(request.method, path[len(PREFIX) :], request.body)
             return HttpAnswer(status=status, body=body, headers=(("Content-Type", "application/json"),))
         await trio.lowlevel.checkpoint()
-        fault = self.faults.find(path, frozenset({"http"}))
+        fault = self.exchange.faults.find(path, frozenset({"http"}))
         if fault is not None:
             return HttpAnswer(status=fault.status, body=b"bad gateway\n")
         given = _token_of(request)
@@ -191,8 +188,8 @@ class OneBotServer:
             params |= fields(json.loads(request.body)) if request.body.strip() else {}
         except (ValueError, RecursionError):
             return HttpAnswer(status=400, body=b"no JSON\n")
-        self.requests += 1
-        answer = self.actions.do(path.strip("/"), params)
+        self.exchange.requests += 1
+        answer = self.exchange.actions.do(path.strip("/"), params)
         if answer["retcode"] == 1404:
             return HttpAnswer(status=404, body=b"no such action\n")
         if answer["retcode"] == 1200:
@@ -208,29 +205,16 @@ class OneBotServer:
         Raises:
             TransientError: It is over.
         """
-        self.connections += 1
-        await Peer(self, socket, events=events, actions=actions).talk()
+        self.exchange.connections += 1
+        await Peer(self.exchange, socket, events=events, actions=actions).talk()
 
     def push(self, frame: Frame) -> None:
         """Send an event to whoever listens."""
         if self._poster is not None:
             self._poster.put(frame)
         for peer in [peer for peer in self.peers if peer.events]:
-            peer.push(frame)
-
-    def summary(self) -> dict[str, Any]:
-        """Return what is going on, for ``GET state``."""
-        it = self.it
-        return {
-            "flavor": it.make.app_name, "account": it.me.number, "online": it.online,
-            "people": [{"number": p.number, "nick": p.nick, "bot": p.is_bot} for p in it.world.people.values()],
-            "rooms": [{"kind": "group", "number": g.number, "name": g.name} for g in it.world.groups.values()],
-            "peers": [{"events": p.events, "actions": p.actions, "stalled": bool(p.stalled)} for p in self.peers],
-            "connections": self.connections, "requests": self.requests, "injected": it.injected,
-            "sent": len(it.sent), "swallowed": len(it.swallowed), "done": it.done[-100:],
-            "faults": [{k: v for k, v in attrs.asdict(r).items() if v not in ("", None)} for r in self.faults.rules],
-            "fault_counts": self.faults.counts,
-        }  # fmt: skip
+            for _ in range(peer.push(frame)):
+                self.pushed(peer, frame)
 
 
 def _token_of(request: HttpRequest) -> str:
