@@ -31,6 +31,7 @@ from qqops.adapters.http.server import (
     is_upgrade,
     serve_connection,
 )
+from qqops.errors import Redaction
 from qqops.model import Capabilities, Clock, Later, Pace, Scope, Secret, combine
 
 if TYPE_CHECKING:
@@ -78,6 +79,7 @@ __all__ = [
     "Poster",
     "Question",
     "QuestionKind",
+    "Redaction",
     "Routed",
     "Scope",
     "Secret",

@@ -23,18 +23,54 @@ Catch the base class of a branch to treat the branch alike; nothing else derives
 from __future__ import annotations
 
 import re
+from collections.abc import Set as AbstractSet
+from typing import ClassVar
+
+import attrs
 
 #: Longest excerpt of a peer's data that an error carries, in characters. Enough to recognise the
 #: shape, too little to fill a log or to hold a whole secret-bearing answer.
 PAYLOAD_EXCERPT = 160
 
+#: What every network calls a secret.
+_ALWAYS = frozenset({"password", "token"})
 
-#: Values that open a session; an excerpt shows that they were there, not what they were.
-_SECRETS = re.compile(
-    r"""((?:psessionid|vfwebqq|ptwebqq|p?_?skey|ptsigx|super\w{1,20}|\w{0,20}token|verifysession|qrsig|"p"|password)"?'?\s*[=:]\s*"?'?)"""
-    r"""[^"'&,;\s}]+""",
-    re.IGNORECASE,
-)
+
+@attrs.frozen(eq=False)
+class Redaction:
+    """What excerpts of a network's data do not show: they say that a value was there, not what it was.
+
+    Attributes:
+        names: Fields, cookies and parameters that hold a secret, in any case. A name stands for all that end in it too
+            (``key``: ``api_key``), and with a ``*`` behind it for all that go on (``key*``: ``keyring``); a name in
+            double quotes is that field of a JSON text only. ``password`` and ``token`` are secrets everywhere and need
+            not be named.
+    """
+
+    names: AbstractSet[str] = frozenset()
+    _secrets: re.Pattern[str] = attrs.field(init=False, repr=False)
+
+    @_secrets.default
+    def _compiled(self) -> re.Pattern[str]:
+        names = "|".join(re.escape(name).replace(r"\*", r"\w{1,20}") for name in sorted(self.names | _ALWAYS))
+        return re.compile(rf"""((?:{names})"?'?\s*[=:]\s*"?'?)[^"'&,;\s}}]+""", re.IGNORECASE)
+
+    def excerpt(self, payload: object, limit: int = PAYLOAD_EXCERPT) -> str:
+        """Return *payload* as one printable line of at most *limit* characters, without its secrets."""
+        if isinstance(payload, bytes):
+            # Cut before decoding: a huge body must not be turned into text as a whole.
+            text = payload[: limit * 4].decode("utf-8", "replace")
+        elif isinstance(payload, str):
+            text = payload[: limit * 4]
+        else:
+            text = repr(payload)[: limit * 4]
+        text = self._secrets.sub(r"\1***", text)
+        line = " ".join("".join(c if c.isprintable() else " " for c in text).split())
+        return line if len(line) <= limit else line[: limit - 1] + "…"
+
+
+#: For what belongs to no network in particular.
+excerpt = Redaction().excerpt
 
 
 class QQOpsError(Exception):
@@ -128,12 +164,16 @@ class FatalError(AdapterError):
 class ProtocolError(QQOpsError):
     """The peer sent something that breaks the rules of the wire.
 
+    A network raises a class of its own, whose `redaction` names what is secret there.
+
     Attributes:
-        payload: Shortened text of the offending data.
+        payload: Shortened text of the offending data, without its secrets.
     """
 
+    redaction: ClassVar[Redaction] = Redaction()
+
     def __init__(self, message: str, *, payload: object = "") -> None:
-        self.payload = excerpt(payload)
+        self.payload = self.redaction.excerpt(payload)
         super().__init__(f"{message}: {self.payload}" if self.payload else message)
 
 
@@ -143,17 +183,3 @@ class StoreError(QQOpsError):
 
 class ContentLost(StoreError):
     """A picture or file that was kept is not there any more, or is damaged; trying again does not help."""
-
-
-def excerpt(payload: object, limit: int = PAYLOAD_EXCERPT) -> str:
-    """Return *payload* as one printable line of at most *limit* characters."""
-    if isinstance(payload, bytes):
-        # Cut before decoding: a huge body must not be turned into text as a whole.
-        text = payload[: limit * 4].decode("utf-8", "replace")
-    elif isinstance(payload, str):
-        text = payload[: limit * 4]
-    else:
-        text = repr(payload)[: limit * 4]
-    text = _SECRETS.sub(r"\1***", text)
-    line = " ".join("".join(c if c.isprintable() else " " for c in text).split())
-    return line if len(line) <= limit else line[: limit - 1] + "…"

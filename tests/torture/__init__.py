@@ -1,6 +1,6 @@
 """The rig for soak and torture: a simulator, a bot in a process of its own, and trouble by the dice.
 
-It works from a checkout and is no part of what is installed: ``python -m tests.torture --help``.
+It works from a checkout and is not a part of what is installed: ``python -m tests.torture --help``.
 """
 
 import pathlib

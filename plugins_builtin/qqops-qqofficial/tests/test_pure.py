@@ -9,9 +9,11 @@ from hypothesis import strategies as st
 from qqops import (
     AccountRef,
     ConfigError,
+    ProtocolError,
     Text,
 )
 from qqops.adapter import Secret
+from qqops_qqofficial import wire
 from qqops_qqofficial.events import Reader
 from qqops_qqofficial.options import Options, check
 from qqops_qqofficial.passive import MAX_REPLIES, Passive
@@ -92,3 +94,11 @@ def test_contents():
     assert guild.segments[0] == Text("/x")
     assert guild.segments[1].url == "https://a.b/c"
     assert read("AT_MESSAGE_CREATE", channel_id="C", content="x", author={"id": "BOT"}) is None
+
+
+def test_what_resumes_a_session_is_in_no_error():
+    for data in (b'{"session_id":"S3CR3T","clientSecret":"S3CR3T"', b'["session_id=S3CR3T"]'):
+        with pytest.raises(ProtocolError) as caught:
+            wire.decode(data)
+        assert "session_id" in str(caught.value)
+        assert "S3CR3T" not in str(caught.value)

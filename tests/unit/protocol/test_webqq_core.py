@@ -12,6 +12,7 @@ from qqops.model import Delivery, Face, Image, Other, Text
 from qqops.protocol.webqq import adding, grouping, lists, poll, send
 from qqops.protocol.webqq.classify import Verdict, classify
 from qqops.protocol.webqq.content import PHONE_NOTICE, decode, encode
+from qqops.protocol.webqq.errors import WebQQProtocolError
 from qqops.protocol.webqq.flow import Call
 from qqops.protocol.webqq.http import Cookies, Response
 from qqops.protocol.webqq.login import login, quick_login
@@ -337,12 +338,12 @@ def test_a_login_leads_nowhere_but_to_the_service(url):
 
 def test_excerpts_do_not_show_secrets():
     body = {"retcode": 0, "result": {"psessionid": "S3CR3T", "vfwebqq": "S3CR3T", "uin": "x"}}
-    shown = str(ProtocolError("bad", payload=json.dumps(body).encode()))
+    shown = str(WebQQProtocolError("bad", payload=json.dumps(body).encode()))
     assert "S3CR3T" not in shown
     assert "psessionid" in shown
-    assert "S3CR3T" not in str(ProtocolError("bad", payload=body))
+    assert "S3CR3T" not in str(WebQQProtocolError("bad", payload=body))
     assert "S3CR3T" not in str(
-        ProtocolError("bad", payload="ptuiCB('0','0','http://x/?ptsigx=S3CR3T&s_url=1')")
+        WebQQProtocolError("bad", payload="ptuiCB('0','0','http://x/?ptsigx=S3CR3T&s_url=1')")
     )
 
 

@@ -4,18 +4,26 @@ from __future__ import annotations
 
 import enum
 import json
-from typing import Any
+from typing import Any, ClassVar
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from qqops import ProtocolError
+from qqops.adapter import Redaction
 
 #: Opcodes.
 DISPATCH, HEARTBEAT, IDENTIFY, RESUME, RECONNECT, INVALID, HELLO, ACK = 0, 1, 2, 6, 7, 9, 10, 11
 CALLBACK_ACK, VALIDATION = 12, 13
 #: Seconds by which the time of a webhook may be off.
 OLDEST = 300.0
+
+
+class QQOfficialProtocolError(ProtocolError):
+    """The platform sent something that breaks its own rules."""
+
+    #: The AppSecret, and what a session is resumed with.
+    redaction: ClassVar[Redaction] = Redaction({"secret", "session_id"})
 
 
 class Then(enum.Enum):
@@ -115,9 +123,9 @@ def decode(data: bytes | bytearray | str) -> dict[str, Any]:
     try:
         value = json.loads(data)
     except (ValueError, RecursionError) as exc:
-        raise ProtocolError("no JSON", payload=data) from exc
+        raise QQOfficialProtocolError("no JSON", payload=data) from exc
     if not isinstance(value, dict):
-        raise ProtocolError("no JSON object", payload=data)
+        raise QQOfficialProtocolError("no JSON object", payload=data)
     return value
 
 

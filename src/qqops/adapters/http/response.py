@@ -6,6 +6,8 @@ an idle account costs.
 
 from __future__ import annotations
 
+import re
+
 import h11
 
 from qqops.errors import ProtocolError
@@ -58,9 +60,11 @@ class ResponseReader:
             self._h11.receive_data(data)
             self._read()
         except h11.RemoteProtocolError as exc:
-            # What h11 says after the colon is the bytes themselves, however many.
+            # After the colon h11 quotes what it has read, which may hold a cookie: which names are secret, only its network
+            # knows. Nor is *data* quoted beyond the beginning of a line that is none of HTTP.
             reason = str(exc).partition(":")[0]
-            raise ProtocolError(f"the answer breaks HTTP: {reason}", payload=data[:400]) from exc
+            began = b"" if self.status else re.split(rb"[=:\r\n]", data[:400], maxsplit=1)[0]
+            raise ProtocolError(f"the answer breaks HTTP: {reason}", payload=began) from None
 
     def end(self) -> bool:
         """Note that the connection has ended; return whether the answer is whole all the same."""

@@ -15,6 +15,7 @@ import trio
 from qqops.adapters.base import Link
 from qqops.errors import ProtocolError, TransientError
 from qqops.model import Event
+from qqops.protocol.onebot11.errors import OneBotProtocolError
 from qqops.protocol.onebot11.events import Reader, plain_talk
 from qqops.protocol.onebot11.wire import Frame, decode, fields, number, text
 
@@ -109,7 +110,7 @@ class Intake:
             return self._read(frame, link)
         except (AttributeError, ArithmeticError, LookupError, TypeError, ValueError) as exc:
             # An implementation has found a field that our reader does not expect; the next event will be fine.
-            raise ProtocolError(
+            raise OneBotProtocolError(
                 f"an event cannot be read: {type(exc).__name__}: {exc}", payload=frame
             ) from exc
 

@@ -20,6 +20,7 @@ from qqops.adapters.websocket.socket import Unauthorized, WebSocket
 from qqops.errors import NotSent, ProtocolError, Refuse, TransientError
 from qqops.model import Delivery, Draft, Outcome
 from qqops.protocol.onebot11.answers import is_auth_failure, is_missing, said, sent
+from qqops.protocol.onebot11.errors import OneBotProtocolError
 from qqops.protocol.onebot11.events import Reader
 from qqops.protocol.onebot11.sends import Request, is_heavy, request_of
 from qqops.protocol.onebot11.wire import Frame, decode, number
@@ -118,7 +119,7 @@ class LiveSession:
         elif "status" in frame:
             self.calls.answer(frame)
         else:
-            raise ProtocolError("neither an event nor an answer", payload=frame)
+            raise OneBotProtocolError("neither an event nor an answer", payload=frame)
 
     # -- out ------------------------------------------------------------------------------------
 

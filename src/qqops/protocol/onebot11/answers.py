@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from qqops.errors import AdapterError, excerpt
+from qqops.errors import AdapterError
 from qqops.model import Delivery, MessageRef, Outcome, RoomRef
+from qqops.protocol.onebot11.errors import excerpt
 from qqops.protocol.onebot11.flavors import Flavor
 from qqops.protocol.onebot11.wire import Frame, number, text
 

@@ -7,7 +7,7 @@ from typing import Any, TypeAlias
 
 import msgspec
 
-from qqops.errors import ProtocolError
+from qqops.protocol.onebot11.errors import OneBotProtocolError
 
 #: A JSON object as it came.
 Frame: TypeAlias = dict[str, Any]
@@ -26,7 +26,7 @@ def decode(data: bytes | bytearray) -> Frame:
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
         value = _decode_leniently(data)
     if type(value) is not dict:
-        raise ProtocolError("a frame is not a JSON object", payload=bytes(data[:1000]))
+        raise OneBotProtocolError("a frame is not a JSON object", payload=bytes(data[:1000]))
     return value
 
 
@@ -35,7 +35,7 @@ def _decode_leniently(data: bytes | bytearray) -> object:
     try:
         return json.loads(data.decode("utf-8", "replace"))
     except (ValueError, RecursionError) as exc:
-        raise ProtocolError("a frame is not JSON", payload=bytes(data[:1000])) from exc
+        raise OneBotProtocolError("a frame is not JSON", payload=bytes(data[:1000])) from exc
 
 
 def encode(action: str, params: dict[str, Any], echo: str) -> bytes:

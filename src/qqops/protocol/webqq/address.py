@@ -13,7 +13,7 @@ from collections.abc import Mapping
 
 import attrs
 
-from qqops.errors import ProtocolError
+from qqops.protocol.webqq.errors import WebQQProtocolError
 
 _LABEL = r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?"
 #: Scheme, host and port; everything that this does not match is refused, not repaired.
@@ -57,7 +57,7 @@ def split(url: str) -> Address:
     found = _AUTHORITY.match(url)
     port = int(found["port"] or _PORTS[found["scheme"].lower()]) if found is not None else 0
     if found is None or not 0 < port < 65536:
-        raise ProtocolError("no plain address of HTTP", payload=url)
+        raise WebQQProtocolError("no plain address of HTTP", payload=url)
     rest = url[found.end() :].partition("#")[0]
     path, _, query = urllib.parse.quote(rest, safe=_KEPT).partition("?")
     return Address(found["scheme"].lower(), found["host"].lower(), port, path or "/", query)
@@ -68,7 +68,7 @@ def join(base: str, reference: str) -> str:
     try:
         return urllib.parse.urljoin(base, reference)
     except ValueError as exc:
-        raise ProtocolError("no plain address of HTTP", payload=reference) from exc
+        raise WebQQProtocolError("no plain address of HTTP", payload=reference) from exc
 
 
 def hostname(authority: str) -> str:
@@ -95,7 +95,7 @@ def destination(address: Address, endpoints: Mapping[str, str], *, named: bool =
             return endpoints[key].rstrip("/")
     ours = address.host == "qq.com" or address.host.endswith(".qq.com")
     if not (ours and usual) and not (named and _is_public(address.host)):
-        raise ProtocolError("this is not a host of the service", payload=address.authority)
+        raise WebQQProtocolError("this is not a host of the service", payload=address.authority)
     return endpoints.get("*", f"{address.scheme}://{address.authority}").rstrip("/")
 
 

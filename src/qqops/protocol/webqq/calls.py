@@ -7,6 +7,7 @@ from typing import Any
 
 from qqops.errors import ProtocolError, TransientError
 from qqops.protocol.webqq.classify import SessionGone, Verdict, classify
+from qqops.protocol.webqq.errors import WebQQProtocolError
 from qqops.protocol.webqq.flow import Flow, call
 from qqops.protocol.webqq.http import Request, post
 from qqops.protocol.webqq.session import Session
@@ -59,7 +60,7 @@ def result(session: Session, request: Request) -> Flow[dict[str, Any]]:
     if verdict is Verdict.LOGIN:
         raise SessionGone(f"{request.name}: retcode {code}")
     if verdict is not Verdict.OK:
-        raise ProtocolError(f"{request.name}: retcode {code}")
+        raise WebQQProtocolError(f"{request.name}: retcode {code}")
     return mapping(body.get("result"), f"{request.name}: result")
 
 

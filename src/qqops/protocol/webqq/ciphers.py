@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import TypeAlias
 
 from qqops.errors import ProtocolError
+from qqops.protocol.webqq.errors import WebQQProtocolError
 
 #: Returns so many random bytes.
 Fill: TypeAlias = Callable[[int], bytes]
@@ -69,7 +70,7 @@ def tea_decrypt(cipher: bytes, key: bytes) -> bytes:
         ProtocolError: It was not encrypted with this key.
     """
     if len(cipher) < 16 or len(cipher) % 8:
-        raise ProtocolError("no QQ-TEA: wrong length")
+        raise WebQQProtocolError("no QQ-TEA: wrong length")
     plain = bytearray()
     before_x = before_c = bytes(8)
     for start in range(0, len(cipher), 8):
@@ -79,7 +80,7 @@ def tea_decrypt(cipher: bytes, key: bytes) -> bytes:
         before_x, before_c = x, c
     begin = (plain[0] & 7) + 3
     if bytes(plain[-7:]) != bytes(7) or begin > len(plain) - 7:
-        raise ProtocolError("no QQ-TEA: wrong key")
+        raise WebQQProtocolError("no QQ-TEA: wrong key")
     return bytes(plain[begin:-7])
 
 

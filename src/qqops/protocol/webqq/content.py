@@ -6,8 +6,8 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from qqops.errors import ProtocolError
 from qqops.model import At, Face, Image, Other, Segment, Text, plain
+from qqops.protocol.webqq.errors import WebQQProtocolError
 
 #: The 2013 web client told phone receivers so, at the end of each message (§11).
 PHONE_NOTICE = "【提示：此用户正在使用Q+ Web：http://web.qq.com/】"
@@ -28,7 +28,7 @@ def decode(content: object) -> tuple[Segment, ...]:
         ProtocolError: It is not an array.
     """
     if not isinstance(content, list):
-        raise ProtocolError("the content is not a list", payload=content)
+        raise WebQQProtocolError("the content is not a list", payload=content)
     segments: list[Segment] = []
     for element in content[:MAX_ELEMENTS]:
         if isinstance(element, str):

@@ -10,6 +10,7 @@ import attrs
 
 from qqops.errors import ProtocolError, TransientError
 from qqops.protocol.webqq.classify import SessionGone, Verdict, classify
+from qqops.protocol.webqq.errors import WebQQProtocolError
 from qqops.protocol.webqq.flow import Flow, call
 from qqops.protocol.webqq.http import Request, Response
 from qqops.protocol.webqq.session import Session
@@ -93,7 +94,7 @@ def _checked(session: Session, response: Response, name: str) -> dict[str, Any]:
     if verdict is Verdict.OK:
         return mapping(body.get("result"), f"{name}: result")
     if verdict is Verdict.REFUSED:
-        raise ProtocolError(f"{name}: retcode {code}")
+        raise WebQQProtocolError(f"{name}: retcode {code}")
     if verdict is Verdict.LOGIN:
         raise SessionGone(f"{name}: retcode {code}")
     raise TransientError(f"{name}: retcode {code}")
@@ -219,7 +220,7 @@ def real_number(session: Session, uin: int, *, group: bool) -> Flow[int]:
         return 0
     verdict = classify(session.profile.name, "list", code)
     if verdict is Verdict.REFUSED:
-        raise ProtocolError(f"get_friend_uin2: retcode {code}")
+        raise WebQQProtocolError(f"get_friend_uin2: retcode {code}")
     if verdict is not Verdict.OK:
         # Whether the session is over is for the poll to say: a number is not worth a login.
         raise TransientError(f"get_friend_uin2: retcode {code}")

@@ -11,9 +11,10 @@ import re
 
 import attrs
 
-from qqops.errors import FatalError, NeedsHuman, ProtocolError, TransientError, excerpt
+from qqops.errors import FatalError, NeedsHuman, ProtocolError, TransientError
 from qqops.protocol.webqq.ciphers import password_tea
 from qqops.protocol.webqq.classify import SessionGone
+from qqops.protocol.webqq.errors import WebQQProtocolError, excerpt
 from qqops.protocol.webqq.flow import AskCaptcha, AskRenewal, Flow, Pause, ShowQR, call
 from qqops.protocol.webqq.hashes import hash33, password_md5, time33
 from qqops.protocol.webqq.http import Response, get
@@ -120,7 +121,7 @@ def _check(session: Session, login_sig: str) -> Flow[_Checked | None]:
     )
     args = js_call(response, "ptui_checkVC")
     if len(args) < 3:
-        raise ProtocolError("check: too few arguments", payload=response.body)
+        raise WebQQProtocolError("check: too few arguments", payload=response.body)
     checked = _Checked(
         code=args[1],
         salt=js_bytes(args[2]),
@@ -195,7 +196,7 @@ def _ptlogin(
 def _cb(response: Response) -> list[str]:
     args = js_call(response, "ptuiCB")
     if len(args) < 5:
-        raise ProtocolError("ptuiCB: too few arguments", payload=response.body)
+        raise WebQQProtocolError("ptuiCB: too few arguments", payload=response.body)
     return args
 
 

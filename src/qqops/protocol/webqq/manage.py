@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from qqops.errors import ProtocolError
 from qqops.model import PersonRef, Profile
 from qqops.protocol.webqq.calls import api, optional, result
+from qqops.protocol.webqq.errors import WebQQProtocolError
 from qqops.protocol.webqq.flow import Flow
 from qqops.protocol.webqq.http import Request, get, post
 from qqops.protocol.webqq.session import Session
@@ -112,7 +112,7 @@ def session_signature(session: Session, room: int, uin: int, service: int) -> Fl
     answer = yield from result(session, session.channel_get("get_c2cmsg_sig2", query))
     value = answer.get("value")
     if not isinstance(value, str) or not value:
-        raise ProtocolError("get_c2cmsg_sig2: no value", payload=answer)
+        raise WebQQProtocolError("get_c2cmsg_sig2: no value", payload=answer)
     return value
 
 

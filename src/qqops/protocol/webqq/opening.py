@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import re
 
-from qqops.errors import FatalError, ProtocolError, TransientError
+from qqops.errors import FatalError, TransientError
 from qqops.protocol.webqq.classify import SessionGone, Verdict, classify, http_verdict
+from qqops.protocol.webqq.errors import WebQQProtocolError
 from qqops.protocol.webqq.flow import Flow, Pause, call
 from qqops.protocol.webqq.http import Response, get
 from qqops.protocol.webqq.session import Session
@@ -35,7 +36,7 @@ def check_sig(session: Session, args: list[str]) -> Flow[None]:
     session.nick = printable(js_unescape(args[5])).strip() if len(args) > 5 else session.nick
     found = _CHECK_SIG.fullmatch(url)
     if found is None:
-        raise ProtocolError("the login leads to a foreign or malformed address", payload=url)
+        raise WebQQProtocolError("the login leads to a foreign or malformed address", payload=url)
     if found["host"] == "aq.qq.com":
         raise FatalError("the account is frozen; unlock it in a browser first")
     yield from call(get("check_sig", url, {}))
@@ -86,7 +87,7 @@ def _take_login2(session: Session, result: dict[str, object]) -> None:
     session.psessionid = string(result.get("psessionid"), "psessionid")
     number = integer(result.get("uin"), "login2: uin")
     if number <= 0:
-        raise ProtocolError("login2: uin is not a QQ number", payload=number)
+        raise WebQQProtocolError("login2: uin is not a QQ number", payload=number)
     if session.number not in (0, number):
         raise FatalError(f"the login is that of {number}, and the settings say {session.number}")
     session.number = number

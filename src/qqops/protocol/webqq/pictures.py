@@ -8,8 +8,8 @@ from collections.abc import Mapping
 
 import attrs
 
-from qqops.errors import ProtocolError
 from qqops.model import Image
+from qqops.protocol.webqq.errors import WebQQProtocolError
 from qqops.protocol.webqq.flow import Flow, call
 from qqops.protocol.webqq.http import Request, Response, get
 from qqops.protocol.webqq.session import Session
@@ -106,7 +106,7 @@ def upload_for_friend(session: Session, uin: int, content: bytes) -> Flow[Upload
     answer = _callback(response, "upload_offline_pic")
     path = answer.get("filepath")
     if retcode(answer, "upload_offline_pic") != 0 or not isinstance(path, str) or not path:
-        raise ProtocolError("upload_offline_pic: refused", payload=answer)
+        raise WebQQProtocolError("upload_offline_pic: refused", payload=answer)
     shown = str(answer.get("filename") or name)
     return Uploaded(element=("offpic", path, shown, len(content)))
 
@@ -124,11 +124,11 @@ def upload_for_group(session: Session, content: bytes) -> Flow[Uploaded]:
     # 4: it has this one already, its name follows.
     found = _NAME.search(said.split()[-1]) if said and code in (0, 4) else None
     if found is None:
-        raise ProtocolError("cface_upload: too big" if code == 2 else f"cface_upload: refused ({code})")
+        raise WebQQProtocolError("cface_upload: too big" if code == 2 else f"cface_upload: refused ({code})")
     signed = yield from call(session.channel_get("get_gface_sig2", {}))
     body = json_of(signed, "get_gface_sig2")
     if retcode(body, "get_gface_sig2") != 0:
-        raise ProtocolError("get_gface_sig2: refused", payload=body)
+        raise WebQQProtocolError("get_gface_sig2: refused", payload=body)
     result = mapping(body.get("result"), "get_gface_sig2: result")
     more = {"key": str(result.get("gface_key", "")), "sig": str(result.get("gface_sig", ""))}
     return Uploaded(element=("cface", "group", found[0]), more=more)
@@ -176,13 +176,13 @@ _CALLBACK = re.compile(r"\w[\w.]{0,80}\((\{.{0,2000}?\})\)", re.ASCII | re.DOTAL
 def _callback(response: Response, call_name: str) -> dict[str, object]:
     """Return the object that a page's script hands to its callback, ``…callbackSendPic({…})``."""
     if response.status != 200:
-        raise ProtocolError(f"{call_name}: HTTP {response.status}")
+        raise WebQQProtocolError(f"{call_name}: HTTP {response.status}")
     found = _CALLBACK.search(text_of(response)[:20_000])
     if found is None:
-        raise ProtocolError(f"{call_name}: no answer in the page", payload=response.body)
+        raise WebQQProtocolError(f"{call_name}: no answer in the page", payload=response.body)
     text = found[1]
     try:
         value = json.loads(text if '"' in text else text.replace("'", '"'))
     except (ValueError, RecursionError) as exc:
-        raise ProtocolError(f"{call_name}: the answer cannot be read", payload=text) from exc
+        raise WebQQProtocolError(f"{call_name}: the answer cannot be read", payload=text) from exc
     return mapping(value, call_name)

@@ -9,9 +9,10 @@ from urllib.parse import quote
 
 import attrs
 
-from qqops.errors import ProtocolError, excerpt
+from qqops.errors import ProtocolError
 from qqops.protocol.webqq.address import split
 from qqops.protocol.webqq.content import decode
+from qqops.protocol.webqq.errors import WebQQProtocolError, excerpt
 from qqops.protocol.webqq.items import (
     FileAsk,
     FriendAnswer,
@@ -53,7 +54,7 @@ def read_item(raw: object) -> Item:
         kind = entry.get("poll_type")
         value = entry.get("value")
         if not isinstance(value, dict):
-            raise ProtocolError(f"the value of {excerpt(kind, 40)!r} is not an object", payload=value)
+            raise WebQQProtocolError(f"the value of {excerpt(kind, 40)!r} is not an object", payload=value)
         reader = _READERS.get(kind) if isinstance(kind, str) else None
         if reader is None:
             return Ignored(str(kind)[:40])
@@ -228,7 +229,7 @@ def _offline_file(value: Mapping[str, Any]) -> FileAsk:
     url = f"http://{ip}:{port}/{quote(name, safe='')}?ver=2173&rkey={quote(key, safe='')}&range=0"
     to = split(url)
     if (to.host, to.port) != (ip.lower(), port):
-        raise ProtocolError("push_offfile: no plain address", payload=ip)
+        raise WebQQProtocolError("push_offfile: no plain address", payload=ip)
     size = integer(value.get("size", 0), "size")
     return FileAsk(uin=integer(value.get("from_uin"), "from_uin"), name=name, size=size, url=url)
 

@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping, MutableMapping
 from typing import Any
 
-from qqops.errors import ProtocolError
+from qqops.protocol.webqq.errors import WebQQProtocolError
 from qqops.protocol.webqq.http import Response
 
 #: A JavaScript answer is one call; nothing of that kind was ever longer.
@@ -42,15 +42,17 @@ def json_of(response: Response, call: str) -> dict[str, Any]:
         value = json.loads(response.body.decode("utf-8", "replace"))
     except (ValueError, RecursionError) as exc:
         what = "HTML" if response.body.lstrip()[:1] == b"<" else "something"
-        raise ProtocolError(
+        raise WebQQProtocolError(
             f"{call}: {what} instead of JSON (HTTP {response.status})", payload=response.body
         ) from exc
     if too_deep(value):
-        raise ProtocolError(f"{call}: nested deeper than {_DEEPEST} levels", payload=response.body)
+        raise WebQQProtocolError(f"{call}: nested deeper than {_DEEPEST} levels", payload=response.body)
     if _SURROGATE.search(response.body):
         value = _clean(value)
     if not isinstance(value, dict):
-        raise ProtocolError(f"{call}: {type(value).__name__} instead of an object", payload=response.body)
+        raise WebQQProtocolError(
+            f"{call}: {type(value).__name__} instead of an object", payload=response.body
+        )
     return value
 
 
@@ -85,7 +87,7 @@ def retcode(body: Mapping[str, Any], call: str) -> int:
     for key in ("retcode", "errCode"):
         if key in body:
             return integer(body[key], f"{call}: {key}")
-    raise ProtocolError(f"{call}: no return code", payload=body)
+    raise WebQQProtocolError(f"{call}: no return code", payload=body)
 
 
 def integer(value: object, what: str) -> int:
@@ -94,7 +96,7 @@ def integer(value: object, what: str) -> int:
         return value
     if isinstance(value, str) and len(value) <= _MAX_INTEGER and re.fullmatch(r"-?\d+", value, re.ASCII):
         return int(value)
-    raise ProtocolError(f"{what} is not an integer", payload=value)
+    raise WebQQProtocolError(f"{what} is not an integer", payload=value)
 
 
 def string(value: object, what: str) -> str:
@@ -103,14 +105,14 @@ def string(value: object, what: str) -> str:
         return value
     if isinstance(value, int) and not isinstance(value, bool):
         return str(value)
-    raise ProtocolError(f"{what} is not text", payload=value)
+    raise WebQQProtocolError(f"{what} is not text", payload=value)
 
 
 def token(value: object, what: str) -> str:
     """Return *value* as one of the service's opaque keys: ASCII, short (one of the hashes takes its length squared)."""
     if isinstance(value, str) and re.fullmatch(r"[\w@*.+/=-]{0,200}", value, re.ASCII):
         return value
-    raise ProtocolError(f"{what} is not a token", payload=value)
+    raise WebQQProtocolError(f"{what} is not a token", payload=value)
 
 
 def rows(
@@ -125,7 +127,7 @@ def rows(
     if value is None:
         return []
     if not isinstance(value, list):
-        raise ProtocolError(f"{what} is not a list", payload=value)
+        raise WebQQProtocolError(f"{what} is not a list", payload=value)
     if len(value) > most and cut is not None:
         cut[what] = len(value) - most
     return [row for row in value[:most] if isinstance(row, dict)]
@@ -134,7 +136,7 @@ def rows(
 def mapping(value: object, what: str) -> dict[str, Any]:
     """Return *value* as an object."""
     if not isinstance(value, dict):
-        raise ProtocolError(f"{what} is not an object", payload=value)
+        raise WebQQProtocolError(f"{what} is not an object", payload=value)
     return value
 
 
@@ -145,11 +147,11 @@ def js_call(response: Response, name: str) -> list[str]:
         ProtocolError: The body is something else.
     """
     if len(response.body) > _MAX_JS:
-        raise ProtocolError(f"no call of {name} in the answer: {len(response.body)} bytes")
+        raise WebQQProtocolError(f"no call of {name} in the answer: {len(response.body)} bytes")
     text = text_of(response)
     match = _JS_CALL.match(text.strip())
     if match is None or match["name"].lower() != name.lower():
-        raise ProtocolError(f"no call of {name} in the answer (HTTP {response.status})", payload=text)
+        raise WebQQProtocolError(f"no call of {name} in the answer (HTTP {response.status})", payload=text)
     return [found[1] for found in _JS_TEXT.finditer(match["args"]) if found[2]]
 
 
@@ -157,7 +159,7 @@ def js_bytes(text: str) -> bytes:
     r"""Return the bytes that literal ``\x00\x01`` stand for (the salt of check, webqq.md §4.2)."""
     found = re.fullmatch(r"(?:\\x[0-9a-fA-F]{2})*", text)
     if found is None:
-        raise ProtocolError("the salt is not written as \\x…", payload=text)
+        raise WebQQProtocolError("the salt is not written as \\x…", payload=text)
     return bytes.fromhex(text.replace("\\x", ""))
 
 
