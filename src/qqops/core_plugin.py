@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from qqops.adapters import memory
 from qqops.adapters.base import Adapter, Network, Opening
+from qqops.adapters.onebot11 import options as onebot11_options
 from qqops.adapters.onebot11.options import OneBotOptions
+from qqops.adapters.webqq import options as webqq_options
 from qqops.adapters.webqq.options import WebQQOptions
 from qqops.errors import ConfigError
 from qqops.plugin.hooks import hookimpl
@@ -26,8 +28,12 @@ def _open_onebot11(opening: Opening, options: OneBotOptions) -> Adapter:
     return open_onebot11(opening, options)
 
 
-webqq = Network(name="webqq", options=WebQQOptions, open=_open_webqq, remembers=True)
-onebot11 = Network(name="onebot11", options=OneBotOptions, open=_open_onebot11)
+webqq = Network(
+    name="webqq", options=WebQQOptions, open=_open_webqq, remembers=True, identity=webqq_options.identity
+)
+onebot11 = Network(
+    name="onebot11", options=OneBotOptions, open=_open_onebot11, identity=onebot11_options.identity
+)
 
 
 @hookimpl

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import pathlib
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from typing import Any
 
 import attrs
@@ -16,7 +16,7 @@ import attrs
 from qqops._checks import check_access, check_rooms
 from qqops._structure import SettingsFile, nearest, secrets, structure
 from qqops.adapters.base import Network
-from qqops.errors import ConfigError
+from qqops.errors import ConfigError, excerpt
 from qqops.runtime.backoff import BackoffPolicy
 from qqops.runtime.dispatch import DispatchPolicy
 from qqops.runtime.granted import AccessPolicy, RulesSettings
@@ -250,7 +250,7 @@ def accounts(
             secrets(own, network.options, file, key, environ), network.options, file, key, known
         )
         found.append(Account(name=name, network=network.name, link=_link(common, file, key), options=options))
-    _check_twice(found, file)
+    _check_twice(found, file, networks)
     return found
 
 
@@ -273,15 +273,19 @@ def _link(common: AccountSettings, file: SettingsFile, key: str) -> LinkPolicy:
     return LinkPolicy(reconnect=reconnect, backoff=backoff, connect_within=common.connect_within)
 
 
-def _check_twice(found: list[Account], file: SettingsFile) -> None:
-    """Refuse one QQ number under two names: each login would kick the other out, for ever."""
-    seen: dict[tuple[str, object], str] = {}
+def _check_twice(found: list[Account], file: SettingsFile, networks: Mapping[str, Network]) -> None:
+    """Refuse one account of a service under two names: they would kick each other out, or do everything twice."""
+    seen: dict[tuple[str, str, Hashable], str] = {}
     for account in found:
-        number = getattr(account.options, "number", 0)
-        if number and (other := seen.setdefault((account.network, number), account.name)) != account.name:
+        for key, value in networks[account.network].identity(account.options).items():
+            other = seen.setdefault((account.network, key, value), account.name)
+            if other == account.name:
+                continue
+            table = f"accounts.{account.name}"
             raise ConfigError(
-                f"{number} is the account {other!r} already",
-                where=file.where(f"accounts.{account.name}.number"),
+                f"{excerpt(getattr(account.options, key, value))} is the account {other!r} already",
+                where=file.where(f"{table}.{key}", table),
+                hint=f"leave one of the two out, or give each its own {key}",
             )
 
 

@@ -2,6 +2,7 @@
 
 import re
 
+import attrs
 import pytest
 
 from qqops import core_plugin
@@ -11,6 +12,7 @@ from qqops.model import Secret
 from qqops.settings import accounts, load_settings
 
 NETWORKS = {n.name: n for n in (core_plugin.webqq, memory.network)}
+EVERY = {**NETWORKS, "onebot11": core_plugin.onebot11}
 
 
 @pytest.fixture
@@ -101,6 +103,47 @@ def test_mistakes_are_named(load, text, message):
     with pytest.raises(ConfigError) as caught:
         load(text)
     assert message in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("network", "one", "other", "key"),
+    [
+        ("webqq", "number=7", "number=7", "number"),
+        ("onebot11", "url='ws://a:1'", "url='ws://a:1/'\nself_id=7", "url"),
+        ("onebot11", "listen='a:1'\nself_id=7", "url='ws://a:1/'\nself_id=7", "self_id"),
+        ("webqq", "number=7", "number=8", None),
+        ("webqq", "", "", None),
+        ("onebot11", "listen='a:1'", "listen='a:1'\nself_id=7", None),
+        ("onebot11", "url='ws://a:1'", "url='ws://a:2'", None),
+        ("memory", "nick='x'", "nick='x'", None),
+    ],
+)
+def test_one_account_under_two_names_is_refused(tmp_path, network, one, other, key):
+    path = tmp_path / "qqops.toml"
+    path.write_text(f"[accounts.a]\nnetwork='{network}'\n{one}\n[accounts.b]\nnetwork='{network}'\n{other}")
+    settings, file = load_settings(path, {})
+    if key is None:
+        assert [account.name for account in accounts(settings, file, EVERY, {})] == ["a", "b"]
+        return
+    with pytest.raises(ConfigError) as caught:
+        accounts(settings, file, EVERY, {})
+    line = max(n for n, text in enumerate(path.read_text().split("\n"), 1) if text.startswith(key))
+    assert caught.value.where == f"{path}:{line}: accounts.b.{key}"
+    assert "is the account 'a' already" in str(caught.value)
+
+
+def test_a_network_of_a_plugin_says_which_accounts_are_the_same(tmp_path):
+    network = attrs.evolve(memory.network, identity=lambda options: {"nick": options.nick.lower()})
+    path = tmp_path / "qqops.toml"
+    path.write_text("[accounts.a]\nnetwork='memory'\n[accounts.b]\nnetwork='memory'\nnick='?token=S3CR3T'\n"
+                    "[accounts.c]\nnetwork='memory'")  # fmt: skip
+    settings, file = load_settings(path, {"QQOPS_ACCOUNTS__C__NICK": "?TOKEN=S3CR3T"})
+    with pytest.raises(ConfigError) as caught:
+        accounts(settings, file, {"memory": network}, {})
+    assert str(caught.value) == (
+        f"{path}:6: accounts.c.nick: ?TOKEN=*** is the account 'b' already "
+        "(leave one of the two out, or give each its own nick)"
+    )
 
 
 def test_a_secret_that_others_can_read_is_refused(load, tmp_path):

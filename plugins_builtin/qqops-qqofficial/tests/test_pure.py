@@ -15,7 +15,7 @@ from qqops import (
 from qqops.adapter import Secret
 from qqops_qqofficial import wire
 from qqops_qqofficial.events import Reader
-from qqops_qqofficial.options import Options, check
+from qqops_qqofficial.options import Options, check, identity
 from qqops_qqofficial.passive import MAX_REPLIES, Passive
 
 ME = AccountRef("qqofficial", "main")
@@ -102,3 +102,13 @@ def test_what_resumes_a_session_is_in_no_error():
             wire.decode(data)
         assert "session_id" in str(caught.value)
         assert "S3CR3T" not in str(caught.value)
+
+
+def test_a_bot_is_known_by_its_app_id_and_by_its_part_of_the_guilds():
+    one = identity(Options(app_id="1"))
+    assert identity(Options(app_id="1", room_gap=1.0)) == one
+    assert identity(Options(app_id="2")) != one
+    assert identity(Options(app_id="1", shard=(0, 2))) != identity(Options(app_id="1", shard=(1, 2)))
+    hooks = [identity(Options(app_id="1", listen="a:1", shard=(part, 2))) for part in (0, 1)]
+    assert hooks[0] == hooks[1], "all comes by the webhook"
+    assert identity(Options()) == {}

@@ -10,7 +10,7 @@ from __future__ import annotations
 import enum
 import pathlib
 import random
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence
 from typing import Any, Protocol, TypeAlias
 
 import attrs
@@ -276,9 +276,12 @@ class Network:
         options: attrs class of the account's further settings; unknown keys are refused.
         open: Makes the adapter of one account. Does no I/O.
         remembers: Whether it makes use of `Opening.directory`; else that is None.
+        identity: Returns by which options the service knows an account, as option → what no other account of the network
+            may have there: ``{"number": 10001}``. What says nothing, such as a number left out, is not in it.
     """
 
     name: str
     options: type[Any]
     open: Callable[[Opening, Any], Adapter]
     remembers: bool = False
+    identity: Callable[[Any], Mapping[str, Hashable]] = lambda options: {}

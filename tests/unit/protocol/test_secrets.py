@@ -5,10 +5,10 @@ import inspect
 import pathlib
 
 import pytest
-from qqops.adapters.http.response import ResponseReader
 
 import qqops
 from qqops import errors
+from qqops.adapters.http.response import ResponseReader
 from qqops.errors import ProtocolError, Redaction, excerpt
 from qqops.protocol.onebot11.errors import OneBotProtocolError
 from qqops.protocol.webqq.errors import WebQQProtocolError

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from qqops import hookimpl
 from qqops.adapter import Adapter, Network, Opening
-from qqops_qqofficial.options import Options
+from qqops_qqofficial.options import Options, identity
 
 
 def _open(opening: Opening, options: Options) -> Adapter:
@@ -14,7 +14,7 @@ def _open(opening: Opening, options: Options) -> Adapter:
     return open_qqofficial(opening, options)
 
 
-network = Network(name="qqofficial", options=Options, open=_open)
+network = Network(name="qqofficial", options=Options, open=_open, identity=identity)
 
 
 @hookimpl

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable, Mapping
+
 import attrs
 
 from qqops import ConfigError
@@ -61,6 +63,11 @@ class Options:
         """Base URL of the API, without a slash at its end."""
         usual = "https://sandbox.api.sgroup.qq.com" if self.sandbox else "https://api.sgroup.qq.com"
         return (self.api or usual).rstrip("/")
+
+
+def identity(options: Options) -> Mapping[str, Hashable]:
+    """Return the AppID: whoever has it gets all that is said to the bot, or one part of the guilds each by the gateway."""
+    return {"app_id": (options.app_id, None if options.listen else options.shard)} if options.app_id else {}
 
 
 def check(options: Options) -> None:

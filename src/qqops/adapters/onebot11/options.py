@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import attrs
 
 from qqops.model import Secret
@@ -61,3 +63,12 @@ class OneBotOptions:
     media_hosts: tuple[str, ...] = ()
     max_bytes: int = 4500
     max_frame: int = 20
+
+
+def identity(options: OneBotOptions) -> Mapping[str, str | int]:
+    """Return the number, and where its implementation listens: whoever connects there gets all of its messages.
+
+    Of those that connect to one address of ours only those with one number get the same; the listener tells the rest apart.
+    """
+    known: dict[str, str | int] = {"self_id": options.self_id, "url": options.url.rstrip("/")}
+    return {key: value for key, value in known.items() if value}

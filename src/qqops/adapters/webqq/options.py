@@ -55,3 +55,8 @@ class WebQQOptions:
     save_session: bool = True
     relogin_at: str = ""
     picture_wait: float = 5.0
+
+
+def identity(options: WebQQOptions) -> Mapping[str, int]:
+    """Return the number: of two logins with one number, each would kick the other out, for ever."""
+    return {"number": options.number} if options.number else {}
