@@ -54,8 +54,13 @@ class SettingsFile:
                 best = best or (number if section == wanted else 0)
                 continue
             entry = re.match(r"\s*([\w.\-\"']+)\s*=", text)
-            if entry and (*section, *(p.strip("\"'") for p in entry[1].split("."))) == wanted:
+            if entry is None:
+                continue
+            found = (*section, *(p.strip("\"'") for p in entry[1].split(".")))
+            if found == wanted:
                 return number
+            if found == wanted[: len(found)]:  # in a table that is written in one line
+                best = best or number
         return best
 
 

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 
 import structlog
 
+from qqops._accounts import accounts
 from qqops._structure import SettingsFile, nearest
 from qqops.adapters.base import Opening, Operator
 from qqops.app import App, AppPolicy
@@ -18,7 +19,7 @@ from qqops.runtime._audit_file import AuditFile
 from qqops.runtime.audit import Audit
 from qqops.runtime.clock import WallClock
 from qqops.runtime.storage.store import Store
-from qqops.settings import Settings, accounts, plugin_config
+from qqops.settings import Settings, plugin_config
 
 #: Name of the store's file in the bot's folder.
 STORE = "qqops.db"
@@ -78,7 +79,7 @@ def make_app(
 def add_accounts(app: App, settings: Settings, file: SettingsFile, environ: Mapping[str, str]) -> None:
     """Make the adapters of all accounts. Raises `ConfigError`."""
     folder = file.path.parent / settings.bot.data
-    found = accounts(settings, file, app.host.networks, environ)
+    found = accounts(settings.accounts, file, app.host.networks, environ)
     if not any(app.host.networks[account.network].remembers for account in found):
         app.forget_names()
     for account in found:

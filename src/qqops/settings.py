@@ -8,16 +8,14 @@ from __future__ import annotations
 
 import pathlib
 import tomllib
-from collections.abc import Hashable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import attrs
 
 from qqops._checks import check_access, check_rooms
 from qqops._structure import SettingsFile, nearest, secrets, structure
-from qqops.adapters.base import Network
-from qqops.errors import ConfigError, excerpt
-from qqops.runtime.backoff import BackoffPolicy
+from qqops.errors import ConfigError
 from qqops.runtime.dispatch import DispatchPolicy
 from qqops.runtime.granted import AccessPolicy, RulesSettings
 from qqops.runtime.named_rooms import RoomSettings
@@ -26,7 +24,6 @@ from qqops.runtime.questions import Place
 from qqops.runtime.storage.blobs import BlobPolicy
 from qqops.runtime.storage.datafile import SYNCHRONOUS, StorePolicy
 from qqops.runtime.storage.journal import JournalPolicy
-from qqops.runtime.supervisor import LinkPolicy, Reconnect
 from qqops.texts import LANGUAGES
 
 #: Version of the file's layout; a file of a later one is refused rather than misread.
@@ -93,41 +90,6 @@ class OneRoom:
     timezone: str = ""
     prefixes: tuple[str, ...] = ()
     account: str = ""
-
-
-@attrs.frozen(kw_only=True)
-class AccountSettings:
-    """What every ``[accounts.NAME]`` may say, whatever its network.
-
-    Attributes:
-        network: Kind of network; the remaining keys depend on it.
-        reconnect: ``always``, ``on-transient``, ``never`` or ``exit``.
-        retry_first: Seconds of the first back-off window.
-        retry_cap: Longest back-off window in seconds.
-        retry_stable: Seconds online after which failed attempts are forgotten.
-        connect_within: Seconds in which a session must come online or prove that it is getting there.
-    """
-
-    network: str
-    reconnect: str = "always"
-    retry_first: float = 1.0
-    retry_cap: float = 60.0
-    retry_stable: float = 60.0
-    connect_within: float = 120.0
-
-
-@attrs.frozen(kw_only=True)
-class Account:
-    """One account, checked.
-
-    Attributes:
-        options: An object of the network's own options class.
-    """
-
-    name: str
-    network: str
-    link: LinkPolicy
-    options: Any
 
 
 @attrs.frozen(kw_only=True)
@@ -222,71 +184,6 @@ def plugin_config(
     file = file or SettingsFile(pathlib.Path("qqops.toml"), "")
     table = settings.plugins.tables.get(plugin, {})
     return structure(secrets(table, cls, file, key, environ), cls, file, key)
-
-
-def accounts(
-    settings: Settings, file: SettingsFile, networks: Mapping[str, Network], environ: Mapping[str, str]
-) -> list[Account]:
-    """Return the accounts, each checked against the options of its network. Raises `ConfigError`."""
-    found = []
-    for name, table in settings.accounts.items():
-        key = f"accounts.{name}"
-        common_names = {a.name for a in attrs.fields(AccountSettings)}
-        if "network" not in table:
-            raise ConfigError(
-                "network is missing", where=file.where(key), hint=f"one of: {', '.join(networks)}"
-            )
-        kind = table["network"]
-        network = networks.get(kind) if isinstance(kind, str) else None
-        if network is None:
-            near = nearest(str(table["network"]), networks)
-            raise ConfigError(
-                f"unknown network {table['network']!r}", where=file.where(f"{key}.network"), hint=near
-            )
-        common = structure({k: v for k, v in table.items() if k in common_names}, AccountSettings, file, key)
-        own = {k: v for k, v in table.items() if k not in common_names}
-        known = common_names | {a.name for a in attrs.fields(network.options)}
-        options = structure(
-            secrets(own, network.options, file, key, environ), network.options, file, key, known
-        )
-        found.append(Account(name=name, network=network.name, link=_link(common, file, key), options=options))
-    _check_twice(found, file, networks)
-    return found
-
-
-def _link(common: AccountSettings, file: SettingsFile, key: str) -> LinkPolicy:
-    try:
-        reconnect = Reconnect(common.reconnect)
-    except ValueError:
-        choices = ", ".join(r.value for r in Reconnect)
-        raise ConfigError(
-            f"unknown value {common.reconnect!r}",
-            where=file.where(f"{key}.reconnect"),
-            hint=f"one of: {choices}",
-        ) from None
-    for name in ("retry_first", "retry_cap", "connect_within"):
-        if not getattr(common, name) > 0:
-            raise ConfigError(
-                f"must be > 0 seconds, got {getattr(common, name):g}", where=file.where(f"{key}.{name}")
-            )
-    backoff = BackoffPolicy(first=common.retry_first, cap=common.retry_cap, stable=common.retry_stable)
-    return LinkPolicy(reconnect=reconnect, backoff=backoff, connect_within=common.connect_within)
-
-
-def _check_twice(found: list[Account], file: SettingsFile, networks: Mapping[str, Network]) -> None:
-    """Refuse one account of a service under two names: they would kick each other out, or do everything twice."""
-    seen: dict[tuple[str, str, Hashable], str] = {}
-    for account in found:
-        for key, value in networks[account.network].identity(account.options).items():
-            other = seen.setdefault((account.network, key, value), account.name)
-            if other == account.name:
-                continue
-            table = f"accounts.{account.name}"
-            raise ConfigError(
-                f"{excerpt(getattr(account.options, key, value))} is the account {other!r} already",
-                where=file.where(f"{table}.{key}", table),
-                hint=f"leave one of the two out, or give each its own {key}",
-            )
 
 
 def _check(settings: Settings, file: SettingsFile) -> None:

@@ -9,6 +9,7 @@ import pytest
 
 import qqops
 from qqops import settings
+from qqops._accounts import AccountSettings, LinkSettings
 from qqops.adapters import memory
 from qqops.adapters.onebot11.options import OneBotOptions
 from qqops.adapters.webqq import options as webqq
@@ -60,7 +61,7 @@ def test_every_setting_is_documented(language):
     keys = [
         f"{table}.{a.name}" for table, cls in tables.items() for a in attrs.fields(cls) if a.name != "tables"
     ]
-    classes = (settings.AccountSettings, webqq.WebQQOptions, OneBotOptions, memory.MemoryOptions)
+    classes = (AccountSettings, LinkSettings, webqq.WebQQOptions, OneBotOptions, memory.MemoryOptions)
     keys += [a.name for cls in classes for a in attrs.fields(cls)]
     assert [key for key in keys if f"| `{key}` |" not in text] == []
 
@@ -71,7 +72,7 @@ def test_documented_defaults_are_true(language):
     for table, cls in {"dispatch": settings.DispatchPolicy, "outbox": settings.OutboxPolicy}.items():
         for key, default in attrs.asdict(cls()).items():
             assert f"| `{table}.{key}` | {default:g} |" in text
-    for cls in (settings.AccountSettings, webqq.WebQQOptions, OneBotOptions):
+    for cls in (LinkSettings, webqq.WebQQOptions, OneBotOptions):
         for field in attrs.fields(cls):
             if isinstance(field.default, int | float) and not isinstance(field.default, bool):
                 assert f"| `{field.name}` | {field.default:g} |" in text, field.name

@@ -7,10 +7,11 @@ import pytest
 import trio
 from pluggy import PluginManager
 
+from qqops._accounts import accounts
 from qqops.errors import TransientError
 from qqops.model import AccountRef, Secret
 from qqops.plugin import hooks
-from qqops.settings import accounts, load_settings
+from qqops.settings import load_settings
 from qqops.testing.contract import CAN
 
 from . import _pages as pages
@@ -63,7 +64,7 @@ def test_the_package_is_found_and_opens_the_account_of_the_settings(tmp_path):
     path.write_text(pages.files("en")["qqops.toml"], "utf-8")
     path.chmod(0o600)
     settings, file = load_settings(path, {})
-    [account] = accounts(settings, file, {network.name: network}, {})
+    [account] = accounts(settings.accounts, file, {network.name: network}, {})
     assert account.options == pages.package.Options(host="chat.example.org", password=Secret("…"))
 
 

@@ -191,7 +191,7 @@ def test_secrets_do_not_show_in_a_debug_log(tmp_path, profile, forks):
         url = simulator.until(r"^ready (\S+)$", "stdout")[1]
         env = {"QQOPS_DEMO_PASSWORD": "sim-pass-1", "QQOPS_ACCOUNTS__DEMO__ENDPOINTS": f'{{ "*" = "{url}" }}',
                "QQOPS_ACCOUNTS__DEMO__PROFILE": profile, "QQOPS_ACCOUNTS__DEMO__POLL_HOLD": "1.0",
-               "QQOPS_ACCOUNTS__DEMO__RETRY_CAP": "0.3", "QQOPS_ACCOUNTS__DEMO__QR_INTERVAL": "0.05", "QQOPS_ACCOUNTS__DEMO__KICK_PAUSE": "0.1"}  # fmt: skip
+               "QQOPS_ACCOUNTS__DEMO__LINK__RETRY_CAP": "0.3", "QQOPS_ACCOUNTS__DEMO__QR_INTERVAL": "0.05", "QQOPS_ACCOUNTS__DEMO__KICK_PAUSE": "0.1"}  # fmt: skip
         secrets = {"sim-pass-1"}
 
         def note():

@@ -26,6 +26,7 @@ poll_hold = {hold}
 call_deadline = {hold}
 qr_interval = 0.05
 send_gap = 0.0
+[accounts.main.link]
 retry_first = 0.05
 retry_cap = 0.3
 """

@@ -6,10 +6,14 @@ import attrs
 import pytest
 
 from qqops import core_plugin
+from qqops._accounts import AccountSettings, accounts
 from qqops.adapters import memory
-from qqops.errors import ConfigError
+from qqops.adapters.base import Network
+from qqops.cli.config import TEMPLATE
+from qqops.errors import ConfigError, PluginError
 from qqops.model import Secret
-from qqops.settings import accounts, load_settings
+from qqops.runtime.supervisor import LinkPolicy, Reconnect
+from qqops.settings import load_settings
 
 NETWORKS = {n.name: n for n in (core_plugin.webqq, memory.network)}
 EVERY = {**NETWORKS, "onebot11": core_plugin.onebot11}
@@ -22,7 +26,7 @@ def load(tmp_path):
         path.write_text(text, "utf-8")
         path.chmod(mode)
         settings, file = load_settings(path, environ or {})
-        return settings, accounts(settings, file, NETWORKS, environ or {})
+        return settings, accounts(settings.accounts, file, NETWORKS, environ or {})
 
     return load
 
@@ -47,6 +51,7 @@ def test_a_whole_file(load):
         number = 100200300
         password = { env = "PW" }
         endpoints = { "*" = "http://127.0.0.1:1" }
+        [accounts.main.link]
         retry_cap = 5
         reconnect = "exit"
         [accounts.other]
@@ -86,9 +91,39 @@ def test_a_whole_file(load):
             "[accounts.a]\nnetwork='memory'\nnik='x'",
             ":3: accounts.a.nik: unknown key 'nik' (did you mean 'nick'?)",
         ),
-        ("[accounts.a]\nnetwork='memory'\nreconect='x'", "did you mean 'reconnect'?"),
-        ("[accounts.a]\nnetwork='memory'\nreconnect='x'", "one of: always, on-transient, never, exit"),
-        ("[accounts.a]\nnetwork='memory'\nretry_first=0", ":3: accounts.a.retry_first: must be > 0 seconds"),
+        (
+            "[accounts.a]\nnetwork='memory'\nreconect='x'",
+            ":3: accounts.a.reconect: unknown key 'reconect' (did you mean 'link.reconnect'?)",
+        ),
+        (
+            "[accounts.a]\nnetwork='memory'\nreconnect='never'",
+            ":3: accounts.a.reconnect: unknown key 'reconnect' (it belongs to the table [accounts.a.link])",
+        ),
+        ("[accounts.a]\nnetwork='memory'\nlink=5", ":3: accounts.a.link: must be a table"),
+        (
+            "[accounts.a]\nnetwork='memory'\n[accounts.a.link]\nreconect='x'",
+            ":4: accounts.a.link.reconect: unknown key 'reconect' (did you mean 'reconnect'?)",
+        ),
+        (
+            "[accounts.a]\nnetwork='memory'\n[accounts.a.link]\nnick='x'",
+            ":4: accounts.a.link.nick: unknown key 'nick' (known are: connect_within",
+        ),
+        (
+            "[accounts.a]\nnetwork='memory'\n[accounts.a.link]\nreconnect='x'",
+            ":4: accounts.a.link.reconnect: unknown value 'x' (one of: always, on-transient, never, exit)",
+        ),
+        (
+            "[accounts.a]\nnetwork='memory'\n[accounts.a.link]\nretry_first=0",
+            ":4: accounts.a.link.retry_first: must be > 0 seconds, got 0",
+        ),
+        (
+            "[accounts.a]\nnetwork='memory'\nlink.retry_first=0",
+            ":3: accounts.a.link.retry_first: must be > 0 seconds, got 0",
+        ),
+        (
+            "[accounts.a]\nnetwork='memory'\nlink={ retry_cap='x' }",
+            ":3: accounts.a.link.retry_cap: must be a number, got 'x'",
+        ),
         ("[accounts.a]\nnetwork='webqq'\nendpoints='x'", ":3: accounts.a.endpoints: must be a table"),
         ("[accounts.a]\nnetwork='webqq'\npassword={env='NOPE'}", "the environment variable NOPE is not set"),
         ("[accounts.a]\nnetwork='webqq'\npassword={file='nope'}", "cannot read the secret"),
@@ -123,10 +158,10 @@ def test_one_account_under_two_names_is_refused(tmp_path, network, one, other, k
     path.write_text(f"[accounts.a]\nnetwork='{network}'\n{one}\n[accounts.b]\nnetwork='{network}'\n{other}")
     settings, file = load_settings(path, {})
     if key is None:
-        assert [account.name for account in accounts(settings, file, EVERY, {})] == ["a", "b"]
+        assert [account.name for account in accounts(settings.accounts, file, EVERY, {})] == ["a", "b"]
         return
     with pytest.raises(ConfigError) as caught:
-        accounts(settings, file, EVERY, {})
+        accounts(settings.accounts, file, EVERY, {})
     line = max(n for n, text in enumerate(path.read_text().split("\n"), 1) if text.startswith(key))
     assert caught.value.where == f"{path}:{line}: accounts.b.{key}"
     assert "is the account 'a' already" in str(caught.value)
@@ -139,7 +174,7 @@ def test_a_network_of_a_plugin_says_which_accounts_are_the_same(tmp_path):
                     "[accounts.c]\nnetwork='memory'")  # fmt: skip
     settings, file = load_settings(path, {"QQOPS_ACCOUNTS__C__NICK": "?TOKEN=S3CR3T"})
     with pytest.raises(ConfigError) as caught:
-        accounts(settings, file, {"memory": network}, {})
+        accounts(settings.accounts, file, {"memory": network}, {})
     assert str(caught.value) == (
         f"{path}:6: accounts.c.nick: ?TOKEN=*** is the account 'b' already "
         "(leave one of the two out, or give each its own nick)"
@@ -172,6 +207,86 @@ def test_the_environment_overrides_the_file(load):
     assert (main.name, main.options.nick) == ("Main", "robot")
     with pytest.raises(ConfigError, match=r"bot.languag: unknown key"):
         load("", {"QQOPS_BOT__LANGUAG": "zh"})
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "other"),
+    [
+        ("reconnect", "'exit'", "'never'"),
+        ("retry_first", "7.0", "8"),
+        ("retry_cap", "7.0", "8"),
+        ("retry_stable", "7.0", "8"),
+        ("connect_within", "7.0", "8"),
+    ],
+)
+def test_what_holds_the_connection_stands_in_a_table_of_its_own(load, key, value, other):
+    account = "[accounts.Main]\nnetwork='memory'\n"
+    environ = {f"QQOPS_ACCOUNTS__MAIN__LINK__{key.upper()}": value.strip("'")}
+    ways = [
+        load(f"{account}[accounts.Main.link]\n{key}={value}"),
+        load(f"{account}link.{key}={value}"),
+        load(account, environ),
+        load(f"{account}[accounts.Main.link]\n{key}={other}", environ),
+    ]
+    policies = [main.link for _, (main,) in ways]
+    assert policies == [policies[0]] * 4
+    assert policies[0] != LinkPolicy()
+    with pytest.raises(
+        ConfigError, match=rf":3: accounts.Main.{key}: .*it belongs to the table \[accounts.Main.link\]"
+    ):
+        load(f"{account}{key}={value}")
+    with pytest.raises(
+        ConfigError, match=f"its environment variable is QQOPS_ACCOUNTS__MAIN__LINK__{key.upper()}"
+    ):
+        load(account, {f"QQOPS_ACCOUNTS__MAIN__{key.upper()}": value})
+
+
+def test_all_that_init_writes_stands_where_it_belongs(tmp_path):
+    """Whoever takes the # away in front of a key gets what stands there."""
+    bare = re.sub(r"^# (?=\[|\w+ = )", "", TEMPLATE, flags=re.MULTILINE)
+    assert bare.count("\n#") < TEMPLATE.count("\n#") - 10
+    path = tmp_path / "qqops.toml"
+    path.write_text(bare, "utf-8")
+    environ = {"QQOPS_DEMO_PASSWORD": "x", "QQ_TOKEN": "x"}
+    settings, file = load_settings(path, environ)
+    demo, main = accounts(settings.accounts, file, EVERY, environ)
+    assert main.options.url
+    assert demo.link == LinkPolicy()
+    assert demo.options.on_kick == "relogin"
+
+
+def test_a_network_may_call_its_options_as_the_link_does(tmp_path):
+    """A further key of the link is nobody's trouble: the two are never written side by side."""
+
+    @attrs.frozen(kw_only=True)
+    class Options:
+        reconnect: int = 0
+        retry_cap: str = ""
+
+    path = tmp_path / "qqops.toml"
+    path.write_text(
+        "[accounts.a]\nnetwork='own'\nreconnect=5\nretry_cap='x'\n[accounts.a.link]\nreconnect='never'"
+    )
+    settings, file = load_settings(path, {})
+    network = Network(name="own", options=Options, open=memory.network.open)
+    [account] = accounts(settings.accounts, file, {"own": network}, {})
+    assert account.options == Options(reconnect=5, retry_cap="x")
+    assert account.link == LinkPolicy(reconnect=Reconnect.NEVER)
+
+
+@pytest.mark.parametrize("name", sorted(Network.RESERVED))
+def test_an_option_that_every_account_has_is_refused_when_the_network_is_made(name):
+    options = attrs.make_class(
+        "ParleyOptions", {"host": attrs.field(default=""), name: attrs.field(default="")}
+    )
+    with pytest.raises(
+        PluginError, match=f"network 'parley': the option '{name}' of ParleyOptions cannot be set"
+    ):
+        Network(name="parley", options=options, open=memory.network.open)
+
+
+def test_no_key_of_an_account_is_taken_from_the_networks_but_those_that_are_reserved():
+    assert {a.name for a in attrs.fields(AccountSettings)} == Network.RESERVED == {"network", "link"}
 
 
 def test_a_missing_file_says_how_to_get_one(tmp_path):

@@ -11,12 +11,12 @@ import enum
 import pathlib
 import random
 from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence
-from typing import Any, Protocol, TypeAlias
+from typing import Any, ClassVar, Protocol, TypeAlias
 
 import attrs
 
 from qqops.adapters.http.server import HttpHandler, HttpRequest
-from qqops.errors import ProtocolError
+from qqops.errors import PluginError, ProtocolError
 from qqops.model import (
     AccountRef,
     Capabilities,
@@ -273,7 +273,8 @@ class Network:
 
     Attributes:
         name: What stands as ``network = "…"`` in the settings.
-        options: attrs class of the account's further settings; unknown keys are refused.
+        options: attrs class of the account's further settings; unknown keys are refused. None may be called as one of
+            `RESERVED`.
         open: Makes the adapter of one account. Does no I/O.
         remembers: Whether it makes use of `Opening.directory`; else that is None.
         identity: Returns by which options the service knows an account, as option → what no other account of the network
@@ -285,3 +286,18 @@ class Network:
     open: Callable[[Opening, Any], Adapter]
     remembers: bool = False
     identity: Callable[[Any], Mapping[str, Hashable]] = lambda options: {}
+
+    #: Keys that an account of any network has; no further one is ever added.
+    RESERVED: ClassVar[frozenset[str]] = frozenset({"network", "link"})
+
+    def __attrs_post_init__(self) -> None:
+        """Refuse options that could not be set.
+
+        Raises:
+            PluginError: One has a reserved name.
+        """
+        for name in sorted(self.RESERVED & {a.name for a in attrs.fields(self.options)}):
+            raise PluginError(
+                f"network {self.name!r}: the option {name!r} of {self.options.__qualname__} cannot be set, for every account "
+                "has a key of this name; call it something else"
+            )

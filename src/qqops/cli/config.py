@@ -42,11 +42,13 @@ profile = "webqq2013"                      # webqq2013: number and password; sma
 number = 100200300
 password = { env = "QQOPS_DEMO_PASSWORD" } # or { file = "secret.txt" }, readable for you only / 或仅自己可读的文件
 endpoints = { "*" = "http://127.0.0.1:8013" }
+# send_gap = 0.5           # seconds between two sends / 两次发送的间隔
+# on_kick = "relogin"      # or "stop" / 被踢下线后：重新登录或停止
+
+# [accounts.demo.link]     # how its connection is held, on every network / 如何保持连接，任何网络都一样
 # reconnect = "always"     # always | on-transient | never | exit
 # retry_first = 1          # back-off: first window and longest one, in seconds / 重连等待，秒
 # retry_cap = 60
-# send_gap = 0.5           # seconds between two sends / 两次发送的间隔
-# on_kick = "relogin"      # or "stop" / 被踢下线后：重新登录或停止
 
 # An account on QQ, through NapCat, LLBot, SnowLuma, go-cqhttp …: pip install 'qqops[onebot]'
 # 真正的 QQ 账号，经由 NapCat、LLBot、SnowLuma、go-cqhttp 等：pip install 'qqops[onebot]'

@@ -365,9 +365,10 @@ def _last_foreign_line(exc: BaseException) -> str:
         importlib.__file__,
         importlib.metadata.__file__,
         pluggy.__file__.rsplit("__init__", 1)[0],
+        inspect.getfile(Network),
     )
     for frame in reversed(traceback.extract_tb(exc.__traceback__)):
-        if not frame.filename.startswith((*ours, "<frozen")):
+        if not frame.filename.startswith((*ours, "<frozen", "<attrs")):
             return f"{frame.filename}:{frame.lineno}"
     return ""
 

@@ -56,6 +56,8 @@ call_deadline = 3
 upload_deadline = 3
 ping_every = 1
 ping_patience = 1
+
+[accounts.main.link]
 retry_first = 0.05
 retry_cap = 0.5
 retry_stable = 5

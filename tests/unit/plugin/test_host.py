@@ -128,6 +128,25 @@ def _module_with(obj):
     return module
 
 
+def test_a_network_with_an_option_that_every_account_has_is_named_and_left_out(host, module):
+    source = (
+        "import attrs\n"
+        "from qqops import hookimpl\n"
+        "from qqops.adapter import Network\n"
+        "@attrs.frozen\n"
+        "class Options:\n"
+        "    link: str = ''\n"
+        "@hookimpl\n"
+        "def qqops_networks():\n"
+        "    return [Network(name='parley', options=Options, open=print)]\n"
+    )
+    report = host.load(module("parley", source)[0])
+    assert report.state is PluginState.SKIPPED
+    assert "network 'parley': the option 'link' of Options cannot be set" in report.reason
+    assert report.where.endswith("parley.py:9")
+    assert host.networks == {}
+
+
 def test_only_and_off(host, module):
     a, _ = module("aaa", GOOD.replace("hello", "aaa"))
     b, _ = module("bbb", GOOD.replace("hello", "bbb"))
