@@ -63,10 +63,17 @@ class Redaction:
         elif isinstance(payload, str):
             text = payload[: limit * 4]
         else:
-            text = repr(payload)[: limit * 4]
+            text = _shown(payload)[: limit * 4]
         text = self._secrets.sub(r"\1***", text)
         line = " ".join("".join(c if c.isprintable() else " " for c in text).split())
         return line if len(line) <= limit else line[: limit - 1] + "…"
+
+
+def _shown(payload: object) -> str:
+    try:
+        return repr(payload)
+    except RecursionError:  # what a peer sends may be nested as deeply as it likes
+        return f"{type(payload).__name__}, nested too deeply to be shown"
 
 
 #: For what belongs to no network in particular.

@@ -8,6 +8,8 @@ import urllib.parse
 import pytest
 
 from qqops.errors import ProtocolError, TransientError
+from qqops.model import AccountRef
+from qqops.protocol.onebot11.events import Reader
 from qqops.protocol.webqq import lists, poll, send
 from qqops.protocol.webqq.flow import AskCaptcha, Call, Pause
 from qqops.protocol.webqq.http import Response
@@ -209,3 +211,22 @@ def test_lone_surrogates_do_not_hide_what_was_sent_nor_the_state():
     assert len(service.state.sent) == 1
     assert control.handle("GET", "sent", b"")[0] == 200
     assert control.handle("GET", "state", b"")[0] == 200
+
+
+def nested(times):
+    value = []
+    for _ in range(times):
+        value = [value]
+    return value
+
+
+def test_a_notice_that_is_nested_too_deeply_is_malformed():
+    reader = Reader(AccountRef("onebot11", "main"), Clock().now)
+    frame = {"post_type": "notice", "notice_type": "x", "time": 5, "deep": nested(100_000)}
+    with pytest.raises(ProtocolError, match="nested too deeply"):
+        reader.read(frame)
+    assert reader.read({**frame, "deep": nested(10)}).kind == "x"
+
+
+def test_an_excerpt_of_what_is_nested_too_deeply_says_so():
+    assert str(ProtocolError("bad", payload=nested(100_000))).endswith("list, nested too deeply to be shown")

@@ -29,6 +29,7 @@ from qqops.model import (
     User,
 )
 from qqops.protocol.onebot11 import segments
+from qqops.protocol.onebot11.errors import OneBotProtocolError
 from qqops.protocol.onebot11.notices import NOTICES
 from qqops.protocol.onebot11.wire import Frame, fields, number, text
 
@@ -87,6 +88,7 @@ class Reader:
         self._second = (0, now())
         self._flags: dict[str, None] = {}
         self._told: dict[str, None] = {}
+        self._last_told: tuple[Frame, str] = ({}, "")  # it is asked for twice
 
     def read(self, frame: Frame) -> Event | None:
         """Return what happened; None for what concerns nobody: meta events, own messages."""
@@ -261,8 +263,15 @@ class Reader:
         """Return what is the same for all copies of a notice: made of all that it says."""
         if frame.get("notice_type") == "friend_add":  # told several times, a moment apart
             return f"friend_add:{text(frame.get('user_id'))}:{number(frame.get('time')) // 300}"
-        said = repr(sorted((name, repr(value)) for name, value in frame.items()))
-        return hashlib.blake2b(said.encode("utf-8", "replace"), digest_size=16).hexdigest()
+        if self._last_told[0] is frame:
+            return self._last_told[1]
+        try:
+            said = repr(sorted((name, repr(value)) for name, value in frame.items()))
+        except RecursionError:
+            raise OneBotProtocolError("a notice is nested too deeply") from None
+        told = hashlib.blake2b(said.encode("utf-8", "replace"), digest_size=16).hexdigest()
+        self._last_told = frame, told
+        return told
 
     def room_of(self, frame: Frame) -> Room:
         """Return where it happened: the group, or the private chat with who did it."""
