@@ -117,7 +117,7 @@ class Dispatcher:
     def online(self, ref: AccountRef, names: Sequence[str], me: str = "", ids: str = "") -> None:
         """Note that an account is online; see `qqops.adapters.base.Link.online`."""
         self._names[ref] = tuple(sorted({n.lower() for n in names if n}, key=len, reverse=True))
-        self.siblings.online(ref, names, me, ids)
+        self.siblings.online(ref, self._names[ref], me, ids)
 
     def offline(self, ref: AccountRef) -> None:
         """Note that an account is not online any more."""

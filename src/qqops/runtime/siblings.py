@@ -119,11 +119,14 @@ class Siblings:
         """Add an account; those that were added first go first."""
         self._accounts.setdefault(ref, _Account(ref, len(self._accounts)))
 
-    def online(self, ref: AccountRef, names: Iterable[str], me: str, ids: str) -> None:
-        """Note that an account is online, and who it is there; see `qqops.adapters.base.Link.online`."""
+    def online(self, ref: AccountRef, names: tuple[str, ...], me: str, ids: str) -> None:
+        """Note that an account is online, and who it is there; see `qqops.adapters.base.Link.online`.
+
+        Args:
+            names: In lower case.
+        """
         one = self._accounts[ref]
-        one.names = tuple(name.lower() for name in names if name)
-        one.online, one.me, one.ids = True, me, ids or ref.network
+        one.names, one.online, one.me, one.ids = names, True, me, ids or ref.network
         if me:
             self._by_number[one.ids, me] = one
 
