@@ -120,7 +120,7 @@ class EventTranslator:
             return Poked(**self._in_private(item.uin, roster), **said)
         if isinstance(item, items.FileAsk):
             if item.url:
-                roster.offered.append(item.url)
+                roster.offer(item.url)
             return FileOffered(
                 **self._in_private(item.uin, roster),
                 name=item.name,

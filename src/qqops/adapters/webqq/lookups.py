@@ -67,7 +67,7 @@ class LookUps:
         self._nursery: trio.Nursery  # from `begin` on
         self._running: dict[Need, _Running] = {}
         self._aside: dict[Need, _Failed] = {}
-        self._cut: set[str] = set()
+        self._cut: list[str] = []
         self._limit = trio.CapacityLimiter(LOOK_UPS)
 
     def begin(self, nursery: trio.Nursery) -> None:
@@ -144,7 +144,7 @@ class LookUps:
         """Say once of each list that it was too long to be true, and was cut."""
         for what, rows in self._session.cut.items():
             if what not in self._cut:
-                self._cut.add(what)
+                self._cut.append(what)
                 log.warning(
                     "a list was too long and was cut", account=str(self._account), list=what, left_out=rows
                 )

@@ -7,7 +7,7 @@ what has to be looked up first.
 from __future__ import annotations
 
 import datetime
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Sequence
 from typing import TypeAlias
 
@@ -101,7 +101,7 @@ class Roster:
     strangers: dict[int, tuple[int, int]] = attrs.field(factory=dict)
     earlier: Earlier = attrs.field(factory=Earlier)
     aliases: object = attrs.field(factory=object)
-    offered: deque[str] = attrs.field(factory=lambda: deque(maxlen=OFFERED))
+    offered: list[str] = attrs.field(factory=list)
     given: dict[int, PersonRef] = attrs.field(factory=dict)
     _holders: dict[str, int] = attrs.field(factory=dict)
     _counted: tuple[object, int, Counter[str]] | None = None
@@ -109,6 +109,11 @@ class Roster:
     def learn(self, uin: int, number: int) -> None:
         """Note the real number of *uin*, 0 for none. The first one that is told is believed as long as the aliases live."""
         self.numbers[uin] = self.numbers.get(uin) or number
+
+    def offer(self, url: str) -> None:
+        """Note that the service has named *url*."""
+        self.offered.append(url)
+        del self.offered[:-OFFERED]
 
     def needs(self, item: items.Item) -> list[Need]:
         """Return what must be looked up before *item* can be translated, in the order of asking."""
