@@ -275,6 +275,7 @@ class App:
             else:
                 log.warning("its account is gone: not sent", room=str(one.draft.room))
                 self.journal.sent(one.row)
+        self.blobs.resumed.set()
 
     def refresh(self) -> None:
         """Take over what the plugins declare now."""

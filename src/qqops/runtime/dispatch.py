@@ -91,18 +91,12 @@ class Dispatcher:
         self.approvals.rerun = functools.partial(self.rerun, journal=False)
         self.approvals.tell = self._tell_room
         self.desk = Desk(
-            talks=self.talks,
-            approvals=self.approvals,
-            aside=self._crew.aside,
-            rerun=self.rerun,
-            prefixed=self._calls,
-        )
+            talks=self.talks, approvals=self.approvals, aside=self._crew.aside, rerun=self.rerun, prefixed=self._calls,
+        )  # fmt: skip
         self.siblings = Siblings(
-            self.talks.alarms,
-            talking=self.talks.waits_for,
-            account_of=rooms.account,
+            self.talks.alarms, talking=self.talks.waits_for, account_of=rooms.account, stirs=self._stirs,
             hand_on=self._set_off,
-        )
+        )  # fmt: skip
         self.dropped = 0
         self.messages = 0
 
@@ -159,6 +153,13 @@ class Dispatcher:
         """Decide about *event* and queue what it sets off; nothing matched gives an empty list."""
         leaves = self._crew.open and (not self._seen.is_new(event) or self.siblings.leaves(event))
         return [] if leaves else self._set_off(event)
+
+    def _stirs(self, event: Event) -> bool:
+        """Whether *event* sets anything off."""
+        if not isinstance(event, Message):
+            return self.wants(type(event))
+        talks = self.talks.waits_for(event.room.ref, event.sender.ref)
+        return talks or bool(self._routes.match(event, self._names.get(event.account, ())))
 
     def _set_off(self, event: Event) -> list[Ticket]:
         """Queue what *event* sets off."""
@@ -260,6 +261,7 @@ class Dispatcher:
         settle = self._journal.settle if self._journal is not None else None
         for one, hit in to_run(left, self._left_hit, self._observers, settle):
             event = one.event
+            self.siblings.resumed(event)
             self._queue(order_of(event), self._ticket(hit, event, event.account, one.row))
 
     def _left_hit(self, one: Unfinished) -> Hit | None:
@@ -333,6 +335,7 @@ class Dispatcher:
 
     def close(self) -> None:
         """Refuse new work; what has been queued is still done, what waits for people ends."""
+        self.siblings.close()
         self._crew.close()
         self.talks.close()
         self.approvals.close()

@@ -119,22 +119,22 @@ class Outbox:
         """Queue *draft* and return its entry; a full or closed outbox answers with `refused` at once."""
         draft, held = self._chain.through(draft)
         write: Callable[[], None] | None = None
-        if self.blobs is not None:
+        refused = self._closed or held
+        if not refused and len(self.queue) >= self._policy.size:
+            refused = f"{len(self.queue)} messages are waiting already"
+        if not refused and self.blobs is not None:  # nothing is kept of what is refused
             try:
                 draft, write = self.blobs.put_away(draft)
             except Refuse as exc:
-                held = held or str(exc)
+                refused = str(exc)
         can = self._can(draft.room.kind)
         age = self._policy.max_age
         if draft.reply_to is not None and can.reply_window is not None:
             age = min(age, can.reply_window)
         now = trio.current_time()
         entry = Entry(draft, self._fit(draft, can), now + age, plugin, message, can=can, queued=now)
-        if refused := self._closed or held or ("" if entry.parts else NOTHING):
+        if refused := refused or ("" if entry.parts else NOTHING):
             self.finish(entry, Outcome(delivery=Delivery.REFUSED, reason=refused))
-        elif len(self.queue) >= self._policy.size:
-            reason = f"{len(self.queue)} messages are waiting already"
-            self.finish(entry, Outcome(delivery=Delivery.REFUSED, reason=reason))
         else:
             if self.journal is not None:
                 entry.row = self.journal.queued(self.account, draft, plugin, message, write)

@@ -1,5 +1,6 @@
 """Content of pictures and files: once on the disk, whatever waits for it, and honest when it is gone."""
 
+import gc
 import hashlib
 
 import attrs
@@ -12,6 +13,7 @@ from qqops.errors import ContentLost, StoreError, TransientError
 from qqops.model import Draft, File, Pace
 from qqops.model.blob import media_type_of
 from qqops.runtime.observe import Sent
+from qqops.runtime.outbox import OutboxPolicy
 from qqops.runtime.storage import blobs
 from qqops.runtime.storage.blobs import BlobPolicy
 
@@ -247,3 +249,71 @@ def test_the_media_type_is_seen_in_the_content_or_the_name(content, name, kind):
 
 def test_a_file_is_known_by_its_name_in_words():
     assert attrs.evolve(File(name="a.txt"), content=b"x").name == "a.txt"
+
+
+async def test_what_is_refused_leaves_nothing_in_memory(bots, tmp_path, monkeypatch):
+    monkeypatch.setattr(blobs, "CACHE", 10_000)
+    async with bots.run(folder=tmp_path, policy=policy(max_bytes=8000), pace=Pace(gap=1000)) as bot:
+        box = bot.app.supervisors[0].outbox
+        box._policy = OutboxPolicy(size=2)
+        room = bot.room("ops").room.ref
+        for n in range(100):
+            content = PNG + b"%d" % n
+            box.put(picture(bot, content))
+            box.put(Draft.of(room, (Image("a.png", content=content), Image("b.png", content=b"x" * 9000))))
+        await settled_writes(bot)
+        assert bot.app.blobs._held <= 30_000
+
+
+@pytest.mark.parametrize("broken", ["folder", "store"])
+async def test_memory_is_bounded_while_the_disk_takes_nothing(bots, tmp_path, monkeypatch, broken):
+    monkeypatch.setattr(blobs, "CACHE", 10_000)
+    monkeypatch.setattr(blobs, "MEMORY", 50_000)
+    if broken == "folder":
+        (tmp_path / "blobs").write_text("in the way")
+    async with bots.run(folder=tmp_path, policy=policy()) as bot:
+        if broken == "store":
+            monkeypatch.setattr(bot.app.store, "_transaction", lambda batch: "the disk is full")
+        for n in range(100):
+            assert (await bot.app.supervisors[0].outbox.send(picture(bot, PNG + b"%d" % n))).ok
+        assert bot.app.blobs._held <= 60_000
+        gc.collect()
+        assert sum(len(one.content) for one in gc.get_objects() if isinstance(one, blobs._Held)) <= 60_000
+        monkeypatch.undo()
+
+
+async def test_a_file_that_is_no_whole_one_is_written_again(bots, tmp_path):
+    for n in range(2):
+        async with bots.run(folder=tmp_path, policy=policy()) as bot:
+            assert (await bot.app.supervisors[0].outbox.send(picture(bot))).ok
+            await settled_writes(bot)
+        [path] = tmp_path.glob("blobs/??/*")
+        assert path.read_bytes() == PNG
+        if not n:
+            path.write_bytes(b"")  # as a loss of power may leave it
+
+
+async def test_the_first_sweep_waits_for_what_an_earlier_run_has_left(bots, tmp_path):
+    async with bots.run(folder=tmp_path, policy=policy(), pace=Pace(gap=1000)) as bot:
+        box = bot.app.supervisors[0].outbox
+        assert (await box.send(Draft.of(bot.room("ops").room.ref, "first"))).ok
+        box.put(picture(bot))
+        await settled_writes(bot)
+        [path] = tmp_path.glob("blobs/??/*")
+        blobs_age(path, bot, 30 * DAY)
+    async with bots.run(folder=tmp_path, policy=policy()) as bot:
+        await trio.sleep(60)
+        assert [draft.segments[1].content for draft in bot.network.sent] == [PNG]
+
+
+async def test_content_that_is_sent_by_its_reference_counts_as_queued(bots, tmp_path, monkeypatch):
+    monkeypatch.setattr(blobs, "CACHE", 0)
+    async with bots.run(folder=tmp_path, policy=policy(max_age=7 * DAY)) as bot:
+        blob = bot.app.blobs.keep(PNG)
+        bot.app.blobs.keep(b"something else")
+        for _ in range(20):
+            await trio.sleep(DAY)
+            outcome = await bot.app.supervisors[0].outbox.send(
+                Draft.of(bot.room("ops").room.ref, Image(blob=blob))
+            )
+            assert outcome.ok, outcome.reason

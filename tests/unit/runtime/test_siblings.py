@@ -2,6 +2,7 @@
 
 import contextlib
 
+import attrs
 import pytest
 import trio
 
@@ -16,6 +17,7 @@ from qqops.runtime.backoff import BackoffPolicy
 from qqops.runtime.named_rooms import RoomSettings
 from qqops.runtime.outbox import OutboxPolicy
 from qqops.runtime.siblings import PATIENCE
+from qqops.runtime.storage.journal import Recovered, Unfinished
 from qqops.runtime.supervisor import LinkPolicy
 from qqops.testing.bots import Nobody
 from qqops.testing.virtual import VirtualClock
@@ -303,3 +305,161 @@ async def test_memory_is_bounded(monkeypatch):
         of = world.app.dispatcher.siblings
         assert (len(of._order), len(of._copies), len(of._places)) == (50, 50, 10)
         assert not any(of._holding.values())
+
+
+# -- what must not be lost ----------------------------------------------------------------------------
+
+
+def call_two(world, name, call="number"):
+    network = world.networks[name]
+    at = At(PersonRef(network.account, "id-two"), "bot-two")
+    network.say("ali", network.group("ops"), (at, Text(" ping")) if call == "number" else "@bot-two ping")
+
+
+def heard(world, name, *segments, number, at_me=False):
+    """Return a message of ali as *name* hears it."""
+    network = world.networks[name]
+    return Message(
+        id=f"x{number}", room=network.group("ops"), sender=network.user("ali"), segments=segments,
+        at=world.clock.now(), at_me=at_me,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("call", ["number", "name"])
+@pytest.mark.parametrize("later", [0.1, PATIENCE + 1])
+async def test_who_is_addressed_answers_also_as_the_first_thing_and_late(call, later):
+    async with World(ONE, TWO).run() as world:
+        for name in (ONE, TWO):
+            call_two(world, name, call)
+            await trio.sleep(later)
+        await trio.sleep(10)
+        assert world.said() == [(TWO, "pong")]
+
+
+async def test_what_only_one_account_takes_for_addressed_is_answered_by_it():
+    """A card, which the other account does not know to be a name of ours."""
+    async with World(ONE, TWO).run() as world:
+        await world.meet()
+        at = At(PersonRef(world.networks[TWO].account, "id-two"), "card")
+        world.app.dispatcher.route(heard(world, ONE, Text("@card ping"), number="1"))
+        world.app.dispatcher.route(heard(world, TWO, at, Text(" ping"), number="1", at_me=True))
+        await trio.sleep(10)
+        assert world.said() == [(TWO, "pong")]
+
+
+@pytest.mark.parametrize("person", ["known", "unverified", "by another ref"])
+async def test_a_late_answer_still_reaches_the_account_that_has_asked(person):
+    async with World(ONE, TWO).run() as world:
+        await world.meet()
+        network = world.networks[TWO]
+        user = network.user("ali")
+        if person == "unverified":
+            network.users["ali"] = attrs.evolve(user, verified=False)
+        elif person == "by another ref":
+            network.users["ali"] = attrs.evolve(
+                user, ref=PersonRef(network.account, "name:ali"), person=user.ref
+            )
+        await world.answers("@bot-two ask", ONE, TWO)
+        world.forget()
+        world.say("42", ONE)
+        await trio.sleep(PATIENCE + 1)
+        world.say("42", TWO)
+        await trio.sleep(10)
+        assert world.said() == [(TWO, "got 42")]
+
+
+async def test_two_readers_that_wait_for_each_other_lose_nothing():
+    async with World(ONE, TWO).run() as world:
+        for room in ("ops", "other"):
+            for name in (ONE, TWO):
+                world.networks[name].group("other", "ali")
+                world.say("log hi", name, room=room)
+                await trio.sleep(0.1)
+        world.forget()
+
+        async def read(name, *lines):
+            for room, text in lines:
+                world.say(text, name, room=room)
+                await world.app.dispatcher.ready(world.networks[name].account)
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(read, ONE, ("ops", "@bot-two ping"), ("other", "@bot-one ping"))
+            nursery.start_soon(read, TWO, ("other", "@bot-one ping"), ("ops", "@bot-two ping"))
+        await trio.sleep(5)
+        assert sorted(world.said()) == [(ONE, "pong"), (TWO, "pong")]
+
+
+async def test_copies_know_each_other_by_what_is_surely_the_same():
+    """A mention is written by number, name or card; and who speaks is proven to one account only."""
+    async with World(ONE, TWO).run() as world:
+        await world.meet()
+        bo = At(PersonRef(world.networks[ONE].account, "bo"), "")
+        world.app.dispatcher.route(heard(world, ONE, Text("log it for "), bo, number="1"))
+        world.app.dispatcher.route(heard(world, TWO, Text("log it for @Bo"), number="1"))
+        network = world.networks[TWO]
+        network.users["ali"] = attrs.evolve(network.user("ali"), verified=False)
+        world.say("/ping", ONE, TWO)
+        await trio.sleep(10)
+        assert [name for name, _ in world.said()] == [ONE, ONE]
+
+
+async def test_one_persons_order_is_kept_when_the_second_line_need_not_wait():
+    async with World(ONE, TWO).run() as world:
+        await world.meet()
+        at = At(PersonRef(world.networks[TWO].account, "id-two"), "bot-two")
+        world.app.dispatcher.route(heard(world, TWO, Text("log first"), number="1"))
+        world.app.dispatcher.route(heard(world, TWO, at, Text(" ping"), number="2"))
+        await trio.sleep(10)
+        assert world.said(TWO) == ["log first", "pong"]
+
+
+async def test_what_is_forgotten_while_it_is_held_is_handed_on(monkeypatch):
+    monkeypatch.setattr(siblings, "MAX_COPIES", 3)
+    async with World(ONE, TWO).run() as world:
+        await world.meet()
+        for n in range(5):
+            world.say(f"log {n}", TWO)
+        await trio.sleep(30)
+        with trio.fail_after(1):
+            await world.app.dispatcher.ready(world.networks[TWO].account)
+        assert world.said(TWO) == [f"log {n}" for n in range(5)]
+
+
+async def test_what_is_held_when_the_bot_stops_is_handled():
+    world = World(ONE, TWO)
+    async with world.run():
+        await world.meet()
+        world.say("log a", TWO)
+        await trio.sleep(0.1)
+    assert world.said() == [(TWO, "log a")]
+
+
+async def test_what_an_earlier_run_has_accepted_is_not_for_another_account():
+    async with World(ONE, TWO).run() as world:
+        await world.meet()
+        message = heard(world, ONE, Text("log a"), number="77")
+        key = world.app.dispatcher._routes.match(message, ())[0].handler.key
+        left = Unfinished(row=0, age=1.0, event=message, handler=key, started=False)
+        world.app.dispatcher.resume(Recovered(unfinished=[left]))
+        world.app.dispatcher.route(heard(world, TWO, Text("log a"), number="78"))
+        await trio.sleep(10)
+        assert [text for _, text in world.said()] == ["log a"]
+
+
+async def test_a_number_that_an_account_has_given_up_is_a_strangers():
+    async with World(ONE, TWO).run() as world:
+        one, two = (world.networks[name] for name in (ONE, TWO))
+        online = world.app.dispatcher.online
+        online(one.account, ["bot-one"], two.user("carl").id)
+        online(one.account, ["bot-one"], "id-one")
+        world.say("/ping", TWO, who="carl", room=None)
+        await trio.sleep(5)
+        assert world.said() == [(TWO, "pong")]
+
+
+async def test_what_sets_nothing_off_is_waited_for_by_nobody():
+    async with World(ONE, TWO).run() as world:
+        await world.meet()
+        world.say("nice weather", TWO)
+        await trio.sleep(0.01)
+        assert not world.app.dispatcher.siblings._holding.get(world.networks[TWO].account)

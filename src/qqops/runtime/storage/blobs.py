@@ -18,7 +18,7 @@ import attrs
 import structlog
 import trio
 
-from qqops.errors import ContentLost, Refuse
+from qqops.errors import ContentLost, Refuse, StoreError
 from qqops.model import Blob, Clock, Draft, Forward, Medium, Node, Segment
 from qqops.model.blob import media_type_of
 from qqops.runtime.storage.store import Store
@@ -66,6 +66,9 @@ class Blobs:
     Args:
         store: Whose thread writes, beside whose file the folder is; None to keep everything in memory.
         waiting: Returns the digests of what waits to be sent, which is not deleted.
+
+    Attributes:
+        resumed: Set once what an earlier run has left waits again; nothing is deleted before.
     """
 
     def __init__(
@@ -83,7 +86,9 @@ class Blobs:
         self._memory: OrderedDict[str, _Held] = OrderedDict()
         self._held = 0
         self._new = 0
+        self._kept: set[str] = set()
         self._failing = False
+        self.resumed = trio.Event()
 
     # -- for plugins ----------------------------------------------------------------------------
 
@@ -130,8 +135,14 @@ class Blobs:
 
         if not any(isinstance(one, Medium | Forward) for one in draft.segments):
             return draft, None
+        before = list(_blobs_of(draft.segments))
+        for content, name in _contents_of(draft.segments):
+            self._check(content, name)  # all of them first: what is refused leaves nothing behind
         segments = tuple(_replaced(one, away) for one in draft.segments)
         draft = attrs.evolve(draft, segments=segments)
+
+        # After the new content: that may have ordered a sweep, which is to know of these.
+        writes += [self._used(blob) for blob in before]
 
         def write_all() -> None:
             for write in writes:
@@ -162,26 +173,26 @@ class Blobs:
 
     async def run(self) -> None:
         """Delete what is too old or too much, now and then, until cancelled."""
+        await self.resumed.wait()
         while self._store is not None:
             self.sweep()
             await trio.sleep(SWEEP_EVERY)
 
     def sweep(self) -> None:
         """Let the store's thread delete what is too old or too much."""
-        if self._store is not None:
+        if self._store is not None and self.resumed.is_set():
             self._new = 0
-            keep, now = frozenset(self._waiting()), self._clock.now().timestamp()
-            self._store.write_all((), first=lambda: self._sweep(keep, now))
+            # What is queued from now on is added to this very set.
+            self._kept, now = set(self._waiting()), self._clock.now().timestamp()
+            kept = self._kept
+            self._store.write_all((), first=lambda: self._sweep(kept, now))
 
     # -- memory ---------------------------------------------------------------------------------
 
     def _keep(
         self, content: bytes, name: str, media_type: str = ""
     ) -> tuple[Blob, Callable[[], None] | None]:
-        if len(content) > self.policy.max_bytes:
-            raise Refuse(
-                f"{name or 'the content'} has {len(content):,} bytes, more than blobs.max_bytes ({self.policy.max_bytes:,})"
-            )
+        self._check(content, name)
         sha = hashlib.sha256(content).hexdigest()
         blob = Blob(sha, len(content), media_type or media_type_of(content, name), name)
         held = self._memory.get(sha)
@@ -190,19 +201,36 @@ class Blobs:
             self._held += len(content)
             self._new += len(content)
         self._memory.move_to_end(sha)
+        self._kept.add(sha)
         self._make_room()
         if self._new > self.policy.max_total // 10:
             self.sweep()
-        kept, now = held, self._clock.now().timestamp()
-        return blob, (lambda: self._write(sha, kept, now)) if self._folder is not None else None
+        now = self._clock.now().timestamp()
+        return blob, (lambda: self._write(sha, now)) if self._folder is not None else None
+
+    def _check(self, content: bytes, name: str) -> None:
+        most = self.policy.max_bytes
+        if len(content) > most:
+            what = name or "the content"
+            raise Refuse(f"{what} has {len(content):,} bytes, more than blobs.max_bytes ({most:,})")
+
+    def _used(self, blob: Blob) -> Callable[[], None]:
+        """Return what notes that *blob* was queued again."""
+        sha, now = blob.sha256, self._clock.now().timestamp()
+        self._kept.add(sha)
+        return lambda: self._write(sha, now) if self._folder is not None else None
 
     def _make_room(self) -> None:
-        """Forget the oldest of what is on the disk as well, or of everything where there is no disk."""
-        most = MEMORY if self._folder is None else CACHE
+        """Forget the oldest of what is on the disk as well; and of everything when there is too much, or no disk."""
+        if self._folder is not None:
+            self._forget_beyond(CACHE, on_disk=True)
+        self._forget_beyond(MEMORY, on_disk=False)
+
+    def _forget_beyond(self, most: int, *, on_disk: bool) -> None:
         for sha, held in list(self._memory.items())[:-1] if self._held > most else ():
             if self._held <= most:
                 return
-            if held.on_disk or self._folder is None:
+            if held.on_disk or not on_disk:
                 del self._memory[sha]
                 self._held -= len(held.content)
 
@@ -212,23 +240,28 @@ class Blobs:
         assert self._folder is not None
         return self._folder / sha[:2] / sha
 
-    def _write(self, sha: str, held: _Held, now: float) -> None:
+    def _write(self, sha: str, now: float) -> None:
         """Write content that is not there yet. A disk that will not take it leaves it in memory, and is reported once."""
-        path = self._path(sha)
+        path, held = self._path(sha), self._memory.get(sha)
         try:
-            if not path.exists():
+            if held is None:
+                os.utime(path, (now, now))  # it was sent again by its reference alone
+                return
+            if not path.exists() or path.stat().st_size != len(held.content):
                 path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
                 handle, name = tempfile.mkstemp(dir=path.parent, prefix=".new-")
                 try:
                     with os.fdopen(handle, "wb") as file:
                         file.write(held.content)
+                        file.flush()
+                        os.fsync(file.fileno())
                     os.replace(name, path)
                 except BaseException:
                     pathlib.Path(name).unlink(missing_ok=True)
                     raise
             os.utime(path, (now, now))
         except OSError as exc:
-            if not self._failing:
+            if held is not None and not self._failing:
                 self._failing = True
                 log.error(  # noqa: TRY400
                     "the folder of pictures and files cannot be written: they would not survive a restart",
@@ -242,8 +275,10 @@ class Blobs:
         path = self._path(blob.sha256)
         try:
             content = path.read_bytes()
+        except FileNotFoundError as exc:
+            raise ContentLost(f"{_called(blob)} is not kept any more ({exc.strerror})") from exc
         except OSError as exc:
-            raise ContentLost(f"{_called(blob)} is not kept any more ({exc.strerror or exc})") from exc
+            raise StoreError(f"{path} cannot be read: {exc.strerror or exc}") from exc
         if hashlib.sha256(content).hexdigest() != blob.sha256:
             path.unlink(missing_ok=True)
             raise ContentLost(f"{_called(blob)} is damaged on the disk: {path}")
@@ -277,6 +312,15 @@ def _filled(draft: Draft, contents: Mapping[str, bytes]) -> Draft:
         return medium if blob is None else attrs.evolve(medium, content=contents[blob.sha256])
 
     return attrs.evolve(draft, segments=tuple(_replaced(one, fill) for one in draft.segments))
+
+
+def _contents_of(segments: tuple[Segment, ...]) -> Iterator[tuple[bytes, str]]:
+    for one in segments:
+        if isinstance(one, Medium):
+            yield one.content, getattr(one, "name", "") or one.id
+        elif isinstance(one, Forward):
+            for node in one.nodes:
+                yield from _contents_of(node.segments)
 
 
 def _blobs_of(segments: tuple[Segment, ...]) -> Iterator[Blob]:
