@@ -207,7 +207,7 @@ class Approvals:
     def reject(self, ctx: Context, number: str = "") -> Say:
         """Reject a request, or take back one's own; return what to say. Raises `Refuse` when that is not allowed."""
         request = self._find(ctx, number)
-        if not self._same(request.message.sender.proven, ctx.sender.proven):
+        if request.message.sender.proven != ctx.sender.proven:
             self._check(ctx, request)
         del self._requests[request.id]
         self._off(request)

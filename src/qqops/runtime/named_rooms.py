@@ -104,7 +104,8 @@ class NamedRooms:
         by_id = [room for room in self._rooms_of(account) if room.id == name and room.verified]
         if by_id:
             return min(by_id, key=lambda room: room.ref.kind is not RoomKind.GROUP)
-        return None if _is_number(name) else self._called(account, name)
+        found = None if _is_number(name) else self._called(account, name)
+        return found if found is not None and found.verified else None
 
     def _called(self, account: str, name: str, also: Room | None = None) -> Room | None:
         """Return the room that *name* means; *also* is there even if the account's list does not have it (yet)."""

@@ -104,8 +104,13 @@ def test_a_group_that_is_likely_to_be_the_one_is_spoken_in_but_told_no_secrets()
     assert world.found("30001") is None
 
 
-def test_a_group_that_is_known_by_its_name_only_has_no_more_than_that():
-    world = World(group("name:ops", "ops", verified=False))
-    assert world.found("ops") == "name:ops"
+def test_a_group_whose_number_is_not_known_is_told_no_secrets_and_counts_as_one_of_that_name():
+    """Numbers are looked up one after another: the stranger's may be known first."""
+    world = World(group("gid:1", "ops", verified=False), group("666", "ops"))
+    assert world.found("ops") is None
+    assert world.named.language(world.rooms[1]) == "en"
+    world.rooms = [group("name:ops", "ops", verified=False)]
+    assert world.found("ops") is None
+    assert world.named.language(world.rooms[0]) == "zh"
     world.rooms = [group("30001", "ops")]
     assert world.found("ops") == "30001", "the number is known now"

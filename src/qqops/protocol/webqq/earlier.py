@@ -56,9 +56,10 @@ class Earlier:
     ) -> tuple[str, bool]:
         """Return (number, verified) of somebody who was known by the same name, or ("", False).
 
-        A remark is given by ourselves, so nobody can take on another one's: it counts as proof. Cards and nicks
-        are everybody's own choice: they give the number back to data that hangs on it, but prove nothing. A name
-        that two people have, now or then, is not resolved at all.
+        A remark is given by ourselves, so nobody can take on another one's; but we may have given it to somebody else
+        since. So it counts as proof together with the nick that was seen with the number. Cards and nicks are everybody's
+        own choice: they give the number back to data that hangs on it, but prove nothing. A name that two people have,
+        now or then, is not resolved at all.
 
         Args:
             people: Who is in the same place.
@@ -66,7 +67,7 @@ class Earlier:
         if self.known is None:
             return "", False
         if mark and (number := self._only("remark", "", mark, (one.mark for one in friends))):
-            return number, True
+            return number, number in self.known.find("nick", "", contact.nick)
         if contact.card and place:
             number = self._only("card", place, contact.card, (one.card for one in people))
             if number:

@@ -295,9 +295,10 @@ class Roster:
         return Room(ref=ref, name=discussion.name if discussion else str(did))
 
     def rooms(self) -> list[Room]:
-        """Return the groups and discussion groups whose permanent address is known."""
-        groups = [self.group_room(gid) for gid in self.groups if gid in self.group_numbers]
-        return groups + [self.discussion_room(did) for did in self.discussions]
+        """Return the groups and discussion groups; those whose number is not known yet are not verified."""
+        return [self.group_room(gid) for gid in self.groups] + [
+            self.discussion_room(did) for did in self.discussions
+        ]
 
     def target(self, room: RoomRef) -> tuple[str, int] | None:
         """Return (kind, alias) to send to, or None when this session knows no such room, or not just one."""
@@ -327,7 +328,8 @@ class Roster:
 
     @staticmethod
     def _is_person(user: User, id_: str) -> bool:
-        return id_ in (user.id, user.person.id) or id_ == f"name:{user.name}"
+        """Whether *id_* means *user*; a number means nobody of whom it is no more than likely."""
+        return id_ in (user.id, user.proven.id, f"name:{user.name}")
 
     def common_room(self, uin: int) -> tuple[int, int] | None:
         """Return (gid or did, service) of a room that we share with somebody who is not a friend (§11)."""
