@@ -147,12 +147,21 @@ MUTANTS = [
     ),
     Mutant(
         "two of our accounts handle one message", RUNTIME + "siblings.py",
-        "        if copy.taken:\n            return True\n", "",
+        "            return not meant or copy.meant", "            return False",
         f"{SIBLINGS}::test_what_comes_late_was_handled_already",
     ),
     Mutant(
+        "what is said to one account is swallowed by another", RUNTIME + "siblings.py",
+        "            return not meant or copy.meant", "            return True",
+        f"{SIBLINGS}::test_a_late_answer_is_an_answer_whatever_another_account_has_made_of_it",
+    ),
+    Mutant(
+        "what is held is dropped at a stop", RUNTIME + "dispatch.py", "        self.siblings.close()\n", "",
+        f"{SIBLINGS}::test_what_is_held_when_the_bot_stops_is_handled",
+    ),
+    Mutant(
         "an account that has died unnoticed is waited for", RUNTIME + "siblings.py",
-        "        self._place(copy.where).behind.add((late, type(copy.held[0])))\n", "        pass\n",
+        "            place.behind.add((late, type(copy.held[0])))\n", "            break\n",
         f"{SIBLINGS}::test_an_account_that_hears_nothing_is_waited_for_once_until_it_keeps_up_again",
     ),
     Mutant(

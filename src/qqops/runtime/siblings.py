@@ -191,9 +191,8 @@ class Siblings:
             place.behind.discard((one.ref, type(event)))
         meant = self._is_meant(event, one)
         if copy.taken:
-            return (
-                not meant or copy.meant
-            )  # what was said to this one is not settled by what another one made of it
+            # What was said to this one is not settled by what another one has made of it.
+            return not meant or copy.meant
         if not self._stirs(event):
             return False
         if self._designated(event, where) is not one:

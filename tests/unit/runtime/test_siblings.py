@@ -310,12 +310,6 @@ async def test_memory_is_bounded(monkeypatch):
 # -- what must not be lost ----------------------------------------------------------------------------
 
 
-def call_two(world, name, call="number"):
-    network = world.networks[name]
-    at = At(PersonRef(network.account, "id-two"), "bot-two")
-    network.say("ali", network.group("ops"), (at, Text(" ping")) if call == "number" else "@bot-two ping")
-
-
 def heard(world, name, *segments, number, at_me=False):
     """Return a message of ali as *name* hears it."""
     network = world.networks[name]
@@ -329,8 +323,10 @@ def heard(world, name, *segments, number, at_me=False):
 @pytest.mark.parametrize("later", [0.1, PATIENCE + 1])
 async def test_who_is_addressed_answers_also_as_the_first_thing_and_late(call, later):
     async with World(ONE, TWO).run() as world:
-        for name in (ONE, TWO):
-            call_two(world, name, call)
+        at = At(PersonRef(world.networks[TWO].account, "id-two"), "bot-two")
+        said = (at, Text(" ping")) if call == "number" else (Text("@bot-two ping"),)
+        for copy in [heard(world, name, *said, number="1") for name in (ONE, TWO)]:
+            world.app.dispatcher.route(copy)
             await trio.sleep(later)
         await trio.sleep(10)
         assert world.said() == [(TWO, "pong")]
@@ -361,11 +357,21 @@ async def test_a_late_answer_still_reaches_the_account_that_has_asked(person):
             )
         await world.answers("@bot-two ask", ONE, TWO)
         world.forget()
-        world.say("42", ONE)
-        await trio.sleep(PATIENCE + 1)
-        world.say("42", TWO)
-        await trio.sleep(10)
+        for copy in [heard(world, name, Text("42"), number="1") for name in (ONE, TWO)]:
+            world.app.dispatcher.route(copy)
+            await trio.sleep(PATIENCE + 1)
         assert world.said() == [(TWO, "got 42")]
+
+
+async def test_a_late_answer_is_an_answer_whatever_another_account_has_made_of_it():
+    async with World(ONE, TWO).run() as world:
+        await world.meet()
+        await world.answers("@bot-two ask", ONE, TWO)
+        world.forget()
+        for copy in [heard(world, name, Text("log 42"), number="1") for name in (ONE, TWO)]:
+            world.app.dispatcher.route(copy)
+            await trio.sleep(PATIENCE + 1)
+        assert sorted(world.said()) == [(ONE, "log 42"), (TWO, "got log 42")]
 
 
 async def test_two_readers_that_wait_for_each_other_lose_nothing():
