@@ -84,6 +84,7 @@ class Dispatcher:
         self._outboxes: dict[AccountRef, Outbox] = {}
         self._names: dict[AccountRef, tuple[str, ...]] = {}
         self._seen = Seen(policy.window)
+        self._matched: tuple[Event | None, list[Hit]] = None, []
         self._crew: Crew[Ticket] = Crew(self._run, slots=policy.slots, per_plugin=policy.per_plugin)
         self._numbers = itertools.count(1)
         self.talks = talks or Conversations(Alarms())
@@ -97,8 +98,7 @@ class Dispatcher:
             self.talks.alarms, talking=self.talks.waits_for, account_of=rooms.account, stirs=self._stirs,
             hand_on=self._set_off,
         )  # fmt: skip
-        self.dropped = 0
-        self.messages = 0
+        self.dropped = self.messages = 0
 
     # -- wiring ---------------------------------------------------------------------------------
 
@@ -158,8 +158,11 @@ class Dispatcher:
         """Whether *event* sets anything off."""
         if not isinstance(event, Message):
             return self.wants(type(event))
-        talks = self.talks.waits_for(event.room.ref, event.sender.ref)
-        return talks or bool(self._routes.match(event, self._names.get(event.account, ())))
+        if self.talks.waits_for(event.room.ref, event.sender.ref):
+            return True
+        hits = self._routes.match(event, self._names.get(event.account, ()))
+        self._matched = event, hits  # a hint is given once: it is not looked for again
+        return bool(hits)
 
     def _set_off(self, event: Event) -> list[Ticket]:
         """Queue what *event* sets off."""
@@ -172,7 +175,9 @@ class Dispatcher:
         self.messages += 1
         if self.talks.open and self.talks.take(event, self._calls):
             return []
-        hits = self._routes.match(event, self._names.get(event.account, ()))
+        (last, hits), self._matched = self._matched, (None, [])
+        if last is not event:
+            hits = self._routes.match(event, self._names.get(event.account, ()))
         if hits and hits[0].handler.name != HINT:
             return self._queue_all(event, hits)
         if (text := event.text) and text[0] in self._routes.first:
@@ -269,11 +274,7 @@ class Dispatcher:
         return hit_of(one, self._routes, self._registry, names) if names is not None else None
 
     def submit(self, handler: Handler, *, beside: bool = False) -> Ticket:
-        """Queue *handler* without an event, as the scheduler does. ``ticket.done`` is set at its end.
-
-        Args:
-            beside: Let it run beside other runs of it, instead of after them.
-        """
+        """Queue *handler* without an event, after or *beside* other runs of it. ``ticket.done`` is set at its end."""
         ticket = self._ticket(Hit(handler), None, None)
         done = ticket.done = trio.Event()
         if not self._crew.open:
@@ -306,10 +307,7 @@ class Dispatcher:
         return self._crew.waiting >= self._policy.backlog
 
     async def ready(self, account: AccountRef | None = None) -> None:
-        """Wait while the backlog is full, and until what *account* has heard is accepted and on the disk.
-
-        The readers wait here and nowhere else.
-        """
+        """Wait while there is no room, and until what *account* has heard is on the disk. Readers wait nowhere else."""
         if account is not None:
             await self.siblings.settled(account)
         if self._journal is not None:

@@ -118,7 +118,7 @@ class Outbox:
     def put(self, draft: Draft, *, plugin: str = "", message: str = "") -> Entry:
         """Queue *draft* and return its entry; a full or closed outbox answers with `refused` at once."""
         draft, held = self._chain.through(draft)
-        write: Callable[[], None] | None = None
+        write: Callable[[], bool] | None = None
         refused = self._closed or held
         if not refused and len(self.queue) >= self._policy.size:
             refused = f"{len(self.queue)} messages are waiting already"

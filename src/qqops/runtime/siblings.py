@@ -127,6 +127,7 @@ class Siblings:
         self._places: dict[_Where, _Place] = {}
         self._copies: dict[tuple[_Where, Hashable], list[_Copy]] = {}
         self._order: deque[_Copy] = deque()
+        self._waiting: dict[_Copy, None] = {}  # those of which something is held, the oldest first
         self._holding: dict[AccountRef, int] = {}
         self._resumed: list[Event] = []
         self._stirred = trio.Event()
@@ -165,12 +166,13 @@ class Siblings:
     def offline(self, ref: AccountRef) -> None:
         """Note that an account is not online any more: nobody waits for it."""
         self._accounts[ref].online = False
-        self._review(copy for copy in list(self._order) if copy.held)
+        self._review(list(self._waiting))
 
     def close(self) -> None:
         """Hand on what is held: the bot is stopping, and nobody waits any longer."""
-        for copy in [copy for copy in self._order if copy.held]:
-            self._release(copy, copy.held[0])
+        for copy in list(self._waiting):
+            if copy.held:
+                self._release(copy, copy.held[0])
 
     def leaves(self, event: Event) -> bool:
         """Whether the account that has heard of *event* leaves it to another one, or holds it for the time being."""
@@ -213,12 +215,8 @@ class Siblings:
         """Return the account that is to handle *event*; the one that has heard of it when no other can."""
         own = self._accounts[event.account]
         place = self._places.get(where) or _Place()
-        others = [
-            one for one in self._by_number.values() if one.ids == own.ids and one.online and one is not own
-        ]
-        here = [own, *(one for one in others if one.ref in place.here)]
-        # Who is addressed is here, even if nothing was heard of them yet.
-        wanted = self._in_conversation(event, here) or self._addressed(event, [own, *others]) or here
+        here = [one for ref in place.here | {own.ref} if (one := self._accounts[ref]).online or one is own]
+        wanted = self._in_conversation(event, here) or self._addressed(event, here) or here
         able = [one for one in wanted if one is own or (one.ref, type(event)) not in place.behind]
         if not able:
             return own
@@ -227,7 +225,7 @@ class Siblings:
 
     def _is_meant(self, event: Event, one: _Account) -> bool:
         """Whether *event* is an answer to *one*, or addressed to it."""
-        return bool(self._in_conversation(event, [one]) or self._addressed(event, [one]))
+        return bool(self._in_conversation(event, [one])) or one in self._addressed(event, [one])
 
     def _in_conversation(self, event: Event, here: Sequence[_Account]) -> list[_Account]:
         room, sender = event.room, event.sender
@@ -240,12 +238,13 @@ class Siblings:
             if any(self._talking(RoomRef(one.ref, kind, id_), PersonRef(one.ref, who)) for who in people)
         ]
 
-    @staticmethod
-    def _addressed(event: Event, here: Sequence[_Account]) -> list[_Account]:
+    def _addressed(self, event: Event, here: Sequence[_Account]) -> list[_Account]:
+        """Return who is mentioned by number, even if nothing was heard of them here yet; else who is by name."""
         if not isinstance(event, Message):
             return []
-        numbers = {segment.person.id for segment in event.segments if isinstance(segment, At)}
-        if mentioned := [one for one in here if one.me in numbers]:
+        ids = self._accounts[event.account].ids
+        found = (self._by_number.get((ids, s.person.id)) for s in event.segments if isinstance(s, At))
+        if mentioned := [one for one in found if one is not None and one.online]:
             return mentioned
         text = plain(event.segments).lower()
         called = {one.ref: _called(text, one.names) for one in here}
@@ -293,6 +292,7 @@ class Siblings:
         """Note that somebody handles it; what others hold of it is theirs no more."""
         copy.taken, copy.meant = True, meant
         held, copy.held = copy.held, []
+        self._waiting.pop(copy, None)
         for event in held:
             self._holding[event.account] -= 1
         if held:
@@ -303,6 +303,7 @@ class Siblings:
         copy.held.append(event)
         self._holding[event.account] = self._holding.get(event.account, 0) + 1
         if len(copy.held) == 1:
+            self._waiting[copy] = None
             self._alarms.after(PATIENCE, lambda: self._overdue(copy))
 
     def _hand_on_before(self, event: Event) -> None:
@@ -310,14 +311,14 @@ class Siblings:
         if not self._holding.get(event.account):
             return
         order = order_of(event)
-        for copy in [copy for copy in self._order if copy.held]:
+        for copy in list(self._waiting):
             mine = next((one for one in copy.held if one.account == event.account), None)
             if mine is not None and order_of(mine) == order:
                 self._release(copy, mine)
 
     def _overdue(self, copy: _Copy) -> None:
         """Nobody waits any longer for those that have not heard of it; they are behind until they keep up again."""
-        self._review([copy] if copy.held else [])
+        self._review([copy])
         place = self._place(copy.where)
         while copy.held:
             late = self._designated(copy.held[0], copy.where).ref
@@ -329,8 +330,7 @@ class Siblings:
                 account=str(late), room=copy.where[2],
             )  # fmt: skip
             place.behind.add((late, type(copy.held[0])))
-            self._review(one for one in list(self._order) if one.held and one.where == copy.where)
-            self._review([copy] if copy.held else [])
+            self._review([one for one in self._waiting if one.where == copy.where])
 
     def _review(self, copies: Iterable[_Copy]) -> None:
         """Hand on what is held by the account that is to handle it now."""

@@ -317,3 +317,32 @@ async def test_content_that_is_sent_by_its_reference_counts_as_queued(bots, tmp_
                 Draft.of(bot.room("ops").room.ref, Image(blob=blob))
             )
             assert outcome.ok, outcome.reason
+
+
+async def test_while_the_store_fails_content_is_tried_again_and_a_sweep_is_not(bots, tmp_path, monkeypatch):
+    from sqlalchemy.exc import OperationalError
+
+    swept, tried, real = [], [], blobs.Blobs._write
+
+    def write(self, sha, now):
+        tried.append(sha)
+        return real(self, sha, now) if len(tried) > 3 else False
+
+    def fail(batch):
+        raise OperationalError("insert", {}, Exception("the disk is full"))
+
+    async with bots.run(folder=tmp_path, policy=policy()) as bot:
+        await settled_writes(bot)
+        monkeypatch.setattr(blobs.Blobs, "_sweep", lambda self, kept, now: swept.append(kept) or True)
+        monkeypatch.setattr(blobs.Blobs, "_write", write)
+        execute = bot.app.store._execute
+        bot.app.store._execute = fail
+        bot.app.blobs.sweep()
+        assert (await bot.app.supervisors[0].outbox.send(picture(bot))).ok
+        await trio.sleep(10)
+        assert len(swept) == 1
+        assert len(tried) == 4, "until it went well"
+        bot.app.store._execute = execute
+        await trio.sleep(5)
+        await settled_writes(bot)
+        assert files(tmp_path) == [SHA]

@@ -463,6 +463,16 @@ async def test_a_number_that_an_account_has_given_up_is_a_strangers():
         assert world.said() == [(TWO, "pong")]
 
 
+async def test_a_mistyped_command_gets_one_hint():
+    async with World(ONE, TWO).run() as world:
+        await world.meet()
+        for order in ((ONE, TWO), (TWO, ONE)):
+            [(name, text)] = await world.answers("/pign", *order)
+            assert name == ONE
+            assert "/ping" in text
+            await trio.sleep(3600)
+
+
 async def test_what_sets_nothing_off_is_waited_for_by_nobody():
     async with World(ONE, TWO).run() as world:
         await world.meet()

@@ -105,6 +105,7 @@ class Roster:
     given: dict[int, PersonRef] = attrs.field(factory=dict)
     _holders: dict[str, int] = attrs.field(factory=dict)
     _counted: tuple[object, int, Counter[str]] | None = None
+    _group_names: tuple[object, Counter[str]] | None = None
 
     def learn(self, uin: int, number: int) -> None:
         """Note the real number of *uin*, 0 for none. The first one that is told is believed as long as the aliases live."""
@@ -283,10 +284,15 @@ class Roster:
         if not id_ and group is not None:
             id_ = self.earlier.group(group, self.groups.values())
         if not id_:
-            same = sum(1 for one in self.groups.values() if (one.mark or one.name) == name)
-            id_ = f"name:{name}" if group is not None and same == 1 else f"gid:{gid}"
+            id_ = f"name:{name}" if group is not None and self._groups_called()[name] == 1 else f"gid:{gid}"
         ref = RoomRef(self.account, RoomKind.GROUP, id_)
         return Room(ref=ref, name=group.name if group else "?", verified=bool(number))
+
+    def _groups_called(self) -> Counter[str]:
+        """Return how many groups have each name; a refresh brings another dict."""
+        if self._group_names is None or self._group_names[0] is not self.groups:
+            self._group_names = self.groups, Counter(one.mark or one.name for one in self.groups.values())
+        return self._group_names[1]
 
     def discussion_room(self, did: int) -> Room:
         """Return the discussion group *did*; that number is permanent in itself."""

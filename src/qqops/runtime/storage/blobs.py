@@ -117,13 +117,13 @@ class Blobs:
 
     # -- for the outbox -------------------------------------------------------------------------
 
-    def put_away(self, draft: Draft) -> tuple[Draft, Callable[[], None] | None]:
+    def put_away(self, draft: Draft) -> tuple[Draft, Callable[[], bool] | None]:
         """Return *draft* with references in place of content, and what the store's thread is to do to keep that.
 
         Raises:
             Refuse: One content is too large.
         """
-        writes: list[Callable[[], None]] = []
+        writes: list[Callable[[], bool]] = []
 
         def away(medium: Medium) -> Medium:
             if not medium.content:
@@ -144,9 +144,9 @@ class Blobs:
         # After the new content: that may have ordered a sweep, which is to know of these.
         writes += [self._used(blob) for blob in before]
 
-        def write_all() -> None:
-            for write in writes:
-                write()
+        def write_all() -> bool:
+            results = [write() for write in writes]  # each of them, whatever became of the others
+            return all(results)
 
         return draft, write_all if writes else None
 
@@ -191,7 +191,7 @@ class Blobs:
 
     def _keep(
         self, content: bytes, name: str, media_type: str = ""
-    ) -> tuple[Blob, Callable[[], None] | None]:
+    ) -> tuple[Blob, Callable[[], bool] | None]:
         self._check(content, name)
         sha = hashlib.sha256(content).hexdigest()
         blob = Blob(sha, len(content), media_type or media_type_of(content, name), name)
@@ -201,7 +201,8 @@ class Blobs:
             self._held += len(content)
             self._new += len(content)
         self._memory.move_to_end(sha)
-        self._kept.add(sha)
+        if self._folder is not None:
+            self._kept.add(sha)
         self._make_room()
         if self._new > self.policy.max_total // 10:
             self.sweep()
@@ -214,11 +215,13 @@ class Blobs:
             what = name or "the content"
             raise Refuse(f"{what} has {len(content):,} bytes, more than blobs.max_bytes ({most:,})")
 
-    def _used(self, blob: Blob) -> Callable[[], None]:
+    def _used(self, blob: Blob) -> Callable[[], bool]:
         """Return what notes that *blob* was queued again."""
         sha, now = blob.sha256, self._clock.now().timestamp()
+        if self._folder is None:
+            return lambda: True
         self._kept.add(sha)
-        return lambda: self._write(sha, now) if self._folder is not None else None
+        return lambda: self._write(sha, now)
 
     def _make_room(self) -> None:
         """Forget the oldest of what is on the disk as well; and of everything when there is too much, or no disk."""
@@ -240,13 +243,17 @@ class Blobs:
         assert self._folder is not None
         return self._folder / sha[:2] / sha
 
-    def _write(self, sha: str, now: float) -> None:
-        """Write content that is not there yet. A disk that will not take it leaves it in memory, and is reported once."""
+    def _write(self, sha: str, now: float) -> bool:
+        """Write content that is not there yet; return whether that went well.
+
+        A disk that will not take it leaves it in memory, and is reported once.
+        """
         path, held = self._path(sha), self._memory.get(sha)
         try:
             if held is None:
-                os.utime(path, (now, now))  # it was sent again by its reference alone
-                return
+                with contextlib.suppress(FileNotFoundError):  # whoever sends it is told
+                    os.utime(path, (now, now))
+                return True  # it was sent again by its reference alone
             if not path.exists() or path.stat().st_size != len(held.content):
                 path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
                 handle, name = tempfile.mkstemp(dir=path.parent, prefix=".new-")
@@ -261,15 +268,16 @@ class Blobs:
                     raise
             os.utime(path, (now, now))
         except OSError as exc:
-            if held is not None and not self._failing:
+            if not self._failing:
                 self._failing = True
                 log.error(  # noqa: TRY400
                     "the folder of pictures and files cannot be written: they would not survive a restart",
                     folder=str(self._folder), reason=exc.strerror or str(exc),
                 )  # fmt: skip
-            return
+            return False
         self._failing = False
         held.on_disk = True
+        return True
 
     def _load(self, blob: Blob) -> bytes:
         path = self._path(blob.sha256)
@@ -284,7 +292,7 @@ class Blobs:
             raise ContentLost(f"{_called(blob)} is damaged on the disk: {path}")
         return content
 
-    def _sweep(self, waiting: Collection[str], now: float) -> None:
+    def _sweep(self, waiting: Collection[str], now: float) -> bool:
         assert self._folder is not None
         found = []
         for path in self._folder.glob("??/*"):
@@ -299,6 +307,7 @@ class Blobs:
                     total, deleted = total - size, deleted + 1
         if deleted:
             log.info("old pictures and files were deleted", files=deleted, bytes_left=total)
+        return True
 
 
 def waiting_in(drafts: Iterable[Draft]) -> set[str]:

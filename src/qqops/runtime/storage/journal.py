@@ -218,7 +218,7 @@ class Journal:
         draft: Draft,
         plugin: str,
         message: str,
-        first: Callable[[], None] | None = None,
+        first: Callable[[], bool] | None = None,
     ) -> int:
         """Note that *draft* waits to be sent; return its row, 0 for none.
 

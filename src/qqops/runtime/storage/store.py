@@ -43,7 +43,8 @@ class Write:
     """Statements that are queued or done: all of them, or none.
 
     Attributes:
-        first: What the thread does before it writes them; it must not raise.
+        first: What the thread does before it writes them. It must not raise; as long as it returns False it is tried again
+            with them.
         kept: Whether it is tried again when it fails. Who is told that nothing was stored must be able to rely on it;
             who has nobody to tell wants it stored later.
         error: Why it is not on the disk, once it is *done*; "" when it is.
@@ -51,7 +52,7 @@ class Write:
 
     parts: Sequence[Part]
     kept: bool = True
-    first: Callable[[], None] | None = None
+    first: Callable[[], bool] | None = None
     error: str = ""
     done: trio.Event = attrs.field(factory=trio.Event)
 
@@ -95,12 +96,12 @@ class Store:
 
     # -- for those who write and read -----------------------------------------------------------
 
-    def write(self, statement: Executable, first: Callable[[], None] | None = None, **values: Any) -> Write:
+    def write(self, statement: Executable, first: Callable[[], bool] | None = None, **values: Any) -> Write:
         """Queue *statement*; it is written after everything queued before it. Wait on what is returned."""
         return self.write_all(((statement, values),), first=first)
 
     def write_all(
-        self, parts: Sequence[Part], *, kept: bool = True, first: Callable[[], None] | None = None
+        self, parts: Sequence[Part], *, kept: bool = True, first: Callable[[], bool] | None = None
     ) -> Write:
         """Queue *parts*, which are written together or not at all; see `write`."""
         one = Write(parts, kept, first)
@@ -206,8 +207,8 @@ class Store:
         import sqlalchemy
 
         for one in batch:
-            if one.first is not None:
-                one.first()
+            if one.first is not None and one.first():
+                one.first = None
         if self.file.connection is None:
             try:
                 self.file.open()  # perhaps the disk has room by now, or the folder its rights
