@@ -232,7 +232,7 @@ def _check(settings: Settings, file: SettingsFile) -> None:
     check_access(settings, file)
     minimum = {
         "bot.grace_seconds": (settings.bot.grace_seconds, 0), "dispatch.slots": (settings.dispatch.slots, 1),
-        "dispatch.per_plugin": (settings.dispatch.per_plugin, 1), "dispatch.backlog": (settings.dispatch.backlog, 1),
+        "dispatch.per_plugin": (settings.dispatch.per_plugin, 0), "dispatch.backlog": (settings.dispatch.backlog, 1),
         "dispatch.threads": (settings.dispatch.threads, 1), "dispatch.window": (settings.dispatch.window, 1),
         "outbox.size": (settings.outbox.size, 1), "outbox.max_age": (settings.outbox.max_age, 0),
         "dispatch.timeout": (settings.dispatch.timeout, 0.001), "journal.max_age": (settings.journal.max_age, 0),

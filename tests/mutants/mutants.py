@@ -71,16 +71,18 @@ MUTANTS = [
         "            if False:\n", f"{GUARANTEES}::test_a_message_that_went_in_part_goes_on_where_it_was",
     ),
     Mutant(
-        "an idle worker is not dismissed", RUNTIME + "crew.py", "                    self._dismiss()\n",
-        "                    pass\n", f"{GUARANTEES}::test_workers_that_a_rush_has_left_go_home",
+        "a freed slot is not used", RUNTIME + "runs.py", "                self._vacate(run.plugin, task.key)\n                self._begin()\n",
+        "                self._vacate(run.plugin, task.key)\n",
+        f"{GUARANTEES}::test_a_rush_is_worked_off_and_leaves_no_task",
     ),
     Mutant(
-        "an idle worker is not called", RUNTIME + "crew.py", "            self._idle.unpark()\n", "            pass\n",
-        f"{GUARANTEES}::test_workers_that_a_rush_has_left_go_home",
+        "a run begins where it was caused", RUNTIME + "runs.py", "self._context.run(self._start, self._nursery, task)",
+        "self._start(self._nursery, task)",
+        f"{GUARANTEES}::test_context_variables_do_not_leak_from_run_to_run_or_from_who_caused_it",
     ),
     Mutant(
         "a job starts while closing", RUNTIME + "dispatch.py",
-        "        done = ticket.done = trio.Event()\n        if not self._crew.open:\n",
+        "        done = ticket.done = trio.Event()\n        if not self._runs.open:\n",
         "        done = ticket.done = trio.Event()\n        if False:\n",
         f"{GUARANTEES}::test_no_job_starts_while_the_bot_is_closing",
     ),

@@ -154,8 +154,7 @@ def observe(record: Record) -> None:
 def usage() -> dict[str, int]:
     """Return what this process holds: file descriptors, sockets, threads, tasks, memory in kB.
 
-    Trio keeps idle worker threads for ten seconds, and the dispatcher idle handler slots: these are *spare* and *slots*,
-    and no leak.
+    Trio keeps idle worker threads for ten seconds: these are *spare*, and no leak.
     """
     descriptors = os.listdir("/proc/self/fd")
     sockets = 0
@@ -167,17 +166,16 @@ def usage() -> dict[str, int]:
     status = pathlib.Path("/proc/self/status").read_text()
     rss = next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmRSS"))
     root = trio.lowlevel.current_root_task()
-    tasks = slots = 0
+    tasks = 0
     waiting = [root] if root is not None else []
     while waiting:
         task = waiting.pop()
-        slots += task.name.startswith("handler slot")
         tasks += 1
         waiting.extend(child for nursery in task.child_nurseries for child in nursery.child_tasks)
     spare = sum(thread.name.startswith("Trio thread") for thread in threading.enumerate())
     return {
         "fds": len(descriptors), "sockets": sockets, "threads": threading.active_count() - spare, "spare": spare,
-        "tasks": tasks - slots, "slots": slots, "rss_kb": rss,
+        "tasks": tasks, "rss_kb": rss,
     }  # fmt: skip
 
 

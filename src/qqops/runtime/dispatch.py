@@ -2,7 +2,7 @@
 
 `Dispatcher.route` is synchronous: duplicates, own messages and chatter end there, without a task, a lock
 or a log line. What matched waits in a queue of its (room, person), which exists only while there is work,
-and is run by a reused worker: in order for one person in one room, concurrently for all others.
+and is run in a task of its own: in order for one person in one room, concurrently for all others.
 """
 
 from __future__ import annotations
@@ -22,7 +22,6 @@ from qqops.runtime.audit import Audit
 from qqops.runtime.compiling import compile_routes
 from qqops.runtime.context import Context, Known
 from qqops.runtime.conversations import Conversations, plain
-from qqops.runtime.crew import Crew
 from qqops.runtime.declared import OPEN
 from qqops.runtime.desk import Desk
 from qqops.runtime.dispatch_policy import DispatchPolicy as DispatchPolicy
@@ -34,6 +33,7 @@ from qqops.runtime.observe import Handled, Observers, Result
 from qqops.runtime.outbox import Outbox
 from qqops.runtime.registry import Handler, Hit, Line, Mode, Registry
 from qqops.runtime.runner import InThread, Runner, in_thread
+from qqops.runtime.runs import Runs
 from qqops.runtime.seen import Seen, order_of
 from qqops.runtime.siblings import Siblings
 from qqops.runtime.storage.drawers import InMemory
@@ -85,14 +85,14 @@ class Dispatcher:
         self._names: dict[AccountRef, tuple[str, ...]] = {}
         self._seen = Seen(policy.window)
         self._matched: tuple[Event | None, list[Hit]] = None, []
-        self._crew: Crew[Ticket] = Crew(self._run, slots=policy.slots, per_plugin=policy.per_plugin)
+        self._runs: Runs[Ticket] = Runs(self._run, slots=policy.slots, per_plugin=policy.of_one_plugin)
         self._numbers = itertools.count(1)
         self.talks = talks or Conversations(Alarms())
         self.approvals = approvals or Approvals(InMemory(), Audit(clock), clock, self.talks.alarms)
         self.approvals.rerun = functools.partial(self.rerun, journal=False)
         self.approvals.tell = self._tell_room
         self.desk = Desk(
-            talks=self.talks, approvals=self.approvals, aside=self._crew.aside, rerun=self.rerun, prefixed=self._calls,
+            talks=self.talks, approvals=self.approvals, aside=self._runs.aside, rerun=self.rerun, prefixed=self._calls,
         )  # fmt: skip
         self.siblings = Siblings(
             self.talks.alarms, talking=self.talks.waits_for, account_of=rooms.account, stirs=self._stirs,
@@ -124,12 +124,12 @@ class Dispatcher:
     @property
     def closed(self) -> bool:
         """Whether new work is refused."""
-        return self._crew.closed
+        return self._runs.closed
 
     @property
     def busy(self) -> int:
         """Handlers that run or wait; not those that wait for a person."""
-        return self._crew.waiting + self._crew.active
+        return self._runs.waiting + self._runs.active
 
     # -- the synchronous part -------------------------------------------------------------------
 
@@ -151,7 +151,7 @@ class Dispatcher:
 
     def route(self, event: Event) -> list[Ticket]:
         """Decide about *event* and queue what it sets off; nothing matched gives an empty list."""
-        leaves = self._crew.open and (not self._seen.is_new(event) or self.siblings.leaves(event))
+        leaves = self._runs.open and (not self._seen.is_new(event) or self.siblings.leaves(event))
         return [] if leaves else self._set_off(event)
 
     def _stirs(self, event: Event) -> bool:
@@ -166,7 +166,7 @@ class Dispatcher:
 
     def _set_off(self, event: Event) -> list[Ticket]:
         """Queue what *event* sets off."""
-        if not self._crew.open:
+        if not self._runs.open:
             self.dropped += 1
             return []
         if not isinstance(event, Message):
@@ -206,7 +206,7 @@ class Dispatcher:
 
     def _hit(self, message: Message, wanted: Callable[[Hit], bool]) -> Hit | None:
         """Return what *message* sets off and is *wanted*, if it can be run."""
-        if message.account not in self._outboxes or not self._crew.open:
+        if message.account not in self._outboxes or not self._runs.open:
             return None
         return next(filter(wanted, self._routes.match(message, self._names[message.account])), None)
 
@@ -218,7 +218,7 @@ class Dispatcher:
     def _tell_room(self, request: Request, say: Say) -> None:
         room = request.message.room
         outbox = self._outboxes.get(room.ref.account)
-        if outbox is not None and self._crew.open:
+        if outbox is not None and self._runs.open:
             text = self._catalogue.render(say, self._rooms.language(room))
             outbox.put(Draft.of(room.ref, text), plugin=request.plugin)
 
@@ -247,7 +247,7 @@ class Dispatcher:
         """Run an inline handler on the spot where nothing has to go before it; queue all others."""
         handler = ticket.hit.handler
         at_once = handler.mode is Mode.INLINE and handler.guards is OPEN and not ticket.row
-        if not at_once or self._routes.filters or self._crew.busy(key):
+        if not at_once or self._routes.filters or self._runs.busy(key):
             return self._queue(key, ticket)
         token = running.set(ticket)
         ctx = self._context(ticket)
@@ -277,7 +277,7 @@ class Dispatcher:
         """Queue *handler* without an event, after or *beside* other runs of it. ``ticket.done`` is set at its end."""
         ticket = self._ticket(Hit(handler), None, None)
         done = ticket.done = trio.Event()
-        if not self._crew.open:
+        if not self._runs.open:
             done.set()
             self.dropped += 1
             return ticket
@@ -296,7 +296,7 @@ class Dispatcher:
         return self._queue(order_of(message), ticket)
 
     def _queue(self, key: Hashable, ticket: Ticket) -> Ticket:
-        self._crew.add(key, ticket)
+        self._runs.add(key, ticket)
         return ticket
 
     # -- back-pressure --------------------------------------------------------------------------
@@ -304,7 +304,7 @@ class Dispatcher:
     @property
     def full(self) -> bool:
         """Whether `ready` would wait for handlers to end."""
-        return self._crew.waiting >= self._policy.backlog
+        return self._runs.waiting >= self._policy.backlog
 
     async def ready(self, account: AccountRef | None = None) -> None:
         """Wait while there is no room, and until what *account* has heard is on the disk. Readers wait nowhere else."""
@@ -312,29 +312,29 @@ class Dispatcher:
             await self.siblings.settled(account)
         if self._journal is not None:
             await self._journal.safe()
-        if self._crew.closed:
+        if self._runs.closed:
             # What comes now would be refused, and the next read would tell the service that it has arrived.
             await trio.sleep_forever()
         while self.full:
-            if self._crew.space.is_set():
-                self._crew.space = trio.Event()
-            await self._crew.space.wait()
+            if self._runs.space.is_set():
+                self._runs.space = trio.Event()
+            await self._runs.space.wait()
 
     # -- the tasks ------------------------------------------------------------------------------
 
-    async def run(  # noqa: ASYNC128 - the crew says when it has started
+    async def run(  # noqa: ASYNC128 - the runs say when they have started
         self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
     ) -> None:
         """Run handlers until `close`; returns when the last one has ended."""
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self.talks.alarms.run, name="alarms")
-            await self._crew.run(task_status)
+            await self._runs.run(task_status)
             nursery.cancel_scope.cancel(reason="nothing runs any more")
 
     def close(self) -> None:
         """Refuse new work; what has been queued is still done, what waits for people ends."""
         self.siblings.close()
-        self._crew.close()
+        self._runs.close()
         self.talks.close()
         self.approvals.close()
 
@@ -363,17 +363,16 @@ class Dispatcher:
         ctx = self._context(ticket)
         result = Result.CANCELLED
         began = trio.current_time()
-        running.set(ticket)
+        running.set(ticket)  # in the task's own context
         try:
             if ticket.row and self._journal is not None:
                 await self._journal.starting(ticket.row)
                 began = trio.current_time()
             result = await self._runner.run(ctx, ticket.hit, self._routes.filters)
         finally:
-            if ticket.overdue and result is Result.CANCELLED:
+            if result is Result.CANCELLED and self._runs.overdue(ticket):
                 result = Result.TIMEOUT
                 self._runner.too_long(ctx, ticket.hit, ticket.seconds)
-            running.set(None)
             self._gate.why.note(ctx, ticket.hit.handler, result)
             self._tell(ticket, result, began)
             if ticket.done is not None:
@@ -394,4 +393,4 @@ class Dispatcher:
 
     def statistics(self) -> Mapping[str, int]:
         """Return how many handlers run, wait, and how many events came after the end."""
-        return {**self._crew.statistics(), "late": self.dropped}
+        return {**self._runs.statistics(), "late": self.dropped}

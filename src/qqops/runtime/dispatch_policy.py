@@ -11,7 +11,7 @@ class DispatchPolicy:
 
     Attributes:
         slots: Handlers that run at the same time.
-        per_plugin: How many of them one plugin may hold.
+        per_plugin: How many of them one plugin may hold; 0 for a quarter of them.
         backlog: Matched messages that may wait; beyond that the connections are read later.
         timeout: Seconds a handler may take unless it declares its own.
         threads: Plain ``def`` handlers of one plugin that run at the same time.
@@ -19,8 +19,13 @@ class DispatchPolicy:
     """
 
     slots: int = 64
-    per_plugin: int = 32
+    per_plugin: int = 0
     backlog: int = 10_000
     timeout: float = 60.0
     threads: int = 4
     window: int = 4096
+
+    @property
+    def of_one_plugin(self) -> int:
+        """Slots that one plugin may hold."""
+        return self.per_plugin or max(self.slots // 4, 1)

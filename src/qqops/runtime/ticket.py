@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextvars
-from typing import Any
 
 import attrs
 import structlog
@@ -20,8 +19,6 @@ class Ticket:
     Attributes:
         seconds: How long it may take.
         row: Where the journal keeps it; 0 for nowhere.
-        overdue: Whether it took longer and is being cut off.
-        worker: Who runs it; the crew's own.
     """
 
     id: str
@@ -32,13 +29,16 @@ class Ticket:
     seconds: float
     done: trio.Event | None = None
     row: int = 0
-    overdue: bool = False
-    worker: Any = None
 
     @property
     def plugin(self) -> str:
         """Whose handler it is."""
         return self.hit.handler.plugin
+
+    @property
+    def name(self) -> str:
+        """``plugin:name`` of the handler."""
+        return self.hit.handler.key
 
 
 #: What the current task runs, for log lines.

@@ -332,6 +332,8 @@ async def test_while_the_store_fails_content_is_tried_again_and_a_sweep_is_not(b
         raise OperationalError("insert", {}, Exception("the disk is full"))
 
     async with bots.run(folder=tmp_path, policy=policy()) as bot:
+        await bot.app.blobs.resumed.wait()
+        await bot.settle()  # the first sweep is behind us
         await settled_writes(bot)
         monkeypatch.setattr(blobs.Blobs, "_sweep", lambda self, kept, now: swept.append(kept) or True)
         monkeypatch.setattr(blobs.Blobs, "_write", write)

@@ -167,7 +167,7 @@ async def test_waiting_holds_no_slot_and_the_deadline_stands_still(bots):
             await who.say(str(number))
             await ops.expect(f"^{number + 1} next year")
         assert results(bot, "age") == [Result.DONE] * 4
-        assert bot.app.dispatcher.statistics()["workers"] <= 2
+        assert bot.app.dispatcher.statistics()["running"] == 0
 
 
 async def test_the_time_that_is_left_runs_again_after_the_answer(bots):
@@ -293,7 +293,7 @@ async def test_unloading_its_plugin_ends_it(bots):
         await ali.expect("switched off")
 
 
-async def test_cancelling_a_run_that_waits_leaves_the_crew_whole(bots):
+async def test_cancelling_a_run_that_waits_leaves_the_slots_whole(bots):
     plugin = Plugin("p")
 
     @plugin.command("both")
@@ -386,11 +386,12 @@ async def test_no_slot_is_lost_or_used_twice_whatever_happens(bots, seed):
             if rng.random() < 0.3:
                 await bot.advance(rng.choice([0.1, 0.7]))
         await bot.advance(60)
-        crew = bot.app.dispatcher._crew
+        runs = bot.app.dispatcher._runs
         assert max(most) == 2
-        assert (crew.active, crew.away, crew.waiting, crew.workers <= 3) == (0, 0, 0, True)
-        assert not crew._queues
-        assert not crew._running
+        assert (runs.active, runs.away, runs.waiting) == (0, 0, 0)
+        assert not runs._queues
+        assert not runs._running
+        assert not runs._tasks
         assert not bot.app.talks.open
         assert not bot.app.talks.concerns(bot.network.account)
 

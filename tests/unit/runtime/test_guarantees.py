@@ -1,5 +1,6 @@
 """What the runtime promises. Each promise can be broken by one changed line: `tests/mutants` does so."""
 
+import contextvars
 import datetime
 
 import pytest
@@ -22,7 +23,6 @@ from qqops.model import (
     Text,
     User,
 )
-from qqops.runtime.crew import KEPT_WORKERS, WORKER_REST
 from qqops.runtime.dispatch import DispatchPolicy
 from qqops.runtime.observe import Expired, Interrupted
 from qqops.runtime.storage import directory, store
@@ -93,19 +93,58 @@ async def test_a_reader_waits_until_what_it_has_read_is_on_the_disk(bots, tmp_pa
         await idle(bot)
 
 
-async def test_workers_that_a_rush_has_left_go_home(bots):
+async def test_a_rush_is_worked_off_and_leaves_no_task(bots):
     slow = Slow()
-    async with bots.run(slow.plugin, policy=AppPolicy(seed=1, dispatch=DispatchPolicy(per_plugin=64))) as bot:
+    dispatch = DispatchPolicy(slots=20, per_plugin=20)
+    async with bots.run(slow.plugin, policy=AppPolicy(seed=1, dispatch=dispatch)) as bot:
+        before = trio.lowlevel.current_statistics().tasks_living
         for n in range(60):
             joined(bot, str(n), f"p{n}")
         await trio.testing.wait_all_tasks_blocked()
-        assert bot.app.dispatcher.statistics()["workers"] == 60
+        assert trio.lowlevel.current_statistics().tasks_living == before + 20
         slow.gate.set()
-        await trio.sleep(2 * WORKER_REST + 1)
-        assert bot.app.dispatcher.statistics()["workers"] == KEPT_WORKERS
-        joined(bot, "again")  # and those that rest are called when there is work
-        await trio.sleep(1)
-        assert slow.began[-1] == "again"
+        await idle(bot)
+        assert trio.lowlevel.current_statistics().tasks_living == before
+        assert len(slow.began) == 60
+
+
+async def test_context_variables_do_not_leak_from_run_to_run_or_from_who_caused_it(bots):
+    mark: contextvars.ContextVar[str] = contextvars.ContextVar("mark", default="clean")
+    plugin = Plugin("p")
+
+    @plugin.command("mark")
+    async def set_mark(word: str) -> str:
+        before = mark.get()
+        mark.set(word)
+        return before
+
+    async with bots.run(plugin) as bot:
+        mark.set("the test")  # who says it, and routes it, is not where the run comes from
+        ali = bot.user("ali")
+        for word in ("one", "two"):
+            await ali.say(f"/mark {word}")
+            await ali.expect("^clean$")
+
+
+async def test_one_plugin_gets_a_quarter_of_the_slots(bots):
+    slow = Slow()
+    other = Plugin("other")
+
+    @other.command("ping")
+    async def ping() -> str:
+        return "pong"
+
+    async with bots.run(
+        slow.plugin, other, policy=AppPolicy(seed=1, dispatch=DispatchPolicy(slots=8))
+    ) as bot:
+        for n in range(20):
+            joined(bot, str(n), f"p{n}")
+        await trio.testing.wait_all_tasks_blocked()
+        assert len(slow.began) == 2
+        ali = bot.user("ali")
+        await ali.say("/ping")
+        await ali.expect("pong")
+        slow.gate.set()
 
 
 # -- after a restart ----------------------------------------------------------------------------------

@@ -1,0 +1,269 @@
+"""Runs of handlers: in order within a key, concurrently across keys, each in a task of its own and within its deadline.
+
+A queue exists only while there is work for its key. A task begins in the context variables of the bot, never in those
+of who caused it or of what ran before: plugins do not see each other's.
+
+A run that waits for a person steps aside: it gives its slot and its key to others, its time stands still, and it queues
+behind what is ready when it wants to go on. Otherwise a full house of waiting runs would keep out the answer.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import contextvars
+import math
+from collections import deque
+from collections.abc import AsyncGenerator, Awaitable, Callable, Hashable
+from typing import Generic, Protocol, TypeVar
+
+import attrs
+import trio
+
+
+class Run(Protocol):
+    """Something to be run.
+
+    Attributes:
+        plugin: Whose it is.
+        name: What its task is called.
+        seconds: How long it may take.
+    """
+
+    @property
+    def plugin(self) -> str: ...
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def seconds(self) -> float: ...
+
+
+R = TypeVar("R", bound=Run)
+
+
+@attrs.define(eq=False)
+class _Task(Generic[R]):
+    """A run that has begun.
+
+    Attributes:
+        ended: Why it was told to end, when it was: its deadline has another way.
+        out: Whether it has stepped aside; it counts for nothing then.
+        left: Seconds that it had left when it stepped aside.
+        back: Its place in the queue, once it wants to go on.
+    """
+
+    run: R
+    key: Hashable
+    scope: trio.CancelScope = attrs.field(factory=trio.CancelScope)
+    ended: str = ""
+    out: bool = False
+    left: float = 0.0
+    back: _Back[R] | None = None
+
+
+@attrs.define(eq=False)
+class _Back(Generic[R]):
+    """Stands in the queue for a run that wants to go on."""
+
+    plugin: str
+    task: _Task[R]
+    turn: trio.Event = attrs.field(factory=trio.Event)
+    waiters: int = 0
+
+
+class Runs(Generic[R]):
+    """Owner of all runs of a bot.
+
+    Args:
+        call: Runs one; raises only when it is cancelled.
+        slots: Most that run at the same time.
+        per_plugin: Most of one plugin that do.
+
+    Attributes:
+        waiting: Runs that are queued.
+        active: Runs that are under way and hold a slot.
+        away: Runs that have stepped aside.
+        space: Set when a run begins; who waits for room puts a new one here.
+    """
+
+    def __init__(self, call: Callable[[R], Awaitable[None]], *, slots: int, per_plugin: int) -> None:
+        self._call = call
+        self._slots = slots
+        self._per_plugin = per_plugin
+        self._queues: dict[Hashable, deque[R | _Back[R]]] = {}
+        self._ready: deque[Hashable] = deque()
+        self._parked: dict[str, deque[Hashable]] = {}
+        self._running: dict[str, int] = {}
+        self._tasks: dict[R, _Task[R]] = {}
+        self._nursery: trio.Nursery | None = None
+        self._context = contextvars.Context()
+        self._closed = trio.Event()
+        self._cut = False
+        self.space = trio.Event()
+        self.waiting = 0
+        self.active = 0
+        self.away = 0
+
+    def statistics(self) -> dict[str, int]:
+        """Return how many runs are under way, wait for their turn, and wait for people."""
+        return {"running": self.active, "waiting": self.waiting, "asking": self.away}
+
+    @property
+    def open(self) -> bool:
+        """Whether it runs and takes new work."""
+        return self._nursery is not None and not self._closed.is_set()
+
+    @property
+    def closed(self) -> bool:
+        """Whether new work is refused."""
+        return self._closed.is_set()
+
+    def busy(self, key: Hashable) -> bool:
+        """Whether something of *key* runs or waits."""
+        return key in self._queues
+
+    def overdue(self, run: R) -> bool:
+        """Whether *run* is being cut off because it took too long."""
+        task = self._tasks[run]
+        return not task.ended and task.scope.cancel_called
+
+    def add(self, key: Hashable, run: R) -> None:
+        """Queue *run* behind the others of its key."""
+        self._add(key, run)
+
+    def _add(self, key: Hashable, run: R | _Back[R]) -> None:
+        self.waiting += 1
+        queue = self._queues.get(key)
+        if queue is not None:
+            queue.append(run)
+            return
+        self._queues[key] = deque((run,))
+        self._ready.append(key)
+        self._begin()
+
+    # -- the tasks ------------------------------------------------------------------------------
+
+    async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Run what is queued until `close`; returns when the last one has ended."""
+        self._context = contextvars.copy_context()
+        async with trio.open_nursery() as self._nursery:
+            task_status.started()
+            self._begin()
+            await (
+                self._closed.wait()
+            )  # what is queued is begun by who ends: the nursery stays until the last one
+
+    def close(self) -> None:
+        """Refuse new work; what has been queued is still done."""
+        self._closed.set()
+
+    def _begin(self) -> None:
+        """Start what is ready, as far as there are slots."""
+        if self._nursery is None or self._cut:
+            return
+        while self._ready and self.active < self._slots:
+            key = self._ready.popleft()
+            queue = self._queues[key]
+            plugin = queue[0].plugin
+            running = self._running.get(plugin, 0)
+            if running >= self._per_plugin:
+                # One slow plugin must not hold the slots of the others: its work waits aside.
+                self._parked.setdefault(plugin, deque()).append(key)
+                continue
+            run = queue.popleft()
+            self.waiting -= 1
+            self.active += 1
+            self._running[plugin] = running + 1
+            if not self.space.is_set():
+                self.space.set()
+            if not isinstance(run, _Back):
+                task = self._tasks[run] = _Task(run, key)
+                self._context.run(self._start, self._nursery, task)
+            elif run.task.back is run:
+                self._seat(run.task)
+            else:
+                self._vacate(plugin, key)  # it was cancelled while it stood in the queue
+
+    def _start(self, nursery: trio.Nursery, task: _Task[R]) -> None:
+        nursery.start_soon(self._work, task, name=task.run.name)
+
+    @trio.lowlevel.enable_ki_protection  # Ctrl-C is for the bot, not for the plugin that happens to run
+    async def _work(self, task: _Task[R]) -> None:
+        run = task.run
+        try:
+            with task.scope as scope:
+                scope.deadline = trio.current_time() + run.seconds
+                await self._call(run)
+        except trio.Cancelled:
+            self._cut = True  # not by its own scope: everything ends
+            raise
+        finally:
+            del self._tasks[run]
+            if task.out:
+                self.away -= 1
+            else:
+                self._vacate(run.plugin, task.key)
+                self._begin()
+
+    # -- stepping aside -------------------------------------------------------------------------
+
+    @contextlib.asynccontextmanager
+    async def aside(self, run: R) -> AsyncGenerator[None]:
+        """Let others have the slot and the key of *run* while the block waits; its time stands still meanwhile.
+
+        Cancellation: the run goes on without a slot, as it can only clean up or end; its time counts again.
+        """
+        task = self._tasks.get(run)
+        if task is None:
+            yield
+            return
+        if not task.out:
+            task.out = True
+            self.away += 1
+            self._vacate(run.plugin, task.key)
+            self._begin()
+        if task.scope.deadline < math.inf:
+            task.left, task.scope.deadline = task.scope.deadline - trio.current_time(), math.inf
+        try:
+            yield
+            if task.out:
+                await self._come_back(task)
+        finally:
+            task.scope.deadline = trio.current_time() + task.left
+
+    async def _come_back(self, task: _Task[R]) -> None:
+        back = task.back
+        if back is None:
+            back = task.back = _Back(task.run.plugin, task)
+            self._add(task.key, back)
+        back.waiters += 1
+        try:
+            await back.turn.wait()
+        finally:
+            back.waiters -= 1
+            if not back.waiters and task.back is back:
+                task.back = None  # cancelled: nobody wants the place any more
+
+    def _seat(self, task: _Task[R]) -> None:
+        """Give *task* the slot that its place in the queue has got."""
+        assert task.back is not None
+        task.back.turn.set()
+        task.back = None
+        task.out = False
+        self.away -= 1
+
+    def _vacate(self, plugin: str, key: Hashable) -> None:
+        """Free a slot and a key."""
+        self.active -= 1
+        self._running[plugin] -= 1
+        if not self._running[plugin]:
+            del self._running[plugin]
+        if parked := self._parked.get(plugin):
+            self._ready.append(parked.popleft())
+            if not parked:
+                del self._parked[plugin]
+        if self._queues[key]:
+            self._ready.append(key)
+        else:
+            del self._queues[key]
