@@ -121,7 +121,7 @@ class App:
         self.audit = audit or Audit(clock)
         self.locks = Locks(kept, self.audit, clock)
         self.approvals = Approvals(kept, self.audit, clock, self.talks.alarms)
-        self.gate.stages += [Reading(), self.locks, self.approvals, self.audit]
+        self.gate.doors += [Reading(), self.locks, self.approvals, self.audit]
         self.dispatcher = Dispatcher(
             self.registry,
             clock=clock,

@@ -6,6 +6,7 @@ from qqops import At, Ctx, Message, MessageRef, Plugin, Text
 from qqops.app import AppPolicy
 from qqops.runtime.access import Access
 from qqops.runtime.granted import AccessPolicy
+from qqops.runtime.observe import Handled
 from qqops_essentials import plugin
 
 OWNER = "memory:test/u-boss"
@@ -211,8 +212,17 @@ async def test_why(bots):
         await talk(ali, "/why", "I remember no decision")
         await ali.say("/deplyo now")
         await talk(ali, "/why", "“/deplyo now”\nnothing matched: the word 'deplyo' is not a command")
-        await talk(ali, "/deploy", "needs", "/why", "refused – no rule allows deploy.run")
-        await talk(ali, "/ping", "pong", "/why", "essentials:ping #.*: it ran$")
+        await talk(
+            ali, "/deploy", "needs", "/why", "refused – no rule allows deploy.run\nswitch ✓ → permission ✗$"
+        )
+        await talk(
+            ali, "/ping", "pong", "/why",
+            r"essentials:ping #(\w+): it ran\n"
+            r"switch ✓ → permission ✓ → filters ✓ \(ops:closed\) → arguments ✓ → limits ✓ → lock ✓ → approval ✓"
+            " → audit ✓ → call ✓$",
+        )  # fmt: skip
+        (pinged,) = [one.id for one in bot.records if isinstance(one, Handled) and one.handler == "ping"]
+        await talk(ali, f"/why #{pinged}", f"essentials:ping #{pinged}: it ran")
         message = bot.network.say("ali", ops.room, "/deploy")
         await ali.expect("needs")
         await ask_about(bot, "bo", ops, message.ref)

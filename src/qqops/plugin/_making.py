@@ -58,6 +58,8 @@ def make_listener(d: Declared, build: Build) -> Listener:
         raise PluginError(
             "a listener takes one of regex, keyword and at_me, and only for Message", where=where
         )
+    if d.more["also_commands"] and not d.more["at_me"]:
+        raise PluginError("also_commands is about at_me: other listeners hear commands anyway", where=where)
     pattern = None
     if d.more["regex"]:
         try:
@@ -82,6 +84,7 @@ def make_listener(d: Declared, build: Build) -> Listener:
         keywords=tuple(k.casefold() for k in d.more["keywords"]),
         priority=d.more["priority"],
         stop=d.more["stop"],
+        also_commands=d.more["also_commands"],
     )
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 from qqops.errors import PluginError
 from qqops.plugin._clockwork import Clockwork
@@ -21,7 +21,7 @@ from qqops.plugin.hooks import Build, hookimpl
 from qqops.plugin.signature import Signature, location
 from qqops.runtime.declared import Approval, Converse, Guards, Limit, guards_of
 from qqops.runtime.outgoing import Outgoing
-from qqops.runtime.registry import Command, Filter, FilterCall, Listener
+from qqops.runtime.registry import Command, Filter, FilterCall, Listener, Wraps
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -109,6 +109,7 @@ class Plugin(Providing, Clockwork):
         regex: str | None = None,
         keyword: str | Sequence[str] | None = None,
         at_me: bool = False,
+        also_commands: bool = False,
         timeout: float | None = None,
         inline: bool = False,
         at_least_once: bool = False,
@@ -123,7 +124,8 @@ class Plugin(Providing, Clockwork):
             event: A class of `qqops.model.events`: `Message`, `Joined`, `FriendRequest`, `Connected` and so on.
             regex: Only messages in which this is found; its named groups become typed arguments.
             keyword: Only messages that contain it (one of them), in any case.
-            at_me: Only messages that address the bot.
+            at_me: Only messages that address the bot, and call no command.
+            also_commands: With *at_me*: those that call a command as well.
             at_least_once: Start it again when the bot was killed while it ran; messages only.
             permission: What the person must be allowed; else nothing happens.
             limit: How often it may be set off; beyond that nothing happens.
@@ -131,7 +133,13 @@ class Plugin(Providing, Clockwork):
             stop: When this one matches, those after it are left out. Commands are not listeners.
         """
         keywords = (keyword,) if isinstance(keyword, str) else tuple(keyword or ())
-        more: dict[str, Any] = {"event": event, "regex": regex, "keywords": keywords, "at_me": at_me}
+        more: dict[str, Any] = {
+            "event": event,
+            "regex": regex,
+            "keywords": keywords,
+            "at_me": at_me,
+            "also_commands": also_commands,
+        }
         more.update(at_least_once=at_least_once, priority=priority, stop=stop)
         more["guards"] = guards_of(permission, limit)
 
@@ -141,15 +149,20 @@ class Plugin(Providing, Clockwork):
 
         return declare
 
-    def filter(self, *, order: int = 0) -> Callable[[F], F]:
-        """Declare a filter: ``async def quiet(ctx: Ctx, call: Next) -> None`` around every handler of the bot.
+    def filter(self, *, order: int = 0, wraps: Literal["messages", "all"] = "messages") -> Callable[[F], F]:
+        """Declare a filter: ``async def quiet(ctx: Ctx, call: Next) -> None`` around the handlers of all plugins.
 
-        The lowest order is outermost. Not awaiting ``call()`` means no, and is recorded as such; an error
-        means no as well.
+        Not awaiting ``call()`` means no, and is recorded as such; an error means no as well. ``call()`` works once.
+
+        Args:
+            order: The lowest is outermost.
+            wraps: What it is put around: whatever a message sets off (commands, listeners of messages), or really all:
+                jobs, which have no room and no sender, and the listeners of all other events.
         """
+        more = {"order": order, "wraps": wraps}
 
         def declare(function: F) -> F:
-            self._filters.append(note(function, function.__name__, None, False, {"order": order}))
+            self._filters.append(note(function, function.__name__, None, False, more))
             return function
 
         return declare
@@ -236,8 +249,16 @@ class Plugin(Providing, Clockwork):
             raise PluginError(f"the filter {d.name}() must be `async def`", where=where)
         if len(inspect.signature(d.function).parameters) != 2:
             raise PluginError(f"the filter {d.name}() takes two parameters: ctx and call", where=where)
+        try:
+            wraps = Wraps(d.more["wraps"])
+        except ValueError:
+            raise PluginError(
+                f"the filter {d.name}() wraps 'messages' or 'all', not {d.more['wraps']!r}", where=where
+            ) from None
         call: FilterCall = d.function
-        return Filter(plugin=build.plugin, name=d.name, where=where, order=d.more["order"], call=call)
+        return Filter(
+            plugin=build.plugin, name=d.name, where=where, order=d.more["order"], call=call, wraps=wraps
+        )
 
 
 class Group:

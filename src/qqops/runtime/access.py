@@ -300,6 +300,10 @@ class Access:
             return self._gate.why.of_message(message.room.ref, message.reply_to.id)
         return self._gate.why.of_person(message.room.ref, message.sender.ref)
 
+    def why_id(self, number: str) -> Sequence[Decision]:
+        """Return what was decided in the run, or about the message, with this id."""
+        return self._gate.why.of_id(number)
+
     def why_job(self, name: str) -> Sequence[Decision]:
         """Return the last decision about the job *name*."""
         return self._gate.why.of_job(name)

@@ -26,6 +26,7 @@ from qqops.runtime.declared import Approval
 from qqops.runtime.observe import Result
 from qqops.runtime.registry import Handler, Hit
 from qqops.runtime.storage.drawers import Drawers
+from qqops.runtime.verdicts import Stage, Verdict
 from qqops.texts import Say
 
 log = structlog.get_logger("qqops.approvals")
@@ -53,12 +54,14 @@ class Judges:
 
 
 class Approvals:
-    """All requests of a bot; a stage of the gate. Injected into handlers that ask for it.
+    """All requests of a bot; a door of the gate. Injected into handlers that ask for it.
 
     Attributes:
         rerun: Runs a command again; the dispatcher's.
         tell: Says something in the room of a request.
     """
+
+    stage = Stage.APPROVAL
 
     def __init__(
         self, keep: Drawers, audit: Audit, clock: Clock, alarms: Alarms, judges: Judges | None = None
@@ -102,9 +105,10 @@ class Approvals:
     async def before(self, ctx: Context, hit: Hit) -> Content | None:
         """Let *hit* pass when it needs no approval or has got it; else open a request."""
         need = hit.handler.guards.approval
-        if need is None or is_dry(ctx, hit.handler):
+        if need is None:
             return None
-        if need.when is not None and not need.when(ctx.arguments or {}):
+        if is_dry(ctx, hit.handler) or (need.when is not None and not need.when(ctx.arguments or {})):
+            ctx.decided(Verdict(self.stage, True, Say("why.no_approval")))
             return None
         message, digest = ctx.message, _digest(ctx, hit.handler)
         for request in list(self._requests.values()):
@@ -140,6 +144,7 @@ class Approvals:
         except StoreError as exc:
             return Say("audit.broken", {"reason": str(exc)})
         ctx.approved(tuple(name for _, name in request.approved))
+        ctx.decided(Verdict(self.stage, True, Say("why.approved", {"names": ", ".join(ctx.approvals)})))
         return None
 
     async def wait(

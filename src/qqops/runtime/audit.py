@@ -22,6 +22,7 @@ from qqops.runtime.context import Content, Context
 from qqops.runtime.observe import Result
 from qqops.runtime.registry import Handler, Hit
 from qqops.runtime.runner import InThread, in_thread
+from qqops.runtime.verdicts import Stage
 from qqops.texts import Say
 
 log = structlog.get_logger("qqops.audit")
@@ -49,7 +50,7 @@ class _Waiting:
 
 
 class Audit:
-    """The audit of one bot; the last of the gate's stages.
+    """The audit of one bot; the last of the gate's doors.
 
     Args:
         file: Where it is kept; None for in memory only.
@@ -57,6 +58,8 @@ class Audit:
     Attributes:
         problem: Why it cannot be written at this moment, or "".
     """
+
+    stage = Stage.AUDIT
 
     def __init__(self, clock: Clock, file: AuditFile | None = None, threads: InThread = in_thread) -> None:
         self._limiter = trio.CapacityLimiter(1)

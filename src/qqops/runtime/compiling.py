@@ -9,7 +9,7 @@ from qqops.model import Message
 from qqops.protocol.words import INVISIBLE
 from qqops.runtime.hints import Hints
 from qqops.runtime.named_rooms import NamedRooms
-from qqops.runtime.registry import Command, Listener, Registry, Trigger
+from qqops.runtime.registry import Around, Command, Listener, Registry, Trigger
 from qqops.runtime.routes import Routes, table_of
 
 
@@ -40,7 +40,7 @@ def compile_routes(registry: Registry, rooms: NamedRooms | None = None, hints: H
         keywords=keywords,
         others=tuple(_by_priority(one for one in registry.listeners if one.event is not Message)),
         ranks={one.handler: one for one in messages} if any(m.priority or m.stop for m in messages) else {},
-        filters=tuple(sorted(registry.filters, key=lambda f: f.order)),
+        around=Around.of(registry.filters),
         aliases=registry.aliases,
         hints=hints,
         visible=registry.may_see,

@@ -22,6 +22,7 @@ from qqops.model import (
     User,
 )
 from qqops.runtime.declared import Approval
+from qqops.runtime.verdicts import Verdict
 from qqops.texts import Catalogue, Say
 
 if TYPE_CHECKING:
@@ -73,6 +74,7 @@ class Context:
         arguments: Values of the command's parameters by name, once they have been converted; what is injected is not
             among them.
         approvals: Who has approved this run.
+        verdicts: What the stages before the handler have decided so far, as far as they had anything to decide.
     """
 
     id: str
@@ -91,6 +93,7 @@ class Context:
     _handler: Handler | None = None
     arguments: Mapping[str, Any] | None = attrs.field(default=None, init=False)
     approvals: tuple[str, ...] = attrs.field(default=(), init=False)
+    verdicts: tuple[Verdict, ...] = attrs.field(default=(), init=False)
 
     def fill(self, values: Mapping[str, Any]) -> None:
         """Note the converted values of the parameters; for who prepares the call."""
@@ -99,6 +102,10 @@ class Context:
     def approved(self, by: tuple[str, ...]) -> None:
         """Note who has approved this run; for who has checked it."""
         object.__setattr__(self, "approvals", by)
+
+    def decided(self, verdict: Verdict) -> None:
+        """Note what a stage has decided; for who has decided it."""
+        object.__setattr__(self, "verdicts", (*self.verdicts, verdict))
 
     @property
     def message(self) -> Message:

@@ -200,6 +200,7 @@ class Conversations:
             question.say(Say("converse.busy"))
         return True
 
+    @trio.lowlevel.enable_ki_protection
     def hear(self, question: Question, message: Message) -> None:
         """Take *message* as the answer to *question*."""
         try:
@@ -212,7 +213,7 @@ class Conversations:
             else:
                 self.end(question, Ending.WRONG)
             return
-        except Exception:
+        except BaseException:  # a converter of a plugin; nothing in it waits
             log.exception("an answer could not be read", plugin=question.plugin)
             self.end(question, Ending.WRONG)
             return

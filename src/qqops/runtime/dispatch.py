@@ -247,7 +247,7 @@ class Dispatcher:
         """Run an inline handler on the spot where nothing has to go before it; queue all others."""
         handler = ticket.hit.handler
         at_once = handler.mode is Mode.INLINE and handler.guards is OPEN and not ticket.row
-        if not at_once or self._routes.filters or self._runs.busy(key):
+        if not at_once or self._routes.around.messages.all or self._runs.busy(key):
             return self._queue(key, ticket)
         token = running.set(ticket)
         ctx = self._context(ticket)
@@ -368,7 +368,7 @@ class Dispatcher:
             if ticket.row and self._journal is not None:
                 await self._journal.starting(ticket.row)
                 began = trio.current_time()
-            result = await self._runner.run(ctx, ticket.hit, self._routes.filters)
+            result = await self._runner.run(ctx, ticket.hit, self._routes.around)
         finally:
             if result is Result.CANCELLED and self._runs.overdue(ticket):
                 result = Result.TIMEOUT

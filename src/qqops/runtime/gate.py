@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any, Protocol
 import attrs
 import structlog
 
-from qqops.errors import Refuse
+from qqops.errors import PluginError, Refuse
 from qqops.model import Clock, Room, User
 from qqops.runtime.arguments import arguments_of
+from qqops.runtime.border import split
 from qqops.runtime.clock import WallClock
 from qqops.runtime.context import Content, Context
 from qqops.runtime.declared import Limit
@@ -21,6 +22,7 @@ from qqops.runtime.roles import NOBODY, OWNER, SELF, Roles, Standing
 from qqops.runtime.rules import Rule, Ruling, Tables, Who
 from qqops.runtime.storage.keep import Keep, MemoryKeep
 from qqops.runtime.switches import Switches
+from qqops.runtime.verdicts import Stage, Verdict
 from qqops.runtime.why import Why
 from qqops.texts import Say
 
@@ -35,8 +37,15 @@ MAX_LOOKED = 2000
 _Look = tuple[User | None, Who, Standing]
 
 
-class Stage(Protocol):
-    """Something that stands before a handler and hears how it ended."""
+class Door(Protocol):
+    """Something that stands before a handler and hears how it ended.
+
+    Attributes:
+        stage: What it is called in `/why`.
+    """
+
+    @property
+    def stage(self) -> Stage: ...
 
     async def before(self, ctx: Context, hit: Hit) -> Content | None:
         """Return None to let *hit* run, or why not. Cancellation: nothing is kept."""
@@ -74,10 +83,11 @@ Veto = tuple[str, Callable[[Request], object]]
 
 @attrs.frozen
 class Refusal:
-    """A no: what is said in the room, and the reason as `/why` tells it."""
+    """A no: what is said in the room, the reason as `/why` tells it, and the stage that gave it."""
 
     say: Say
     reason: Say
+    stage: Stage = Stage.PERMISSION
 
 
 @attrs.define(eq=False)
@@ -85,15 +95,15 @@ class _Inside:
     """What one run holds while it is inside."""
 
     held: tuple[str, ...] = ()
-    stages: list[Stage] = attrs.field(factory=list)
+    doors: list[Door] = attrs.field(factory=list)
 
 
 class Gate:
     """Decides whether a handler may run.
 
     `admit` comes first and is cheap: switches and permission. `check` comes after the filters, once the words are
-    converted: rules about arguments, and the plugins' own opinions. `enter` follows: limits, then the *stages* in their
-    order (locks, approvals). `leave` closes what `enter` has opened. An error in any of them means no.
+    converted: rules about arguments, and the plugins' own opinions. `enter` follows: limits, then the *doors* in their
+    order (locks, approvals). Each notes in the context what it has decided. `leave` closes what `enter` has opened. An error in any of them means no.
 
     Attributes:
         checks: Whether `check` has anything to say that `admit` could not.
@@ -108,7 +118,7 @@ class Gate:
     ) -> None:
         self._clock = clock or WallClock()
         policy = policy or AccessPolicy()
-        self.stages: list[Stage] = []
+        self.doors: list[Door] = []
         self.fixed: Sequence[Rule] = rules_of(policy)
         self.rules: dict[str, Rule] = {}
         self.roles = Roles(policy.members, lambda: self._clock.now().timestamp())
@@ -140,11 +150,16 @@ class Gate:
         """Return None when whoever set *hit* off may, or might with the right arguments; else why not."""
         if self._plain and not hit.handler.guards.permission:
             return None
-        return self._told(ctx, self._decide(ctx, hit.handler, None))
+        said = self._decide(ctx, hit.handler, None)
+        if isinstance(said, Say):
+            ctx.decided(Verdict(Stage.PERMISSION, True, said))
+            return None
+        return self._told(ctx, said)
 
     def check(self, ctx: Context, hit: Hit, call: Callable[[], Any]) -> Content | None:
         """Return None when *hit* may run as *call*, its words converted; else why not."""
-        return self._told(ctx, self._decide(ctx, hit.handler, call))
+        said = self._decide(ctx, hit.handler, call)
+        return self._told(ctx, said) if isinstance(said, Refusal) else None
 
     async def enter(self, ctx: Context, hit: Hit) -> Content | None:
         """Return None when *hit* may run now, or why not; "" when that was said before."""
@@ -153,12 +168,12 @@ class Gate:
             refusal = self._charge(ctx, hit, inside)
             if refusal is None:
                 refusal = await self._pass(ctx, hit, inside)
-        except Exception as exc:  # noqa: BLE001 - an error in a decision means no
-            self._leave(ctx, hit, inside, Result.FAILED)
-            return self._told(ctx, _error(hit.handler, exc))
-        except BaseException:
-            self._leave(ctx, hit, inside, Result.CANCELLED)
-            raise
+        except BaseException as exc:
+            theirs, ours = split(exc)
+            self._leave(ctx, hit, inside, Result.CANCELLED if theirs is None else Result.FAILED)
+            if ours is not None or theirs is None:
+                raise
+            return self._told(ctx, _error(hit.handler, theirs))
         if refusal is not None:
             self._leave(ctx, hit, inside, Result.REFUSED)
             return refusal
@@ -178,7 +193,7 @@ class Gate:
         """Whether who set *ctx* off may run *handler*, at least with some arguments. For help."""
         if self._plain and not handler.guards.permission:
             return True
-        return self._decide(ctx, handler, None) is None
+        return not isinstance(self._decide(ctx, handler, None), Refusal)
 
     def may(self, ctx: Context, permission: str, command: str = "") -> bool:
         """Whether who set *ctx* off has *permission* here, in the plugin of *ctx*; False on any error.
@@ -202,7 +217,7 @@ class Gate:
             )  # fmt: skip
             said, _ = self._ask(request)
             return said is not False and (allowed or said is True)
-        except Exception:
+        except BaseException:
             log.exception("a permission could not be decided", permission=permission)
             return False
 
@@ -210,19 +225,20 @@ class Gate:
         """Return the roles of who set *ctx* off; only what everybody has when that cannot be told."""
         try:
             return self._look(ctx)[2].proven
-        except Exception:
+        except BaseException:
             log.exception("the roles could not be told")
             return NOBODY.proven
 
     # -- inside ---------------------------------------------------------------------------------
 
-    def _decide(self, ctx: Context, handler: Handler, call: Callable[[], Any] | None) -> Refusal | None:
+    def _decide(self, ctx: Context, handler: Handler, call: Callable[[], Any] | None) -> Refusal | Say | None:
+        """Return why not, or what spoke for it, if anything did."""
         try:
             return self._judge(ctx, handler, call)
-        except Exception as exc:  # noqa: BLE001 - an error in a decision means no
+        except BaseException as exc:  # noqa: BLE001 - an error in a decision means no; nothing in it waits
             return _error(handler, exc)
 
-    def _judge(self, ctx: Context, handler: Handler, call: Callable[[], Any] | None) -> Refusal | None:
+    def _judge(self, ctx: Context, handler: Handler, call: Callable[[], Any] | None) -> Refusal | Say | None:
         if not self.loaded:
             return Refusal(Say("gate.closed"), Say("why.closed"))
         room = getattr(ctx.event, "room", None)
@@ -232,7 +248,7 @@ class Gate:
             and self.switches.is_off(str(room.ref), handler.plugin, handler.key)
         ):
             name = {"name": handler.name}
-            return Refusal(Say("gate.off", name), Say("why.off", name))
+            return Refusal(Say("gate.off", name), Say("why.off", name), Stage.SWITCH)
         permission = handler.guards.permission
         plan = self._tables.plan(handler.plugin, handler.name, permission)
         if plan.idle and not self.vetoes and not self.broken:
@@ -259,16 +275,23 @@ class Gate:
             if said is False:
                 return Refusal(Say("gate.denied"), Say("why.veto", {"plugin": plugin}))
             allowed = allowed or said is True
-        if allowed:
-            return None
         needs = {"permission": permission}
+        if allowed and not permission:
+            return None
+        if allowed and OWNER in standing.proven:
+            return Say("why.allowed", {**needs, "by": OWNER})
+        if allowed:
+            return Say("why.allowed", {**needs, "by": str(verdict.rule or "qqops_permission")})
         return Refusal(Say("gate.needs", needs), Say("why.needs", needs))
 
     def _ask(self, request: Request) -> tuple[bool | None, str]:
-        """Ask every plugin; one no outweighs all else. Raises what a plugin raises, or `TypeError`."""
+        """Ask every plugin; one no outweighs all else. Raises `PluginError` or `TypeError`."""
         said: bool | None = None
         for plugin, hook in self.vetoes:
-            answer = hook(request)
+            try:
+                answer = hook(request)
+            except BaseException as exc:
+                raise PluginError(f"{plugin}: qqops_permission failed: {type(exc).__name__}: {exc}") from exc
             if answer is False:
                 return False, plugin
             if answer is True:
@@ -313,7 +336,7 @@ class Gate:
             inside.held = charged
             return None
         limit = charged.limit
-        self.why.because(ctx.id, Say("why.limit", {"limit": _shown(limit)}))
+        ctx.decided(Verdict(Stage.LIMITS, False, Say("why.limit", {"limit": _shown(limit)})))
         if not charged.tell:
             return ""
         if not charged.wait:
@@ -323,36 +346,36 @@ class Gate:
         )
 
     async def _pass(self, ctx: Context, hit: Hit, inside: _Inside) -> Content | None:
-        for stage in self.stages:
+        for door in self.doors:
             try:
-                refusal = await stage.before(ctx, hit)
+                refusal = await door.before(ctx, hit)
             except Refuse as exc:
                 refusal = exc.text or Say("refuse.filtered")
             if refusal is not None:
-                self.why.because(ctx.id, Say("why.stage", {"stage": type(stage).__name__}))
+                ctx.decided(Verdict(door.stage, False, refusal if isinstance(refusal, Say) else None))
                 return refusal
-            inside.stages.append(stage)
+            inside.doors.append(door)
         return None
 
     def _leave(self, ctx: Context, hit: Hit, inside: _Inside, result: Result) -> None:
         self.limits.release(inside.held)
-        for stage in reversed(inside.stages):
+        for door in reversed(inside.doors):
             try:
-                stage.after(ctx, hit, result)
+                door.after(ctx, hit, result)
             except Exception:
-                log.exception("the end of a run was not taken note of", stage=type(stage).__name__)
+                log.exception("the end of a run was not taken note of", stage=door.stage.value)
 
     def _told(self, ctx: Context, refusal: Refusal | None) -> Content | None:
         if refusal is None:
             return None
-        self.why.because(ctx.id, refusal.reason)
+        ctx.decided(Verdict(refusal.stage, False, refusal.reason))
         return refusal.say
 
 
 _BOT = Who("", "", "", "", "", True, True)
 
 
-def _error(handler: Handler, exc: Exception) -> Refusal:
+def _error(handler: Handler, exc: BaseException) -> Refusal:
     log.error("an error while deciding means no", handler=handler.key, exc_info=exc)
     return Refusal(Say("gate.error"), Say("why.error", {"error": f"{type(exc).__name__}: {exc}"}))
 

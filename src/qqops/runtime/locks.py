@@ -17,6 +17,7 @@ from qqops.runtime.context import Content, Context
 from qqops.runtime.observe import Result
 from qqops.runtime.registry import Hit
 from qqops.runtime.storage.drawers import Drawers
+from qqops.runtime.verdicts import Stage
 from qqops.texts import Say
 
 log = structlog.get_logger("qqops.locks")
@@ -49,7 +50,9 @@ class Lock:
 
 
 class Locks:
-    """All locks of a bot; a stage of the gate. Injected into handlers that ask for it."""
+    """All locks of a bot; a door of the gate. Injected into handlers that ask for it."""
+
+    stage = Stage.LOCK
 
     def __init__(self, keep: Drawers, audit: Audit, clock: Clock) -> None:
         self._keep = keep

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 
 import attrs
 import structlog
+import trio
 
 from qqops.model import Draft
 
@@ -41,12 +42,13 @@ class Chain:
         """Forget the links of *plugin*."""
         self._links = tuple(one for one in self._links if one.plugin != plugin)
 
+    @trio.lowlevel.enable_ki_protection
     def through(self, draft: Draft) -> tuple[Draft, str]:
         """Return what is to be sent instead of *draft*, and "" or why nothing is. An error means nothing."""
         for link in self._links:
             try:
                 passed: object = link.call(draft)
-            except Exception:
+            except BaseException:
                 log.exception("an outgoing function failed: the message is held back", where=link.where)
                 return draft, f"{link.plugin}:{link.name} failed"
             if passed is None:

@@ -20,6 +20,8 @@ from qqops.runtime.agenda import Misfire, Overlap, Schedule
 from qqops.runtime.aliases import Aliases
 from qqops.runtime.declared import OPEN, Converse, Guards
 from qqops.runtime.outgoing import Chain, Outgoing
+from qqops.runtime.verdicts import Stage, Verdict
+from qqops.texts import Say
 
 if TYPE_CHECKING:
     from qqops.runtime.context import Context
@@ -130,6 +132,7 @@ class Listener:
     Attributes:
         priority: The highest comes first.
         stop: Whether those that come later are left out when this one matches.
+        also_commands: Whether one that waits for messages to the bot hears those that call a command, too.
     """
 
     event: type[Any]
@@ -139,6 +142,16 @@ class Listener:
     keywords: tuple[str, ...] = ()
     priority: int = 0
     stop: bool = False
+    also_commands: bool = False
+
+
+class Wraps(enum.Enum):
+    """What a filter wraps."""
+
+    #: What a message sets off: commands and listeners of messages.
+    MESSAGES = "messages"
+    #: Jobs and the listeners of all other events as well.
+    ALL = "all"
 
 
 @attrs.frozen(kw_only=True, eq=False)
@@ -150,6 +163,43 @@ class Filter:
     where: str
     order: int
     call: FilterCall
+    wraps: Wraps = Wraps.MESSAGES
+    key: str = attrs.field(init=False)
+
+    @key.default
+    def _plugin_and_name(self) -> str:
+        return f"{self.plugin}:{self.name}"
+
+
+@attrs.frozen(eq=False)
+class Filters:
+    """Filters around a handler, the outermost first.
+
+    Attributes:
+        passed: What is recorded when all of them have gone on.
+    """
+
+    all: tuple[Filter, ...]
+    passed: Verdict = attrs.field(init=False)
+
+    @passed.default
+    def _by_name(self) -> Verdict:
+        names = ", ".join(one.key for one in self.all)
+        return Verdict(Stage.FILTERS, True, Say("why.filters", {"names": names}))
+
+
+@attrs.frozen(eq=False)
+class Around:
+    """The filters of a bot: those around what messages set off, and those around everything else."""
+
+    messages: Filters
+    others: Filters
+
+    @classmethod
+    def of(cls, filters: Iterable[Filter]) -> Around:
+        """Return *filters* in their order."""
+        every = sorted(filters, key=lambda one: one.order)
+        return cls(Filters(tuple(every)), Filters(tuple(one for one in every if one.wraps is Wraps.ALL)))
 
 
 @attrs.frozen(kw_only=True, eq=False)
@@ -305,7 +355,7 @@ class Registry:
         """Whether who caused *ctx* may know of *handler*; an error means no."""
         try:
             return self.visible(ctx, handler)
-        except Exception:
+        except BaseException:
             log.exception("it cannot be said whether somebody may see a command", handler=handler.key)
             return False
 

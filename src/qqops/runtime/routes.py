@@ -16,11 +16,11 @@ from qqops.errors import Refuse
 from qqops.model import At, Event, Message, Room, RoomRef, Segment, Text, plain
 from qqops.protocol.words import INVISIBLE, Piece, Word, plainer, split
 from qqops.runtime.aliases import DEEPEST, Aliases
-from qqops.runtime.hints import Hints
+from qqops.runtime.hints import HINT, Hints
 from qqops.runtime.named_rooms import NamedRooms
 from qqops.runtime.registry import (
+    Around,
     Command,
-    Filter,
     Handler,
     Hit,
     Line,
@@ -94,7 +94,7 @@ class Routes:
     keywords: tuple[Listener, ...]
     others: tuple[Listener, ...]
     ranks: Mapping[Handler, Listener]
-    filters: tuple[Filter, ...]
+    around: Around
     aliases: Aliases
     hints: Hints | None
     visible: Callable[[Context, Handler], bool]
@@ -151,7 +151,9 @@ class Routes:
         heard = len(hits)
         hits.extend(Hit(listener.handler) for listener in self.always)
         if addressed:
-            hits.extend(Hit(listener.handler) for listener in self.at_me)
+            # Who gives a command by the bot's name has said nothing else to it.
+            called = heard and hits[0].handler.name != HINT
+            hits.extend(Hit(one.handler) for one in self.at_me if not called or one.also_commands)
         if self.keyword_pattern is not None and self.keyword_pattern.search(text):
             folded = text.casefold()
             hits.extend(Hit(one.handler) for one in self.keywords if any(k in folded for k in one.keywords))

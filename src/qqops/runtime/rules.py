@@ -144,14 +144,14 @@ class Ruling(enum.Enum):
     PERHAPS = "perhaps"
 
 
-class Verdict(NamedTuple):
+class Finding(NamedTuple):
     """What the rules say, and the rule that does; None when no rule does."""
 
     answer: Ruling
     rule: Rule | None = None
 
 
-_YES, _NO, _PERHAPS = Verdict(Ruling.YES), Verdict(Ruling.NO), Verdict(Ruling.PERHAPS)
+_YES, _NO, _PERHAPS = Finding(Ruling.YES), Finding(Ruling.NO), Finding(Ruling.PERHAPS)
 
 
 class _Shelf:
@@ -205,7 +205,7 @@ class Plan:
         """Whether nothing but "yes" can come out."""
         return not self.permission and not self.denies
 
-    def decide(self, who: Who, standing: Standing, arguments: Mapping[str, Any] | None) -> Verdict:
+    def decide(self, who: Who, standing: Standing, arguments: Mapping[str, Any] | None) -> Finding:
         """Return what the rules say about *who*.
 
         Args:
@@ -215,7 +215,7 @@ class Plan:
         for rule in self.denies.about(who, standing.claimed):
             if _fits(rule, who, standing.claimed, proof=False):
                 if not rule.arguments or (arguments is not None and _any(rule, arguments)):
-                    return Verdict(Ruling.NO, rule)
+                    return Finding(Ruling.NO, rule)
                 perhaps = perhaps or arguments is None
         if not self.permission or OWNER in standing.proven:
             return _PERHAPS if perhaps else _YES
@@ -223,7 +223,7 @@ class Plan:
         for rule in self.allows.about(who, standing.proven):
             if _fits(rule, who, standing.proven, proof=True):
                 if not rule.arguments or (arguments is not None and _all(rule, arguments)):
-                    return Verdict(Ruling.PERHAPS if perhaps else Ruling.YES, rule)
+                    return Finding(Ruling.PERHAPS if perhaps else Ruling.YES, rule)
                 pending = pending or arguments is None
         return _PERHAPS if pending else _NO
 

@@ -10,12 +10,14 @@ import structlog
 import trio
 
 from qqops.errors import Refuse, StoreError
-from qqops.model import RoomEvent
+from qqops.model import Message, RoomEvent
+from qqops.runtime.border import holds, sole, split
 from qqops.runtime.context import Content, Context, is_answer
 from qqops.runtime.declared import OPEN
 from qqops.runtime.gate import Gate
 from qqops.runtime.observe import Result
-from qqops.runtime.registry import Filter, Handler, Hit, Line, Mode
+from qqops.runtime.registry import Around, Filter, Filters, Handler, Hit, Line, Mode
+from qqops.runtime.verdicts import Stage, Verdict
 from qqops.texts import Say
 
 log = structlog.get_logger("qqops.run")
@@ -54,7 +56,7 @@ class Runner:
         self._threads = threads
         self._limiters: dict[str, trio.CapacityLimiter] = {}
 
-    async def run(self, ctx: Context, hit: Hit, filters: tuple[Filter, ...]) -> Result:
+    async def run(self, ctx: Context, hit: Hit, around: Around) -> Result:
         """Run *hit* and answer what it returns. Only cancellation comes out of here."""
         onion: _Onion | None = None
         try:
@@ -62,28 +64,36 @@ class Runner:
             refusal = self._gate.admit(ctx, hit)
             if refusal is not None:
                 return self._refused(ctx, hit, refusal)
-            if not filters:
+            filters = around.messages if isinstance(ctx.event, Message) else around.others
+            if not filters.all:
                 return await self._guarded(ctx, hit, version)
             onion = _Onion(self, ctx, hit, filters, version)
             await onion.layer(0)
-            result = onion.result
-        except (Exception, SystemExit) as exc:  # noqa: BLE001 - the border of a plugin; it is logged
-            result = self._failed(ctx, hit, exc)
-        if onion is not None:
-            self._note_filter(ctx, onion)
-        return result
+        except BaseException as exc:
+            theirs, ours = split(exc)
+            if theirs is None:
+                raise
+            result = self._failed(ctx, hit, theirs, onion.culprit if onion is not None else None)
+            if ours is not None:
+                raise ours from None
+            return result
+        if onion.reached < len(filters.all):
+            stopped = filters.all[onion.reached]
+            ctx.decided(Verdict(Stage.FILTERS, False, Say("why.filter", {"name": stopped.key})))
+        return onion.result
 
+    @trio.lowlevel.enable_ki_protection
     def run_inline(self, ctx: Context, hit: Hit, began: float) -> Result:
         """Run an inline handler and answer what it returns. Nothing comes out of here."""
         try:
             refusal = self._gate.admit(ctx, hit)
             if refusal is not None:
                 return self._refused(ctx, hit, refusal)
-            call = hit.handler.prepare(ctx, hit.source)
+            call = self._prepared(ctx, hit)
             if self._gate.checks and (refusal := self._gate.check(ctx, hit, call)) is not None:
                 return self._refused(ctx, hit, refusal)
             result = self._answered(ctx, hit, call())
-        except (Exception, SystemExit) as exc:  # noqa: BLE001 - the border of a plugin; it is logged
+        except BaseException as exc:  # noqa: BLE001 - the border of a plugin; it is logged
             result = self._failed(ctx, hit, exc)
         if (seconds := trio.current_time() - began) > HELD_UP:
             log.warning("an inline handler held everything up", seconds=seconds, where=hit.handler.where)
@@ -92,20 +102,38 @@ class Runner:
     def too_long(self, ctx: Context, hit: Hit, seconds: float) -> None:
         """Say that *hit* was cut off after *seconds*."""
         log.error("handler took too long and was stopped", seconds=seconds, where=hit.handler.where)
-        self._say(ctx, Say("error.timeout", {"name": hit.handler.key, "seconds": seconds, "id": ctx.id}))
+        self._apologize(
+            ctx, hit, Say("error.timeout", {"name": hit.handler.key, "seconds": seconds, "id": ctx.id})
+        )
 
-    def _failed(self, ctx: Context, hit: Hit, exc: BaseException) -> Result:
+    def _failed(self, ctx: Context, hit: Hit, exc: BaseException, culprit: Filter | None = None) -> Result:
+        """Take note of what came out of *hit*, or of the filter *culprit* around it."""
+        exc = sole(exc)
+        key, where = (
+            (culprit.key, culprit.where) if culprit is not None else (hit.handler.key, hit.handler.where)
+        )
+        stage = Stage.FILTERS if culprit is not None else Stage.CALL
+        about: dict[str, object] = {"name": key, "id": ctx.id}
         if isinstance(exc, Refuse):
-            self._gate.why.because(ctx.id, Say("why.refused", {"name": hit.handler.key}))
+            if all(one.passed for one in ctx.verdicts):
+                ctx.decided(Verdict(stage, False, Say("why.refused", {"name": key})))
             said = exc.say if isinstance(exc.say, Say) else exc.text
             self._say(ctx, said or Say("refuse.filtered"))
+            if ctx.event is None:
+                log.warning("a job was refused", by=key, where=where, reason=exc.text)
             return Result.REFUSED
         if isinstance(exc, StoreError):
-            log.error("the handler's data is not available", where=hit.handler.where, reason=str(exc))
-            self._say(ctx, Say("refuse.store", {"name": hit.handler.key, "id": ctx.id}))
-            return Result.FAILED
-        log.error("handler failed", where=hit.handler.where, exc_info=exc)
-        self._say(ctx, Say("error.handler", {"name": hit.handler.key, "id": ctx.id}))
+            log.error("the handler's data is not available", where=where, reason=str(exc))
+            self._apologize(ctx, hit, Say("refuse.store", about))
+        else:
+            log.error(
+                "filter failed" if culprit is not None else "handler failed",
+                name=key,
+                where=where,
+                exc_info=exc,
+            )
+            self._apologize(ctx, hit, Say("error.filter" if culprit is not None else "error.handler", about))
+        ctx.decided(Verdict(stage, False, Say("why.failed", {"name": key, "error": type(exc).__name__})))
         return Result.FAILED
 
     def _refused(self, ctx: Context, hit: Hit, why: Content) -> Result:
@@ -114,12 +142,14 @@ class Runner:
             self._say(ctx, why)
         return Result.REFUSED
 
-    def _note_filter(self, ctx: Context, onion: _Onion) -> None:
-        """Remember for `/why` which filter did not go on, if one did not."""
-        if onion.reached < len(onion.filters):
-            stopped = onion.filters[onion.reached]
-            name = {"name": f"{stopped.plugin}:{stopped.name}"}
-            self._gate.why.because(ctx.id, Say("why.filter", name))
+    @staticmethod
+    def _prepared(ctx: Context, hit: Hit) -> Callable[[], Any]:
+        """Return the call of *hit*, its words converted. Raises `Refuse` when they do not fit."""
+        try:
+            return hit.handler.prepare(ctx, hit.source)
+        except Refuse:
+            ctx.decided(Verdict(Stage.ARGUMENTS, False, Say("why.arguments", {"name": hit.handler.key})))
+            raise
 
     async def _guarded(self, ctx: Context, hit: Hit, version: int) -> Result:
         """Run *hit* behind what its author has put before it.
@@ -128,7 +158,7 @@ class Runner:
             version: The gate's, when it was asked before the filters: these may have waited.
         """
         gate = self._gate
-        call = hit.handler.prepare(ctx, hit.source)
+        call = self._prepared(ctx, hit)
         if gate.checks or gate.version != version:
             version = gate.version
             refusal = gate.check(ctx, hit, call)
@@ -149,8 +179,13 @@ class Runner:
                 result = self._refused(ctx, hit, refusal)
             else:
                 result = await self._invoke(ctx, hit, call)
-        except (Exception, SystemExit) as exc:  # noqa: BLE001 - the border of a plugin; it is logged
-            result = self._failed(ctx, hit, exc)
+        except BaseException as exc:
+            theirs, ours = split(exc)
+            if theirs is None:
+                raise
+            result = self._failed(ctx, hit, theirs)
+            if ours is not None:
+                raise ours from None
         finally:
             self._gate.leave(ctx, hit, result)
         return result
@@ -184,6 +219,11 @@ class Runner:
         # the limiter, so that a plugin that hangs starves only itself.
         return await self._run_in_thread(call, limiter=limiter, abandon_on_cancel=True)
 
+    def _apologize(self, ctx: Context, hit: Hit, say: Say) -> None:
+        """Tell who has given a command that it failed; nobody has asked a listener for anything."""
+        if isinstance(hit.source, Line):
+            self._say(ctx, say)
+
     def _say(self, ctx: Context, answer: Content) -> None:
         if not isinstance(ctx.event, RoomEvent):
             return
@@ -194,26 +234,40 @@ class Runner:
 
 
 class _Onion:
-    """The filters around one run of a handler. No closure refers to itself: cycles are work for the collector."""
+    """The filters around one run of a handler. No closure refers to itself: cycles are work for the collector.
 
-    __slots__ = ("ctx", "filters", "hit", "reached", "result", "runner", "version")
+    Attributes:
+        reached: The innermost filter that was begun; one more when all have gone on.
+        culprit: Whose code has raised what came out: a filter, or None for the handler.
+    """
 
-    def __init__(
-        self, runner: Runner, ctx: Context, hit: Hit, filters: tuple[Filter, ...], version: int
-    ) -> None:
+    __slots__ = ("_raised", "ctx", "culprit", "filters", "hit", "reached", "result", "runner", "version")
+
+    def __init__(self, runner: Runner, ctx: Context, hit: Hit, filters: Filters, version: int) -> None:
         self.runner = runner
         self.ctx = ctx
         self.hit = hit
         self.filters = filters
         self.version = version
-        self.reached = 0
+        self.reached = -1
         self.result = Result.FILTERED
+        self.culprit: Filter | None = None
+        self._raised: BaseException | None = None
 
     async def layer(self, index: int) -> None:
         """Run filter *index*, or what is inside of them all."""
-        if index > self.reached:
-            self.reached = index
-        if index == len(self.filters):
-            self.result = await self.runner._guarded(self.ctx, self.hit, self.version)
-        else:
-            await self.filters[index].call(self.ctx, functools.partial(self.layer, index + 1))
+        filters = self.filters.all
+        if index <= self.reached:
+            raise RuntimeError(f"{filters[index - 1].key} has called call() more than once: it works once")
+        self.reached = index
+        inside = index == len(filters)
+        try:
+            if inside:
+                self.ctx.decided(self.filters.passed)
+                self.result = await self.runner._guarded(self.ctx, self.hit, self.version)
+            else:
+                await filters[index].call(self.ctx, functools.partial(self.layer, index + 1))
+        except BaseException as exc:
+            if self._raised is None or not holds(exc, self._raised):
+                self._raised, self.culprit = exc, None if inside else filters[index]
+            raise

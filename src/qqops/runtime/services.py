@@ -18,6 +18,7 @@ import trio
 
 from qqops.errors import PluginError, Refuse
 from qqops.runtime.backoff import Backoff, BackoffPolicy
+from qqops.runtime.border import split
 from qqops.runtime.context import Context
 from qqops.texts import Say
 
@@ -168,6 +169,7 @@ class Services:
             slot.stop()
             await slot.closed.wait()
 
+    @trio.lowlevel.enable_ki_protection
     async def _keep(self, slot: _Slot) -> None:
         provided = slot.service.provided
         backoff = Backoff(self._policy, self._rng)
@@ -182,7 +184,10 @@ class Services:
                 began = trio.current_time()
                 try:
                     await self._hold(slot)
-                except (Exception, SystemExit) as exc:
+                except BaseException as exc:
+                    theirs, ours = split(exc)
+                    if ours is not None or theirs is None:
+                        raise
                     provided.clear(f"{type(exc).__name__}: {exc}")
                     backoff.ended(trio.current_time() - began)
                     pause = backoff.next_delay()

@@ -11,6 +11,7 @@ import structlog
 import trio
 
 from qqops.runtime.backoff import Backoff, BackoffPolicy
+from qqops.runtime.border import split
 from qqops.runtime.services import Provided
 
 log = structlog.get_logger("qqops.tasks")
@@ -73,6 +74,7 @@ class Tasks:
                 if one.plugin == plugin:
                     nursery.start_soon(self._keep, one, name=f"task {plugin}:{one.name}")
 
+    @trio.lowlevel.enable_ki_protection
     async def _keep(self, task: Task) -> None:
         backoff = Backoff(self._policy, self._rng)
         while True:
@@ -82,7 +84,10 @@ class Tasks:
             failed = False
             try:
                 await task.call()
-            except (Exception, SystemExit):
+            except BaseException as exc:
+                theirs, ours = split(exc)
+                if ours is not None or theirs is None:
+                    raise
                 failed = True
                 log.exception(
                     "task failed", plugin=task.plugin, task=task.name, where=task.where,

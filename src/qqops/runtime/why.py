@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 from collections import OrderedDict, deque
-from collections.abc import Hashable, Iterator
+from collections.abc import Callable, Hashable, Iterator
 
 import attrs
 
@@ -13,6 +13,7 @@ from qqops.runtime.context import Context
 from qqops.runtime.hints import HINT
 from qqops.runtime.observe import Result
 from qqops.runtime.registry import Handler
+from qqops.runtime.verdicts import CALLED, FAILED, Verdict, line
 from qqops.texts import Say
 
 #: Decisions that are remembered of each room or job, and rooms and jobs that are.
@@ -20,7 +21,12 @@ LAST, MAX_ROOMS = 50, 500
 #: Characters of a message that are shown.
 SHOWN = 60
 
-_Row = tuple[datetime.datetime, str, str, PersonRef | None, str, str, Result | None, Say | None]
+_Row = tuple[
+    datetime.datetime, str, str, PersonRef | None, str, str, Result | None, Say | None, tuple[Verdict, ...]
+]
+
+#: The record of nearly all runs.
+_CALLED = (CALLED,)
 
 
 @attrs.frozen
@@ -33,6 +39,7 @@ class Decision:
         handler: ``plugin:name``; "" when nothing matched.
         result: How it ended; None when nothing matched.
         reason: What stood in the way; None when nothing did.
+        verdicts: What the stages have decided.
     """
 
     at: datetime.datetime
@@ -43,6 +50,11 @@ class Decision:
     handler: str
     result: Result | None
     reason: Say | None
+    verdicts: tuple[Verdict, ...]
+
+    def stages(self, render: Callable[[Say], str]) -> str:
+        """Return what each stage has decided, as one line."""
+        return line(self.verdicts, render)
 
 
 class Why:
@@ -50,18 +62,13 @@ class Why:
 
     def __init__(self) -> None:
         self._rows: OrderedDict[Hashable, deque[_Row]] = OrderedDict()
-        self._reasons: dict[str, Say] = {}
-
-    def because(self, run: str, reason: Say) -> None:
-        """Note why the run *run* goes no further; `note` takes it up."""
-        self._reasons[run] = reason
 
     def note(self, ctx: Context, handler: Handler, result: Result) -> None:
         """A run has ended, or was not let in."""
-        reason = self._reasons.pop(ctx.id, None) if self._reasons else None
         if handler.name == HINT:
             return  # nothing has matched, and that is noted
         event = ctx.event
+        verdicts, reason = _in_full(ctx.verdicts, result)
         if isinstance(event, Message):
             row: _Row = (
                 ctx.now,
@@ -72,18 +79,19 @@ class Why:
                 handler.key,
                 result,
                 reason,
+                verdicts,
             )
             self._shelf(event.room.ref).append(row)
             return
         room = event.room if event is not None else None
         person = event.sender.ref if event is not None and event.sender is not None else None
         text = "" if event is None else type(event).__name__
-        row = (ctx.now, ctx.id, "", person, text, handler.key, result, reason)
+        row = (ctx.now, ctx.id, "", person, text, handler.key, result, reason, verdicts)
         self._shelf(handler.key if room is None else room.ref).append(row)
 
     def unmatched(self, message: Message, now: datetime.datetime, reason: Say) -> None:
         """A message that looked like a command has set nothing off."""
-        row: _Row = (now, "", message.ref.id, message.sender.ref, message.text[:SHOWN], "", None, reason)
+        row: _Row = (now, "", message.ref.id, message.sender.ref, message.text[:SHOWN], "", None, reason, ())
         self._shelf(message.room.ref).append(row)
 
     def of_message(self, room: RoomRef, message: str) -> list[Decision]:
@@ -96,6 +104,12 @@ class Why:
             if row[3] == person:
                 return self.of_message(room, row[2]) if row[2] else [Decision(*row)]
         return []
+
+    def of_id(self, number: str) -> list[Decision]:
+        """Return what was decided about the message, or in the run, that is called *number*."""
+        number = number.lstrip("#")
+        rows = (row for shelf in self._rows.values() for row in shelf)
+        return [Decision(*row) for row in rows if number and number in (row[1], row[2])]
 
     def of_job(self, name: str) -> list[Decision]:
         """Return the last decision about each job called *name*, with or without ``plugin:``."""
@@ -115,3 +129,13 @@ class Why:
         else:
             self._rows.move_to_end(key)
         return found
+
+
+def _in_full(verdicts: tuple[Verdict, ...], result: Result) -> tuple[tuple[Verdict, ...], Say | None]:
+    """Return *verdicts* with that of the last stage, and the reason of the no among them."""
+    if not verdicts and result is Result.DONE:
+        return _CALLED, None
+    no = next((one for one in verdicts if not one.passed), None)
+    if no is not None:
+        return verdicts, no.reason
+    return (*verdicts, CALLED if result is Result.DONE else FAILED), None

@@ -11,6 +11,7 @@ from qqops.runtime.declared import OPEN
 from qqops.runtime.granted import AccessPolicy, RulesSettings
 from qqops.runtime.observe import Result
 from qqops.runtime.storage.keep import MemoryKeep
+from qqops.runtime.verdicts import Stage
 
 
 def policy(*, allow=(), deny=(), **more):
@@ -136,6 +137,8 @@ async def test_a_run_that_is_cut_by_the_end_of_the_bot_is_given_back(bots):
 class Waiting:
     """A stage that waits, lets through, and notes the end."""
 
+    stage = Stage.APPROVAL
+
     def __init__(self, answer=None):
         self.answer = answer
         self.ends = []
@@ -163,7 +166,7 @@ async def test_a_stage_that_says_no_undoes_what_went_before(bots, answer, said, 
     plugin = tools(limit=Limit(running=1))
     async with bots.run(plugin) as bot:
         first, second = Waiting(), Waiting(answer)
-        bot.app.gate.stages += [first, second]
+        bot.app.gate.doors += [first, second]
         ali = bot.user("ali", room=bot.room("ops"))
         await ali.say("/use")
         await ali.expect(said)
@@ -176,7 +179,7 @@ async def test_a_stage_that_is_cut_off_keeps_nothing(bots):
     plugin = tools(limit=Limit(running=1), timeout=4)
     async with bots.run(plugin) as bot:
         first, second = Waiting(), Waiting()
-        bot.app.gate.stages += [first, second]
+        bot.app.gate.doors += [first, second]
         await bot.user("ali", room=bot.room("ops")).say("/use")
         await bot.advance(5)
         assert first.ends == [Result.CANCELLED]
@@ -194,7 +197,7 @@ async def test_what_is_forbidden_while_something_waits_does_not_run(bots, guards
         await call()
 
     async with bots.run(plugin, policy=policy(allow=["permission=*"])) as bot:
-        bot.app.gate.stages.append(Waiting())
+        bot.app.gate.doors.append(Waiting())
         ali = bot.user("ali", room=bot.room("ops"))
         await ali.say("/use")
         await bot.advance(6 if "limit" in guards else 1)

@@ -126,15 +126,15 @@ def command_off(ctx: Ctx, *name: str, access: Access) -> str:
     return say(ctx, "is_off", name=" ".join(name))
 
 
-def why(ctx: Ctx, job: str = "", *, access: Access) -> str:
-    """Say why the quoted message, your last one, or a job ran or did not. / 解释引用的消息、你的上一条消息或任务为何执行或未执行。"""
-    if job and not ctx.may("access.why"):
+def why(ctx: Ctx, what: str = "", *, access: Access) -> str:
+    """Say what each stage decided about the quoted message, your last one, a run (#0041), a message's id, or a job. / 说明各阶段对引用的消息、你的上一条消息、某次运行（#0041）、某个消息 id 或任务的判断。"""
+    found = access.why_message(ctx)
+    if what:
+        found = access.why_id(what) or access.why_job(what)
+    if any(one.person != ctx.sender.ref for one in found) and not ctx.may("access.why"):
         raise Refuse(say(ctx, "why_not_yours"))
-    found = access.why_job(job) if job else access.why_message(ctx)
     if not found:
         raise Refuse(say(ctx, "nothing_known"))
-    if any(one.person != ctx.sender.ref for one in found if not job) and not ctx.may("access.why"):
-        raise Refuse(say(ctx, "why_not_yours"))
     head = f"“{found[0].text}”\n" if found[0].text else ""
     return head + "\n".join(_explain(ctx, one) for one in found)
 
@@ -144,7 +144,8 @@ def _explain(ctx: Ctx, one: Decision) -> str:
     if one.result is None:
         return reason
     words = say(ctx, f"was_{one.result.value}")
-    return f"{one.handler} #{one.run}: {words}" + (f" – {reason}" if reason else "")
+    head = f"{one.handler} #{one.run}: {words}" + (f" – {reason}" if reason else "")
+    return f"{head}\n{one.stages(ctx.render)}"
 
 
 def _rule(ctx: Ctx, effect: str, parts: tuple[str, ...], access: Access, rooms: Rooms) -> str:

@@ -1,0 +1,45 @@
+"""The border of plugins: what comes out of their code ends what they were doing, and nothing else.
+
+Any exception may come out of it, not only an `Exception`: asyncio's cancellation out of ``asyncio.run``, `SystemExit`,
+a `KeyboardInterrupt` that nobody has typed. The cancellation of our own scopes is the only thing that goes on.
+"""
+
+from __future__ import annotations
+
+import math
+
+import trio
+
+from qqops.errors import Refuse
+
+
+def split(exc: BaseException) -> tuple[BaseException | None, BaseException | None]:
+    """Return what of *exc* is the failure of who raised it, and what must go on: the cancellation of a scope around us.
+
+    A `trio.Cancelled` that no scope has asked for, kept and raised once more, is a failure as well.
+    """
+    if isinstance(exc, Exception) or trio.current_effective_deadline() != -math.inf:
+        return exc, None
+    if isinstance(exc, trio.Cancelled):
+        return None, exc
+    if isinstance(exc, BaseExceptionGroup):
+        ours, theirs = exc.split(trio.Cancelled)
+        return theirs, ours
+    return exc, None
+
+
+def sole(exc: BaseException) -> BaseException:
+    """Return what *exc* comes down to: nurseries wrap what is raised in them. A group of refusals is the first of them."""
+    while isinstance(exc, BaseExceptionGroup):
+        refusals, others = exc.split(Refuse)
+        if len(exc.exceptions) > 1 and not (refusals is not None and others is None):
+            return exc
+        exc = exc.exceptions[0]
+    return exc
+
+
+def holds(exc: BaseException, one: BaseException | None) -> bool:
+    """Whether *exc* is *one*, or a group with it somewhere inside."""
+    if isinstance(exc, BaseExceptionGroup) and exc is not one:
+        return any(holds(inner, one) for inner in exc.exceptions)
+    return exc is one
