@@ -254,7 +254,7 @@ class Approvals:
         kind, _, who = by.partition(":")
         try:
             return who in self.judges.roles_of(ctx) if kind == "role" else who == str(ctx.sender.person)
-        except Exception:
+        except BaseException:
             log.exception("roles could not be found out; that means no")
             return False
 
@@ -266,7 +266,7 @@ class Approvals:
     def _same(self, a: PersonRef, b: PersonRef) -> bool:
         try:
             return self.judges.same_person(a, b)
-        except Exception:
+        except BaseException:
             log.exception("identities could not be compared; that means no")
             return True  # who may be the same person must not approve
 

@@ -7,6 +7,7 @@ a `KeyboardInterrupt` that nobody has typed. The cancellation of our own scopes 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 
 import trio
 
@@ -38,8 +39,28 @@ def sole(exc: BaseException) -> BaseException:
     return exc
 
 
+def leaves(exc: BaseException) -> Iterator[BaseException]:
+    """Yield what *exc* is, or what is in it, however deep."""
+    if isinstance(exc, BaseExceptionGroup):
+        for one in exc.exceptions:
+            yield from leaves(one)
+    else:
+        yield exc
+
+
 def holds(exc: BaseException, one: BaseException | None) -> bool:
-    """Whether *exc* is *one*, or a group with it somewhere inside."""
-    if isinstance(exc, BaseExceptionGroup) and exc is not one:
-        return any(holds(inner, one) for inner in exc.exceptions)
-    return exc is one
+    """Whether *exc* is *one*, or a group with all of it inside."""
+    if one is None or exc is one:
+        return exc is one
+    inside = {id(leaf) for leaf in leaves(exc)}
+    return all(id(leaf) in inside for leaf in leaves(one))
+
+
+def theirs(exc: BaseException) -> BaseException:
+    """Return the failure that *exc* is, for an ``except BaseException``; raises what must go on instead."""
+    failure, ours = split(exc)
+    if failure is None:
+        raise exc
+    if ours is not None:
+        raise ours from None
+    return failure

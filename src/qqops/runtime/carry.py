@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol
 
 import structlog
@@ -11,6 +11,7 @@ import trio
 from qqops.adapters.base import Poster, Sender
 from qqops.errors import AdapterError, ContentLost, NotSent, StoreError
 from qqops.model import Delivery, Draft, Later, Outcome, Scope
+from qqops.runtime.border import leaves, theirs
 from qqops.runtime.entry import Entry
 from qqops.runtime.storage.journal import Journal
 
@@ -152,8 +153,8 @@ class Carrier:
             return part
         try:
             answer: object = await self._send(part, on_wire)
-        except Exception as exc:
-            ends = [one for one in _leaves(exc) if isinstance(one, AdapterError)]
+        except BaseException as exc:
+            ends = [one for one in leaves(theirs(exc)) if isinstance(one, AdapterError)]
             if not ends:
                 return bug(self._outbox, flight.entry, f"{type(exc).__name__}: {exc}", left=flight.left)
             if all(isinstance(one, NotSent) for one in ends):
@@ -194,14 +195,6 @@ class Carrier:
                     outbox.landing = trio.Event()
                     await outbox.landing.wait()
             outbox.queue.take_off(entry, now)
-
-
-def _leaves(exc: BaseException) -> Iterator[BaseException]:
-    if isinstance(exc, BaseExceptionGroup):
-        for one in exc.exceptions:
-            yield from _leaves(one)
-    else:
-        yield exc
 
 
 # -- calls that do not wait -------------------------------------------------------------------------
@@ -335,7 +328,7 @@ class Streamer:
         except NotSent as exc:
             # It is closing, or does not read. Whoever waits next in line would hear the same.
             self._landed(posted, Later(BLOCKED, Scope.ACCOUNT, str(exc)))
-        except Exception as exc:  # noqa: BLE001 - `bug` logs it
+        except BaseException as exc:  # noqa: BLE001 - `bug` logs it; nothing in it waits
             reason = bug(self._outbox, entry, f"{type(exc).__name__}: {exc}", left=False)
             self._landed(posted, reason)
 

@@ -30,6 +30,7 @@ from qqops.adapters.http.server import (
     serve_connection,
 )
 from qqops.errors import ConfigError, excerpt
+from qqops.runtime.border import theirs
 
 log = structlog.get_logger("qqops.listener")
 
@@ -92,7 +93,7 @@ class Route:
             return False
         try:
             return self._accepts is None or self._accepts(request)
-        except Exception:
+        except BaseException:
             log.exception("a route cannot tell what it accepts", owner=self.owner, path=self.path)
             return False
 
@@ -105,7 +106,8 @@ class Route:
         with self._until_closed():
             try:
                 answer = await self._handler(request)
-            except (Exception, SystemExit):
+            except BaseException as exc:
+                theirs(exc)
                 log.exception("a request failed", owner=self.owner, path=self.path)
                 return _FAILED
         if isinstance(answer, Takeover):
@@ -123,7 +125,8 @@ class Route:
                 await serve(stream, extra)
             except (trio.BrokenResourceError, trio.ClosedResourceError):
                 return  # the other side went away
-            except (Exception, SystemExit):
+            except BaseException as exc:
+                theirs(exc)
                 log.exception("a connection failed", owner=self.owner, path=self.path)
 
     @contextlib.contextmanager

@@ -186,5 +186,5 @@ class Observers:
         for observer in self._observers:
             try:
                 observer(record)
-            except Exception:
+            except BaseException:
                 log.exception("observer failed", observer=repr(observer), record=type(record).__name__)

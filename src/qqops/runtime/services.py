@@ -18,7 +18,7 @@ import trio
 
 from qqops.errors import PluginError, Refuse
 from qqops.runtime.backoff import Backoff, BackoffPolicy
-from qqops.runtime.border import split
+from qqops.runtime.border import theirs
 from qqops.runtime.context import Context
 from qqops.texts import Say
 
@@ -185,9 +185,7 @@ class Services:
                 try:
                     await self._hold(slot)
                 except BaseException as exc:
-                    theirs, ours = split(exc)
-                    if ours is not None or theirs is None:
-                        raise
+                    theirs(exc)
                     provided.clear(f"{type(exc).__name__}: {exc}")
                     backoff.ended(trio.current_time() - began)
                     pause = backoff.next_delay()

@@ -21,6 +21,7 @@ from qqops.adapters.base import Adapter, Question
 from qqops.errors import AdapterError, FatalError, NeedsHuman, ProtocolError, TransientError
 from qqops.model import Clock, Connected, Disconnected, Event
 from qqops.runtime.backoff import Backoff, BackoffPolicy
+from qqops.runtime.border import leaves, theirs
 from qqops.runtime.intake import Intake
 from qqops.runtime.observe import BadData, LinkState, Observers, Overflow, Phase
 from qqops.runtime.outbox import Outbox
@@ -131,17 +132,18 @@ class Supervisor:
             case _:
                 return True
 
+    @trio.lowlevel.enable_ki_protection
     async def _session(self) -> _End:
         """Hold one session and say why it ended."""
-        errors: list[Exception] = []
+        errors: list[BaseException] = []
         if self.doors is not None:
             await self.doors.acquire_on_behalf_of(self)
         session = SessionLink(self, self._dispatcher, self._operator)
         try:
             with session.scope:
                 await self.adapter.serve(session, self.outbox)
-        except* Exception as group:  # noqa: BLE001 - classified below, bugs are logged with their traceback
-            errors = list(leaves(group))
+        except BaseException as exc:  # noqa: BLE001 - classified below, bugs are logged with their traceback
+            errors = list(leaves(theirs(exc)))
         finally:
             self.leave_door()
         now = trio.current_time()
@@ -314,16 +316,7 @@ class SessionLink:
         self.alive(self._supervisor.policy.connect_within)
 
 
-def leaves(group: BaseExceptionGroup[BaseException]) -> Iterator[Exception]:
-    """Yield the errors in *group*, however deep."""
-    for exc in group.exceptions:
-        if isinstance(exc, BaseExceptionGroup):
-            yield from leaves(exc)
-        elif isinstance(exc, Exception):
-            yield exc
-
-
-def _worst(errors: list[Exception]) -> _End:
+def _worst(errors: list[BaseException]) -> _End:
     """Classify the end of a session that several tasks may have ended together."""
     for exc in errors:
         if isinstance(exc, FatalError):

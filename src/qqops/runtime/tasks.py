@@ -11,7 +11,7 @@ import structlog
 import trio
 
 from qqops.runtime.backoff import Backoff, BackoffPolicy
-from qqops.runtime.border import split
+from qqops.runtime.border import theirs
 from qqops.runtime.services import Provided
 
 log = structlog.get_logger("qqops.tasks")
@@ -85,9 +85,7 @@ class Tasks:
             try:
                 await task.call()
             except BaseException as exc:
-                theirs, ours = split(exc)
-                if ours is not None or theirs is None:
-                    raise
+                theirs(exc)
                 failed = True
                 log.exception(
                     "task failed", plugin=task.plugin, task=task.name, where=task.where,

@@ -1,5 +1,6 @@
 """What a plugin brings along: configuration, services, tasks, steps for its stored data."""
 
+import asyncio
 import contextlib
 import re
 from collections.abc import AsyncGenerator
@@ -177,7 +178,8 @@ async def test_a_missing_provider_and_a_circle_are_named_with_file_and_line():
     assert "test_providing.py:" in circle.where
 
 
-async def test_a_service_that_fails_is_tried_again_and_its_handlers_refuse_meanwhile(bots):
+@pytest.mark.parametrize("kind", [OSError, SystemExit, KeyboardInterrupt, asyncio.CancelledError])
+async def test_a_service_that_fails_is_tried_again_and_its_handlers_refuse_meanwhile(bots, kind):
     plugin, tries = Plugin("flaky"), []
 
     @plugin.service
@@ -185,7 +187,7 @@ async def test_a_service_that_fails_is_tried_again_and_its_handlers_refuse_meanw
     async def pool() -> AsyncGenerator[Pool]:
         tries.append(trio.current_time())
         if len(tries) < 4:
-            raise OSError("no route")
+            raise kind("no route")
         yield Pool("at last")
 
     @plugin.command("use")
@@ -199,7 +201,7 @@ async def test_a_service_that_fails_is_tried_again_and_its_handlers_refuse_meanw
     async with bots.run(plugin) as bot:
         ali = bot.user("ali")
         await ali.say("/use")
-        await ali.expect("flaky:pool is not available at the moment: OSError: no route")
+        await ali.expect(f"flaky:pool is not available at the moment: {kind.__name__}: no route")
         await ali.say("/free")
         await ali.expect("free")
         await bot.advance(60)
@@ -390,6 +392,11 @@ async def broken(store: Transaction) -> None:
     raise ValueError("no")
 
 
+async def leaving(store: Transaction) -> None:
+    store.put("n", 0)
+    raise SystemExit(1)
+
+
 async def counted(bots, plugin, folder=None):
     async with bots.run(plugin, folder=folder) as bot:
         ali = bot.user("ali")
@@ -415,10 +422,11 @@ async def test_a_new_plugin_begins_with_the_newest_version(bots, tmp_path):
     assert await counted(bots, counter(doubled), tmp_path) == "n=2"
 
 
-async def test_a_failed_migration_changes_nothing_and_closes_that_store_alone(bots, tmp_path):
+@pytest.mark.parametrize("step", [broken, leaving])
+async def test_a_failed_migration_changes_nothing_and_closes_that_store_alone(bots, tmp_path, step):
     for _ in range(2):
         await counted(bots, counter(), tmp_path)
-    assert "cannot store" in await counted(bots, counter(broken), tmp_path)
+    assert "cannot store" in await counted(bots, counter(step), tmp_path)
     assert await counted(bots, counter(), tmp_path) == "n=3"
 
 

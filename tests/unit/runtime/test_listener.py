@@ -126,7 +126,7 @@ async def test_whoever_comes_for_the_other_kind_is_told():
 # -- mistakes of one owner --------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("wrong", [ValueError("oops"), SystemExit(1)])
+@pytest.mark.parametrize("wrong", [ValueError("oops"), SystemExit(1), KeyboardInterrupt()])
 async def test_a_handler_that_fails_costs_that_request_alone(wrong):
     where = listener(good="/good")
 
@@ -154,7 +154,8 @@ async def test_a_route_that_cannot_tell_what_it_accepts_is_passed_over():
 
 
 @pytest.mark.parametrize(
-    ("wrong", "logged"), [(ValueError("oops"), 1), (SystemExit(1), 1), (trio.BrokenResourceError(), 0)]
+    ("wrong", "logged"),
+    [(ValueError("oops"), 1), (SystemExit(1), 1), (KeyboardInterrupt(), 1), (trio.BrokenResourceError(), 0)],
 )
 async def test_a_websocket_that_fails_costs_that_connection_alone(wrong, logged):
     where = listener(good="/good")

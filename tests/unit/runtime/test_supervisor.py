@@ -2,6 +2,7 @@
 
 import itertools
 import random
+import re
 
 import pytest
 import trio
@@ -196,14 +197,15 @@ async def test_a_login_that_hangs_is_ended():
         assert adapter.began[1] - adapter.began[0] == 31
 
 
-async def test_a_bug_in_an_adapter_is_loud_and_does_not_end_the_bot(capsys):
+@pytest.mark.parametrize("kind", [KeyError, SystemExit, KeyboardInterrupt])
+async def test_a_bug_in_an_adapter_is_loud_and_does_not_end_the_bot(capsys, kind):
     async def bug(link, outbox):
-        raise KeyError("oops")
+        raise kind("oops")
 
     async with Running(Scripted(bug)) as bot:
         await trio.sleep(5)
         assert bot.supervisor.state.phase is Phase.ONLINE
-    assert "KeyError: 'oops'" in capsys.readouterr().out
+    assert re.search(f"{kind.__name__}: '?oops", capsys.readouterr().out)
 
 
 async def test_malformed_data_is_counted_and_the_session_lives():

@@ -8,6 +8,7 @@ import attrs
 import structlog
 
 from qqops.errors import StoreError
+from qqops.runtime.border import theirs
 from qqops.runtime.storage.kv import Change, Rows, Store, Transaction
 from qqops.runtime.storage.store import Store as File
 
@@ -36,7 +37,8 @@ async def upgrade(store: Store, steps: Sequence[Migration], rows: Rows, file: Fi
     except StoreError as exc:
         log.error("stored data cannot be used", plugin=store.namespace, reason=str(exc))  # noqa: TRY400
         store.release(str(exc))
-    except Exception as exc:
+    except BaseException as exc:
+        theirs(exc)
         log.exception("migration failed: nothing was changed", plugin=store.namespace)
         store.release(f"a migration of {store.namespace} failed: {type(exc).__name__}")
     else:
