@@ -40,6 +40,7 @@ from qqops.runtime.info import BotInfo, Commands
 from qqops.runtime.jobs import Jobs
 from qqops.runtime.listener import Listeners
 from qqops.runtime.locks import Locks
+from qqops.runtime.narrator import Narrator
 from qqops.runtime.observe import LinkState, Observers
 from qqops.runtime.outbox import Outbox, OutboxPolicy
 from qqops.runtime.questions import Questions
@@ -101,7 +102,7 @@ class App:
         self.journal = (
             Journal(store, clock, policy.journal) if store is not None and policy.journal.on else None
         )
-        catalogue = load()
+        self._catalogue = catalogue = load()
         self.aliases = Aliases(self.keep("aliases"))
         self.registry = Registry(policy.prefixes, policy.commands, self.aliases)
         self.rooms = Rooms(policy.rooms, catalogue)
@@ -226,6 +227,10 @@ class App:
         self.dispatcher.add_account(adapter.account, box)
         self.supervisors.append(supervisor)
         return supervisor
+
+    def narrate(self) -> None:
+        """Tell in the debug log what becomes of every message from now on."""
+        self.dispatcher.execution.narrator = Narrator(self._catalogue)
 
     def forget_names(self) -> None:
         """No account makes use of `directory`: the store need not be opened for it."""

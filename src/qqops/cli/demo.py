@@ -102,12 +102,18 @@ def run_onebot_demo(script: str | None) -> int:
     return trio.run(main)
 
 
-def run_console(script: str | None) -> int:
-    """Run a bot on an in-memory network, and play; return the exit code."""
+def run_console(script: str | None, *, narrate: bool = False) -> int:
+    """Run a bot on an in-memory network, and play; return the exit code.
+
+    Args:
+        narrate: Tell in the debug log what becomes of every message.
+    """
     lines = read_script(script)
 
     async def main() -> int:
         app = _app(_nobody())
+        if narrate:
+            app.narrate()
         network = MemoryNetwork(AccountRef("memory", "console"), app.clock)
         app.add_account(MemoryAdapter(network), LinkPolicy(), OutboxPolicy())
         return await perform(app, lambda heard: MemoryStage(network, heard), lines)

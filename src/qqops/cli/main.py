@@ -69,7 +69,7 @@ def console(*, script: Script = None, verbose: bool = False) -> int:
     from qqops.cli.demo import run_console
 
     logs.configure("text", "debug" if verbose else "error")
-    return run_console(script)
+    return run_console(script, narrate=verbose)
 
 
 @app.command
@@ -86,7 +86,7 @@ def run(
     from qqops.cli.run import run_bot
 
     logs.configure(log_format, log_level)
-    return run_bot(config)
+    return run_bot(config, narrate=log_level == "debug")
 
 
 @app.command

@@ -23,8 +23,12 @@ log = structlog.get_logger("qqops.run")
 _CODES = {End.CLEAN: exits.OK, End.CUT: exits.CUT, End.NO_ACCOUNTS: exits.NO_ACCOUNTS}
 
 
-def run_bot(path: pathlib.Path) -> int:
-    """Run the bot of a settings file until SIGINT or SIGTERM; return the exit code."""
+def run_bot(path: pathlib.Path, *, narrate: bool = False) -> int:
+    """Run the bot of a settings file until SIGINT or SIGTERM; return the exit code.
+
+    Args:
+        narrate: Tell in the debug log what becomes of every message.
+    """
     settings, file = load_settings(path, os.environ)
 
     async def main() -> int:
@@ -33,6 +37,8 @@ def run_bot(path: pathlib.Path) -> int:
         operators: list[Operator] = [kinds[one](folder) for one in settings.bot.ask if one in kinds]
         app = make_app(settings, operators, os.environ, folder, file)
         add_accounts(app, settings, file, os.environ)
+        if narrate:
+            app.narrate()
         if not app.supervisors:
             raise ConfigError("there is no [accounts.NAME] to run", where=str(path))
         if settings.bot.tune_gc:

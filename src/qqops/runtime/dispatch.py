@@ -20,16 +20,17 @@ from qqops.runtime.alarms import Alarms
 from qqops.runtime.approvals import Approvals
 from qqops.runtime.audit import Audit
 from qqops.runtime.compiling import compile_routes
-from qqops.runtime.context import Context, Known
+from qqops.runtime.context import Known
 from qqops.runtime.conversations import Conversations, plain
 from qqops.runtime.declared import OPEN
 from qqops.runtime.desk import Desk
 from qqops.runtime.dispatch_policy import DispatchPolicy as DispatchPolicy
+from qqops.runtime.execution import Execution
 from qqops.runtime.gate import Gate
 from qqops.runtime.hints import HINT, Hints
 from qqops.runtime.leftovers import hit_of, start_of, to_run
 from qqops.runtime.named_rooms import NamedRooms
-from qqops.runtime.observe import Handled, Observers, Result
+from qqops.runtime.observe import Observers
 from qqops.runtime.outbox import Outbox
 from qqops.runtime.registry import Handler, Hit, Line, Mode, Registry
 from qqops.runtime.runner import InThread, Runner, in_thread
@@ -40,7 +41,6 @@ from qqops.runtime.storage.drawers import InMemory
 from qqops.runtime.storage.journal import Journal, Recovered, Unfinished
 from qqops.runtime.ticket import Ticket as Ticket
 from qqops.runtime.ticket import add_run as add_run
-from qqops.runtime.ticket import names, running
 from qqops.runtime.why import SHOWN
 from qqops.texts import Catalogue, Say
 
@@ -67,7 +67,6 @@ class Dispatcher:
         known: Known | None = None,
     ) -> None:
         self._journal = journal
-        self._known = known
         self._registry = registry
         self._hints = Hints(trio.current_time)
         self._routes = compile_routes(registry, rooms, self._hints)
@@ -80,18 +79,26 @@ class Dispatcher:
         self._clock = clock
         self._policy = policy
         self._gate = gate or Gate(clock=clock)
-        self._runner = Runner(threads=policy.threads, in_thread=threads, gate=self._gate)
-        self._outboxes: dict[AccountRef, Outbox] = {}
+        self.execution = Execution(
+            registry, Runner(threads=policy.threads, in_thread=threads, gate=self._gate), clock=clock,
+            observers=observers, catalogue=catalogue, rooms=rooms, gate=self._gate, journal=journal, known=known,
+        )  # fmt: skip
+        self._outboxes = self.execution.outboxes
         self._names: dict[AccountRef, tuple[str, ...]] = {}
         self._seen = Seen(policy.window)
         self._matched: tuple[Event | None, list[Hit]] = None, []
-        self._runs: Runs[Ticket] = Runs(self._run, slots=policy.slots, per_plugin=policy.of_one_plugin)
+        self._runs: Runs[Ticket] = Runs(
+            lambda ticket: self.execution.run(ticket, self._routes.around),
+            slots=policy.slots,
+            per_plugin=policy.of_one_plugin,
+        )
+        self.execution.overdue = self._runs.overdue
         self._numbers = itertools.count(1)
         self.talks = talks or Conversations(Alarms())
         self.approvals = approvals or Approvals(InMemory(), Audit(clock), clock, self.talks.alarms)
         self.approvals.rerun = functools.partial(self.rerun, journal=False)
         self.approvals.tell = self._tell_room
-        self.desk = Desk(
+        self.execution.desk = Desk(
             talks=self.talks, approvals=self.approvals, aside=self._runs.aside, rerun=self.rerun, prefixed=self._calls,
         )  # fmt: skip
         self.siblings = Siblings(
@@ -138,7 +145,9 @@ class Dispatcher:
 
         A cheap no is right; "maybe" is always allowed.
         """
-        if self._routes.may_concern(text, self._names.get(account, ())):
+        if self.execution.narrator is not None or self._routes.may_concern(
+            text, self._names.get(account, ())
+        ):
             return False
         if self.talks.open and self.talks.concerns(account):
             return False
@@ -151,8 +160,18 @@ class Dispatcher:
 
     def route(self, event: Event) -> list[Ticket]:
         """Decide about *event* and queue what it sets off; nothing matched gives an empty list."""
-        leaves = self._runs.open and (not self._seen.is_new(event) or self.siblings.leaves(event))
-        return [] if leaves else self._set_off(event)
+        if self._runs.open:
+            if not self._seen.is_new(event):
+                return self._left(event, "seen before")
+            if self.siblings.leaves(event):
+                return self._left(event, "another account of ours said it, or responds to it")
+        return self._set_off(event)
+
+    def _left(self, event: Event, why: str) -> list[Ticket]:
+        """Tell that *event* sets nothing off, if anybody wants to know."""
+        if self.execution.narrator is not None:
+            self.execution.narrator.left(event, why)
+        return []
 
     def _stirs(self, event: Event) -> bool:
         """Whether *event* sets anything off."""
@@ -168,13 +187,13 @@ class Dispatcher:
         """Queue what *event* sets off."""
         if not self._runs.open:
             self.dropped += 1
-            return []
+            return self._left(event, "the bot is starting or stopping")
         if not isinstance(event, Message):
             hits = self._routes.listening(type(event))
-            return self._queue_all(event, list(hits)) if hits else []
+            return self._queue_all(event, list(hits)) if hits else self._left(event, "nobody listens to it")
         self.messages += 1
         if self.talks.open and self.talks.take(event, self._calls):
-            return []
+            return self._left(event, "an answer to an open question")
         (last, hits), self._matched = self._matched, (None, [])
         if last is not event:
             hits = self._routes.match(event, self._names.get(event.account, ()))
@@ -182,7 +201,7 @@ class Dispatcher:
             return self._queue_all(event, hits)
         if (text := event.text) and text[0] in self._routes.first:
             self._note_unmatched(event)
-        return self._queue_all(event, hits) if hits else []
+        return self._queue_all(event, hits) if hits else self._left(event, "nothing matched")
 
     def _calls(self, message: Message) -> bool:
         """Whether *message* calls a command by a prefix."""
@@ -249,14 +268,7 @@ class Dispatcher:
         at_once = handler.mode is Mode.INLINE and handler.guards is OPEN and not ticket.row
         if not at_once or self._routes.around.messages.all or self._runs.busy(key):
             return self._queue(key, ticket)
-        token = running.set(ticket)
-        ctx = self._context(ticket)
-        try:
-            result = self._runner.run_inline(ctx, ticket.hit, ticket.arrived)
-        finally:
-            running.reset(token)
-        self._gate.why.note(ctx, handler, result)
-        self._tell(ticket, result, ticket.arrived)
+        self.execution.run_inline(ticket)
         return ticket
 
     def resume(self, left: Recovered) -> None:
@@ -337,59 +349,6 @@ class Dispatcher:
         self._runs.close()
         self.talks.close()
         self.approvals.close()
-
-    def _context(self, ticket: Ticket) -> Context:
-        event = ticket.event
-        room = event.room if event is not None else None
-        outbox = self._outboxes.get(ticket.account) if ticket.account is not None else None
-        return Context(
-            id=ticket.id,
-            plugin=ticket.hit.handler.plugin,
-            event=event,
-            language=self._rooms.language(room),
-            catalogue=self._catalogue,
-            now=self._clock.now(),
-            zone=self._rooms.zone(room),
-            prefix=(self._rooms.prefix(room) or self._registry.prefixes)[0],
-            outbox=outbox if room is not None else None,
-            known=self._known,
-            desk=self.desk,
-            run=ticket,
-            gate=self._gate,
-            handler=ticket.hit.handler,
-        )
-
-    async def _run(self, ticket: Ticket) -> None:
-        ctx = self._context(ticket)
-        result = Result.CANCELLED
-        began = trio.current_time()
-        running.set(ticket)  # in the task's own context
-        try:
-            if ticket.row and self._journal is not None:
-                await self._journal.starting(ticket.row)
-                began = trio.current_time()
-            result = await self._runner.run(ctx, ticket.hit, self._routes.around)
-        finally:
-            if result is Result.CANCELLED and self._runs.overdue(ticket):
-                result = Result.TIMEOUT
-                self._runner.too_long(ctx, ticket.hit, ticket.seconds)
-            self._gate.why.note(ctx, ticket.hit.handler, result)
-            self._tell(ticket, result, began)
-            if ticket.done is not None:
-                ticket.done.set()
-            if ticket.row and self._journal is not None and result is not Result.CANCELLED:
-                # What was cut off by a shutdown has no end: the next start says so.
-                self._journal.ended(ticket.row)
-
-    def _tell(self, ticket: Ticket, result: Result, began: float) -> None:
-        if self._observers:
-            now = trio.current_time()
-            self._observers.tell(
-                Handled(
-                    id=ticket.id, handler=ticket.hit.handler.name, result=result, wait=began - ticket.arrived,
-                    run=now - began, **names(ticket),
-                )
-            )  # fmt: skip
 
     def statistics(self) -> Mapping[str, int]:
         """Return how many handlers run, wait, and how many events came after the end."""

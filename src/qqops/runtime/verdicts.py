@@ -46,7 +46,21 @@ class Verdict:
 
 
 #: The last stage of a handler that has come to its end, and of one that has not.
-CALLED, FAILED = Verdict(Stage.CALL, True), Verdict(Stage.CALL, False)
+_CALLED, _FAILED = Verdict(Stage.CALL, True), Verdict(Stage.CALL, False)
+#: The record of nearly all runs.
+_ONLY_CALLED = (_CALLED,)
+
+
+def in_full(verdicts: tuple[Verdict, ...], done: bool) -> tuple[tuple[Verdict, ...], Say | None]:
+    """Return *verdicts* with that of the last stage, and the reason of the no among them.
+
+    Args:
+        done: Whether the handler has come to its end.
+    """
+    if done:
+        return (*verdicts, _CALLED) if verdicts else _ONLY_CALLED, None
+    no = next((one for one in verdicts if not one.passed), None)
+    return (verdicts, no.reason) if no is not None else ((*verdicts, _FAILED), None)
 
 
 def line(verdicts: Sequence[Verdict], render: Callable[[Say], str]) -> str:

@@ -13,7 +13,7 @@ from qqops.runtime.context import Context
 from qqops.runtime.hints import HINT
 from qqops.runtime.observe import Result
 from qqops.runtime.registry import Handler
-from qqops.runtime.verdicts import CALLED, FAILED, Verdict, line
+from qqops.runtime.verdicts import Verdict, in_full, line
 from qqops.texts import Say
 
 #: Decisions that are remembered of each room or job, and rooms and jobs that are.
@@ -24,9 +24,6 @@ SHOWN = 60
 _Row = tuple[
     datetime.datetime, str, str, PersonRef | None, str, str, Result | None, Say | None, tuple[Verdict, ...]
 ]
-
-#: The record of nearly all runs.
-_CALLED = (CALLED,)
 
 
 @attrs.frozen
@@ -68,7 +65,7 @@ class Why:
         if handler.name == HINT:
             return  # nothing has matched, and that is noted
         event = ctx.event
-        verdicts, reason = _in_full(ctx.verdicts, result)
+        verdicts, reason = in_full(ctx.verdicts, result is Result.DONE)
         if isinstance(event, Message):
             row: _Row = (
                 ctx.now,
@@ -129,13 +126,3 @@ class Why:
         else:
             self._rows.move_to_end(key)
         return found
-
-
-def _in_full(verdicts: tuple[Verdict, ...], result: Result) -> tuple[tuple[Verdict, ...], Say | None]:
-    """Return *verdicts* with that of the last stage, and the reason of the no among them."""
-    if not verdicts and result is Result.DONE:
-        return _CALLED, None
-    no = next((one for one in verdicts if not one.passed), None)
-    if no is not None:
-        return verdicts, no.reason
-    return (*verdicts, CALLED if result is Result.DONE else FAILED), None
