@@ -76,9 +76,13 @@ MUTANTS = [
         f"{GUARANTEES}::test_a_rush_is_worked_off_and_leaves_no_task",
     ),
     Mutant(
-        "a run begins where it was caused", RUNTIME + "runs.py", "self._context.run(self._start, self._nursery, task)",
-        "self._start(self._nursery, task)",
+        "a run begins where it was caused", RUNTIME + "runs.py", "self._context.run(self._nursery.start_soon, self._work)",
+        "self._nursery.start_soon(self._work)",
         f"{GUARANTEES}::test_context_variables_do_not_leak_from_run_to_run_or_from_who_caused_it",
+    ),
+    Mutant(
+        "runs begin in any order", RUNTIME + "runs.py", "self._starting.popleft()", "self._starting.pop()",
+        f"{GUARANTEES}::test_runs_begin_in_the_order_in_which_they_were_set_off",
     ),
     Mutant(
         "a job starts while closing", RUNTIME + "dispatch.py",

@@ -96,6 +96,7 @@ class Runs(Generic[R]):
         self._parked: dict[str, deque[Hashable]] = {}
         self._running: dict[str, int] = {}
         self._tasks: dict[R, _Task[R]] = {}
+        self._starting: deque[_Task[R]] = deque()
         self._nursery: trio.Nursery | None = None
         self._context = contextvars.Context()
         self._closed = trio.Event()
@@ -179,18 +180,19 @@ class Runs(Generic[R]):
                 self.space.set()
             if not isinstance(run, _Back):
                 task = self._tasks[run] = _Task(run, key)
-                self._context.run(self._start, self._nursery, task)
+                self._starting.append(task)
+                self._context.run(self._nursery.start_soon, self._work)
             elif run.task.back is run:
                 self._seat(run.task)
             else:
                 self._vacate(plugin, key)  # it was cancelled while it stood in the queue
 
-    def _start(self, nursery: trio.Nursery, task: _Task[R]) -> None:
-        nursery.start_soon(self._work, task, name=task.run.name)
-
     @trio.lowlevel.enable_ki_protection  # Ctrl-C is for the bot, not for the plugin that happens to run
-    async def _work(self, task: _Task[R]) -> None:
+    async def _work(self) -> None:
+        # Trio runs what is ready in any order; runs begin in the order in which they were set off.
+        task = self._starting.popleft()
         run = task.run
+        trio.lowlevel.current_task().name = run.name
         try:
             with task.scope as scope:
                 scope.deadline = trio.current_time() + run.seconds

@@ -108,6 +108,19 @@ async def test_a_rush_is_worked_off_and_leaves_no_task(bots):
         assert len(slow.began) == 60
 
 
+async def test_runs_begin_in_the_order_in_which_they_were_set_off(bots):
+    """Trio turns half of its batches round, so this is tried often enough."""
+    slow = Slow()
+    slow.gate.set()
+    numbers = [str(n) for n in range(200)]
+    async with bots.run(slow.plugin) as bot:
+        for n in numbers:
+            joined(bot, n, f"p{n}")
+            if int(n) % 10 == 9:
+                await idle(bot)
+        assert slow.began == numbers
+
+
 async def test_context_variables_do_not_leak_from_run_to_run_or_from_who_caused_it(bots):
     mark: contextvars.ContextVar[str] = contextvars.ContextVar("mark", default="clean")
     plugin = Plugin("p")
