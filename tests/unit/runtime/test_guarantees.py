@@ -49,7 +49,7 @@ class Slow:
 
 def joined(bot, number, who="ali"):
     room, user = bot.room("ops").room, bot.network.user(who)
-    bot.app.dispatcher.route(Joined(room=room, sender=user, at=NOON, id=number))
+    return bot.app.dispatcher.route(Joined(room=room, sender=user, at=NOON, id=number))
 
 
 async def idle(bot):
@@ -121,22 +121,22 @@ async def test_runs_begin_in_the_order_in_which_they_were_set_off(bots):
         assert slow.began == numbers
 
 
-async def test_context_variables_do_not_leak_from_run_to_run_or_from_who_caused_it(bots):
+@pytest.mark.parametrize("slots", [1, 8])
+async def test_context_variables_do_not_leak_from_run_to_run_or_from_who_caused_it(bots, slots):
     mark: contextvars.ContextVar[str] = contextvars.ContextVar("mark", default="clean")
-    plugin = Plugin("p")
+    plugin, seen = Plugin("p"), []
 
-    @plugin.command("mark")
-    async def set_mark(word: str) -> str:
-        before = mark.get()
-        mark.set(word)
-        return before
+    @plugin.on(Joined)
+    async def welcome() -> None:
+        seen.append(mark.get())
+        mark.set("the run before")
 
-    async with bots.run(plugin) as bot:
-        mark.set("the test")  # who says it, and routes it, is not where the run comes from
-        ali = bot.user("ali")
-        for word in ("one", "two"):
-            await ali.say(f"/mark {word}")
-            await ali.expect("^clean$")
+    async with bots.run(plugin, policy=AppPolicy(seed=1, dispatch=DispatchPolicy(slots=slots))) as bot:
+        mark.set("who caused it")
+        for n in range(3):
+            joined(bot, str(n), f"p{n}")
+        await idle(bot)
+        assert seen == ["clean"] * 3
 
 
 async def test_one_plugin_gets_a_quarter_of_the_slots(bots):
@@ -166,10 +166,13 @@ async def test_one_plugin_gets_a_quarter_of_the_slots(bots):
 async def test_what_was_accepted_is_handled_once_by_whichever_run(bots, tmp_path):
     slow = Slow()
     async with bots.run(slow.plugin, folder=tmp_path, policy=CUT) as bot:
-        for number in ("1", "2"):
-            joined(bot, number)
+        joined(bot, "1")
+        (second,) = joined(bot, "2")
         await bot.app.journal.safe()
         await begun(slow, "1")
+        with trio.CancelScope() as cut:  # while it is being noted that it begins
+            cut.cancel()
+            await bot.app.journal.starting(second.row)
     slow.gate.set()
     async with bots.run(slow.plugin, folder=tmp_path) as bot:
         await bot.app.journal.loaded.wait()
@@ -211,10 +214,13 @@ async def test_no_account_is_connected_before_it_is_known_what_was_there(bots, t
 async def test_what_is_too_old_is_told_and_not_handled(bots, tmp_path):
     slow, clock = Slow(), VirtualClock()
     async with bots.run(slow.plugin, folder=tmp_path, policy=CUT, clock=clock) as bot:
-        for number in ("1", "2"):
-            joined(bot, number)
+        joined(bot, "1")
+        (second,) = joined(bot, "2")
         await bot.app.journal.safe()
         await begun(slow, "1")
+        with trio.CancelScope() as cut:  # while it is being noted that it begins
+            cut.cancel()
+            await bot.app.journal.starting(second.row)
     slow.gate.set()
     clock.jump(1000.0)
     async with bots.run(slow.plugin, folder=tmp_path, clock=clock) as bot:
