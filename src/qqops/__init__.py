@@ -22,6 +22,7 @@ from qqops.errors import (
     ProtocolError,
     QQOpsError,
     Refuse,
+    RunEnded,
     StoreError,
     TransientError,
 )
@@ -132,6 +133,7 @@ from qqops.runtime.rules import Effect, Rule
 from qqops.runtime.shelves import Logger
 from qqops.runtime.storage.blobs import Blobs
 from qqops.runtime.storage.kv import Store, Transaction
+from qqops.runtime.sync_context import SyncContext
 from qqops.runtime.web import HTTP, Reply
 from qqops.runtime.why import Decision
 from qqops.texts import Say
@@ -140,6 +142,8 @@ __version__ = "0.1.0"
 
 #: Short name of `Context` for signatures.
 Ctx: TypeAlias = Context
+#: That of a plain `def` handler.
+SyncCtx: TypeAlias = SyncContext
 #: The rest of a filter's chain.
 Next: TypeAlias = Callable[[], Awaitable[None]]
 
@@ -268,6 +272,7 @@ __all__ = [
     "RoomRenamed",
     "Rooms",
     "Rule",
+    "RunEnded",
     "Say",
     "Secret",
     "Segment",
@@ -283,6 +288,7 @@ __all__ = [
     "ShowTyping",
     "Store",
     "StoreError",
+    "SyncCtx",
     "Text",
     "Transaction",
     "TransientError",

@@ -128,6 +128,10 @@ class Refuse(QQOpsError):
         super().__init__(self.text)
 
 
+class RunEnded(QQOpsError):
+    """The run that a thread works for has ended (too long, stopped, unloaded): the bot does nothing more for it."""
+
+
 class NoAnswer(Refuse):
     """A question to a person has ended without an answer that fits. Not caught, it ends the handler as refused."""
 

@@ -37,7 +37,11 @@ class Slot(enum.Enum):
 
 @attrs.frozen(kw_only=True)
 class Parameter:
-    """One parameter of a handler and what fills it."""
+    """One parameter of a handler and what fills it.
+
+    Attributes:
+        core: Whether the service is one of the bot itself.
+    """
 
     name: str
     slot: Slot
@@ -48,6 +52,7 @@ class Parameter:
     rest: bool = False
     options: tuple[str, ...] = ()
     service: object = None
+    core: bool = False
     help: str = ""
 
 

@@ -51,6 +51,8 @@ def read_signature(
         words=words,
         groups=groups,
         own=build.converters,
+        threaded=not d.inline and not inspect.iscoroutinefunction(d.function),
+        core=build.core,
     )
 
 

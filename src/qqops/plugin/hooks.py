@@ -40,11 +40,13 @@ class Build:
     Attributes:
         plugin: Name under which it is loaded.
         services: What the host can inject, by type.
+        core: Those of them that belong to the bot itself: a thread reaches them through the bot's own.
         converters: What plugins have taught the bot to convert, by type; its own win over those of others.
     """
 
     plugin: str
     services: Mapping[type[Any], object]
+    core: Collection[type[Any]] = ()
     converters: Mapping[type[Any], Converter] = attrs.field(factory=dict)
 
 

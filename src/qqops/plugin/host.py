@@ -259,12 +259,13 @@ class Host:
 
         self._converters[name] = _by_type(collect("qqops_converters"))
         converters = self.converters_of(name)
-        known = {**self._services, **self._own(name), **self._provided.provided}
+        core = {**self._services, **self._own(name)}
+        known = {**core, **self._provided.provided}
         known.update((cls, self.configure(name, cls)) for cls in collect("qqops_config"))
         services = collect("qqops_services", build=Build(plugin=name, services=known, converters=converters))
         self._provided.add(services)
         injected = {**known, **{one.kind: one.provided for one in services}}
-        build = Build(plugin=name, services=injected, converters=converters)
+        build = Build(plugin=name, services=injected, core=core.keys(), converters=converters)
         networks: list[Network] = collect("qqops_networks")
         for network in networks:
             if network.name in self.networks:

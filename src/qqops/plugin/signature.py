@@ -13,7 +13,7 @@ import inspect
 import re
 import types
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Annotated, Any
 
 import attrs
@@ -27,8 +27,10 @@ from qqops.plugin._values import Quote
 from qqops.plugin.convert import Rest, converter_for, takes_none, without_none
 from qqops.protocol.words import Word, split
 from qqops.runtime.context import Context
+from qqops.runtime.hops import Hopping
 from qqops.runtime.registry import Line, Prepare, Source
 from qqops.runtime.services import Provided
+from qqops.runtime.sync_context import SyncContext
 from qqops.texts import Say
 
 #: How ``X | Y`` looks when it is read.
@@ -60,10 +62,15 @@ class Opt:
 
 @attrs.frozen(eq=False)
 class Signature:
-    """The parameters of one handler, and how it is called."""
+    """The parameters of one handler, and how it is called.
+
+    Attributes:
+        threaded: Whether it is called in a thread.
+    """
 
     function: Callable[..., Any]
     parameters: tuple[Parameter, ...]
+    threaded: bool = False
 
     @property
     def words(self) -> tuple[Parameter, ...]:
@@ -155,11 +162,13 @@ class Signature:
                 args.extend(extra)
                 continue
             if p.slot is Slot.CONTEXT:
-                value: Any = ctx
+                value: Any = SyncContext(ctx, ctx.in_thread()) if self.threaded else ctx
             elif p.slot is Slot.EVENT:
                 value = ctx.event
             elif p.slot is Slot.SERVICE:
                 value = p.service.value(ctx) if type(p.service) is Provided else p.service
+                if p.core and self.threaded:
+                    value = Hopping(value, ctx.in_thread())
             elif p.slot is Slot.QUOTE:
                 value = _quote(p, ctx)
             else:
@@ -195,6 +204,8 @@ def read(
     words: bool,
     groups: frozenset[str] | None = None,
     own: Mapping[type[Any], Converter] | None = None,
+    threaded: bool = False,
+    core: Collection[type[Any]] = (),
 ) -> Signature:
     """Return the signature of *function*.
 
@@ -205,6 +216,8 @@ def read(
         groups: Names that a regular expression offers to positional parameters instead; None when there
             is none.
         own: Converters of plugins, by type.
+        threaded: Whether it will be called in a thread.
+        core: The services that belong to the bot itself.
 
     Raises:
         PluginError: A parameter that nothing can fill; the message names it, with file and line.
@@ -223,7 +236,15 @@ def read(
             raise PluginError(
                 f"{function.__name__}(): the parameter {raw.name!r} needs a type annotation", where=where
             )
-        parameters.append(_parameter(function, raw, hints[raw.name], services, words, groups, own, where))
+        if hints[raw.name] is SyncContext and not threaded:
+            raise PluginError(
+                f"{function.__name__}() runs where the bot runs and takes a Ctx; SyncCtx is for plain `def` functions, which run in"
+                " threads",
+                where=where,
+            )
+        parameters.append(
+            _parameter(function, raw, hints[raw.name], services, words, groups, own, core, where)
+        )
     options = [name for p in parameters for name in p.options]
     if twice := next((name for name in options if options.count(name) > 1), None):
         raise PluginError(f"{function.__name__}(): two parameters have the option {twice}", where=where)
@@ -231,7 +252,7 @@ def read(
     count = sum(p.slot is Slot.WORD for p in parameters)
     if rests and rests != [count - 1]:
         raise PluginError(f"{function.__name__}(): Rest must be the last word of the command", where=where)
-    return Signature(function, tuple(parameters))
+    return Signature(function, tuple(parameters), threaded)
 
 
 #: What handlers return by mistake. Other annotations may still turn out to be fine and are looked at when they run.
@@ -269,6 +290,7 @@ def _parameter(
     words: bool,
     groups: frozenset[str] | None,
     own: Mapping[type[Any], Converter] | None,
+    core: Collection[type[Any]],
     where: str,
 ) -> Parameter:
     """Decide what fills one parameter."""
@@ -280,12 +302,12 @@ def _parameter(
     if raw.kind is inspect.Parameter.VAR_KEYWORD:
         raise PluginError(f"{function.__name__}(): **{raw.name} cannot be filled from a message", where=where)
     common: dict[str, Any] = {"name": raw.name, "keyword": keyword}
-    if hint is Context:
+    if hint in (Context, SyncContext):
         return Parameter(slot=Slot.CONTEXT, **common)
     if isinstance(hint, type) and issubclass(hint, Event):
         return Parameter(slot=Slot.EVENT, **common)
     if isinstance(hint, type) and hint in services:
-        return Parameter(slot=Slot.SERVICE, service=services[hint], **common)
+        return Parameter(slot=Slot.SERVICE, service=services[hint], core=hint in core, **common)
     if without_none(hint) is Quote:
         default = None if takes_none(hint) else REQUIRED
         return Parameter(slot=Slot.QUOTE, default=default, **common)

@@ -22,6 +22,7 @@ from qqops.model import (
     User,
 )
 from qqops.runtime.declared import Approval
+from qqops.runtime.hops import Hops
 from qqops.runtime.verdicts import Verdict
 from qqops.texts import Catalogue, Say
 
@@ -74,6 +75,7 @@ class Context:
         arguments: Values of the command's parameters by name, once they have been converted; what is injected is not
             among them.
         approvals: Who has approved this run.
+        hops: How the thread of a plain `def` handler gets back here; None while there is none.
         verdicts: What the stages before the handler have decided so far, as far as they had anything to decide.
     """
 
@@ -94,6 +96,7 @@ class Context:
     arguments: Mapping[str, Any] | None = attrs.field(default=None, init=False)
     approvals: tuple[str, ...] = attrs.field(default=(), init=False)
     verdicts: tuple[Verdict, ...] = attrs.field(default=(), init=False)
+    hops: Hops | None = attrs.field(default=None, init=False)
 
     def fill(self, values: Mapping[str, Any]) -> None:
         """Note the converted values of the parameters; for who prepares the call."""
@@ -102,6 +105,13 @@ class Context:
     def approved(self, by: tuple[str, ...]) -> None:
         """Note who has approved this run; for who has checked it."""
         object.__setattr__(self, "approvals", by)
+
+    def in_thread(self) -> Hops:
+        """Return how the thread of this run gets back here; for who prepares the call."""
+        if self.hops is None:
+            object.__setattr__(self, "hops", Hops())
+        assert self.hops is not None
+        return self.hops
 
     def decided(self, verdict: Verdict) -> None:
         """Note what a stage has decided; for who has decided it."""

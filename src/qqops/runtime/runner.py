@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
 import structlog
@@ -34,12 +36,25 @@ class InThread(Protocol):
     ) -> Any:
         """Return what *call* returns."""
 
+    def waiting(self) -> AbstractContextManager[None]:
+        """Entered while a thread does nothing, because it waits for something here."""
 
-async def in_thread(
-    call: Callable[[], Any], /, *, limiter: trio.CapacityLimiter, abandon_on_cancel: bool
-) -> Any:
-    """Run *call* in one of trio's worker threads."""
-    return await trio.to_thread.run_sync(call, limiter=limiter, abandon_on_cancel=abandon_on_cancel)
+
+class WorkerThreads:
+    """Trio's worker threads."""
+
+    async def __call__(
+        self, call: Callable[[], Any], /, *, limiter: trio.CapacityLimiter, abandon_on_cancel: bool
+    ) -> Any:
+        """Run *call* in one of them."""
+        return await trio.to_thread.run_sync(call, limiter=limiter, abandon_on_cancel=abandon_on_cancel)
+
+    def waiting(self) -> AbstractContextManager[None]:
+        """Nothing is to be done."""
+        return contextlib.nullcontext()
+
+
+in_thread = WorkerThreads()
 
 
 class Runner:
@@ -197,7 +212,7 @@ class Runner:
         elif handler.mode is Mode.INLINE:
             value = call()
         else:
-            value = await self._in_thread(handler, call)
+            value = await self._in_thread(ctx, handler, call)
         return self._answered(ctx, hit, value)
 
     def _answered(self, ctx: Context, hit: Hit, value: object) -> Result:
@@ -211,13 +226,16 @@ class Runner:
         ctx.answer(value)  # type: ignore[arg-type] # it was looked at
         return Result.DONE
 
-    async def _in_thread(self, handler: Handler, call: Callable[[], Any]) -> Any:
+    async def _in_thread(self, ctx: Context, handler: Handler, call: Callable[[], Any]) -> Any:
         limiter = self._limiters.get(handler.plugin)
         if limiter is None:
             limiter = self._limiters[handler.plugin] = trio.CapacityLimiter(self._threads)
         # A thread cannot be killed. On a deadline or at the end it is left to itself and keeps its place in
         # the limiter, so that a plugin that hangs starves only itself.
-        return await self._run_in_thread(call, limiter=limiter, abandon_on_cancel=True)
+        if ctx.hops is None:
+            return await self._run_in_thread(call, limiter=limiter, abandon_on_cancel=True)
+        async with ctx.hops.open(self._run_in_thread.waiting):
+            return await self._run_in_thread(call, limiter=limiter, abandon_on_cancel=True)
 
     def _apologize(self, ctx: Context, hit: Hit, say: Say) -> None:
         """Tell who has given a command that it failed; nobody has asked a listener for anything."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import Any, TypeVar
 
 import trio
@@ -50,16 +51,26 @@ class HeldThreads:
         self, call: Callable[[], Any], /, *, limiter: trio.CapacityLimiter, abandon_on_cancel: bool
     ) -> Any:
         """Return what *call* returns."""
-        clock = trio.lowlevel.current_clock()
-        self._running += 1
-        if isinstance(clock, MockClock):
-            clock.autojump_threshold = float("inf")
+        self._hold(1)
         try:
             return await trio.to_thread.run_sync(call, limiter=limiter, abandon_on_cancel=abandon_on_cancel)
         finally:
-            self._running -= 1
-            if isinstance(clock, MockClock) and not self._running:
-                clock.autojump_threshold = 0
+            self._hold(-1)
+
+    @contextlib.contextmanager
+    def waiting(self) -> Iterator[None]:
+        """Let virtual time run while a thread does nothing."""
+        self._hold(-1)
+        try:
+            yield
+        finally:
+            self._hold(1)
+
+    def _hold(self, more: int) -> None:
+        self._running += more
+        clock = trio.lowlevel.current_clock()
+        if isinstance(clock, MockClock):
+            clock.autojump_threshold = float("inf") if self._running else 0
 
 
 def run_virtual(
