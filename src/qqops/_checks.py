@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import zoneinfo
 from typing import TYPE_CHECKING
 
 from qqops._structure import SettingsFile, nearest
 from qqops.errors import ConfigError
 from qqops.runtime.gate import Gate
 from qqops.runtime.granted import GIVEN_BY_PLACE, AccessPolicy, RulesSettings
+from qqops.runtime.zones import time_zone
 
 if TYPE_CHECKING:
     from qqops.settings import BotSettings, OneRoom, Settings
@@ -51,9 +51,6 @@ def check_rooms(settings: Settings, file: SettingsFile) -> None:
             where = file.where(f"{key}.prefixes")
             raise ConfigError("at least one prefix, and none of them blank", where=where)
         try:
-            zoneinfo.ZoneInfo(one.timezone or "UTC")
-        except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
-            where = file.where(f"{key}.timezone")
-            raise ConfigError(
-                f"unknown time zone {one.timezone!r}", where=where, hint="for example Asia/Shanghai or UTC"
-            ) from None
+            time_zone(one.timezone or "UTC")
+        except ConfigError as exc:
+            raise ConfigError(exc.message, where=file.where(f"{key}.timezone"), hint=exc.hint) from None

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import datetime
 import enum
+import itertools
 import math
 import re
-import zoneinfo
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import attrs
 from cronsim import CronSim, CronSimError
 
 from qqops.errors import ConfigError
+from qqops.runtime.zones import shown, skipped_at
+from qqops.runtime.zones import time_zone as time_zone
 
 #: The usual names; cronsim itself knows only the five fields.
 _NAMED = {
@@ -42,20 +44,50 @@ class Overlap(enum.Enum):
     ALLOW = "allow"
 
 
+#: Seconds of the longest interval and jitter: ten years. What never comes is not a job.
+LONGEST = 10 * 366 * 86400.0
+#: Seconds of the shortest interval. What is to be done more often is a task.
+SHORTEST = 0.001
+
+_HOURS_OF_A_DAY = 24
+
+
 @attrs.frozen
 class Cron:
-    """A cron expression in a time zone. Build it with `cron`, which checks both."""
+    """A cron expression in a time zone. Build it with `cron`, which checks both.
+
+    An expression for every hour (``*/15 * * * *``) goes by the time that passes: it runs in both of the hours that a
+    clock shows twice when it is set back, and makes nothing up for an hour that the clock leaves out. One for certain
+    hours (``30 2 * * *``, ``0 */2 * * *``) goes by what the clock shows: a time that it shows twice is due the first
+    time, and one that it leaves out is due when it goes forward, at the first minute that there is.
+    """
 
     expression: str
     zone: datetime.tzinfo
 
     def after(self, moment: datetime.datetime) -> datetime.datetime | None:
-        """Return the first due moment after *moment*; None when there is none."""
-        try:
-            found: datetime.datetime = next(CronSim(self.expression, moment.astimezone(self.zone)))
-        except StopIteration:
-            return None
-        return found
+        """Return the first due moment after *moment*, in UTC; None when there is none.
+
+        UTC because moments of one zone are compared and subtracted by what its clock shows, which goes back in autumn.
+        """
+        moment = moment.astimezone(datetime.UTC)
+        here = moment.astimezone(self.zone)
+        wall, again = (
+            here.replace(tzinfo=None, fold=0),
+            here.replace(fold=1).astimezone(datetime.UTC) - moment,
+        )
+        # Where the clock will show this time once more, what it shows again from then on may come before what is next.
+        walls = CronSim(self.expression, wall - again)
+        hourly = len(walls.hours) == _HOURS_OF_A_DAY
+        found: list[datetime.datetime] = []
+        for due_wall in walls:
+            moments = shown(due_wall, self.zone)
+            if not hourly:
+                moments = moments[:1] or (skipped_at(due_wall, self.zone),)
+            found += (one for one in moments if one > moment)
+            if found and due_wall > wall:
+                break
+        return min(found, default=None)
 
 
 @attrs.frozen
@@ -162,36 +194,103 @@ def cron(expression: str, tz: str = "UTC") -> Cron:
     """Return the schedule for a cron text of five fields or a name like ``@daily``.
 
     Raises:
-        ConfigError: The text or the time zone is wrong.
+        ConfigError: The text or the time zone is wrong, or it never comes.
     """
+    if not isinstance(expression, str):
+        raise ConfigError(f"cron must be a text of five fields, as '0 9 * * 1-5', got {expression!r}")
     text = _NAMED.get(expression.strip().lower(), expression.strip())
-    if len(text.split()) != 5:
+    if len(text.split()) != _FIELDS:
         raise ConfigError(f"cron {expression!r} must have five fields: minute hour day month weekday")
     zone = time_zone(tz)
     try:
-        CronSim(text, datetime.datetime(2000, 1, 1, tzinfo=zone))
+        moments = CronSim(text, _SOME_DAY)
     except CronSimError as exc:
+        if _is_good_in_other_months(text):
+            raise _never(expression) from exc
         raise ConfigError(f"cron {expression!r} is wrong: {exc}") from exc
+    if next(moments, None) is None:
+        raise _never(expression)
     return Cron(text, zone)
 
 
-def every(seconds: float) -> Every:
-    """Return the schedule for an interval in seconds. Raises `ConfigError` unless it is positive."""
-    if not seconds > 0:
-        raise ConfigError(f"the interval must be > 0 seconds, got {seconds:g}")
-    return Every(float(seconds))
+#: Minute, hour, day, month, weekday.
+_FIELDS = 5
+_SOME_DAY = datetime.datetime(2000, 1, 1)
+
+
+def _never(expression: str) -> ConfigError:
+    return ConfigError(
+        f"cron {expression!r} never comes: there is no such day in that month",
+        hint="change the day or the month",
+    )
+
+
+def _is_good_in_other_months(text: str) -> bool:
+    minute, hour, day, _, weekday = text.split()
+    try:
+        CronSim(f"{minute} {hour} {day} * {weekday}", _SOME_DAY)
+    except CronSimError:
+        return False
+    return True
+
+
+def every(interval: float | datetime.timedelta) -> Every:
+    """Return the schedule for an interval, in seconds. Raises `ConfigError` for what is none."""
+    seconds = _seconds("every", interval)
+    if not seconds >= SHORTEST:
+        raise ConfigError(f"every must be > 0 seconds (at least {SHORTEST:g}), got {seconds:g}")
+    if seconds > LONGEST:
+        raise ConfigError(
+            f"every must be at most ten years, got {seconds:g} seconds", hint="give once= a moment"
+        )
+    return Every(seconds)
 
 
 def once(moment: datetime.datetime) -> Once:
     """Return the schedule for one moment. Raises `ConfigError` when it has no time zone."""
-    if moment.tzinfo is None:
-        raise ConfigError(f"the moment {moment.isoformat()} needs a time zone")
+    if not isinstance(moment, datetime.datetime):
+        raise ConfigError(f"once must be a datetime with a time zone, got {moment!r}")
+    if moment.utcoffset() is None:
+        raise ConfigError(
+            f"the moment {moment.isoformat()} needs a time zone",
+            hint="tzinfo=ZoneInfo('Asia/Shanghai'), or datetime.UTC",
+        )
     return Once(moment)
 
 
-def time_zone(name: str) -> zoneinfo.ZoneInfo:
-    """Return the time zone *name*. Raises `ConfigError` when it is unknown."""
+def jitter(most: float | datetime.timedelta, schedule: Schedule) -> float:
+    """Return how many seconds runs of *schedule* may be late by chance. Raises `ConfigError` unless runs stay apart."""
+    seconds = _seconds("jitter", most)
+    if not 0 <= seconds <= LONGEST:
+        raise ConfigError(f"jitter must be 0 or more seconds, at most ten years, got {seconds:g}")
+    apart = _apart(schedule)
+    if seconds > apart:
+        raise ConfigError(
+            f"jitter must not be longer than the {apart:g} seconds between two runs, got {seconds:g}"
+        )
+    return seconds
+
+
+#: Moments of a cron text that are looked at for how close they come.
+_LOOKED_AT = 100
+
+
+def _apart(schedule: Schedule) -> float:
+    """Return the least seconds between two runs."""
+    if isinstance(schedule, Every):
+        return schedule.seconds
+    if isinstance(schedule, Once):
+        return LONGEST
+    moments = itertools.islice(CronSim(schedule.expression, _SOME_DAY), _LOOKED_AT)
+    return min(((b - a).total_seconds() for a, b in itertools.pairwise(moments)), default=LONGEST)
+
+
+def _seconds(what: str, value: Any) -> float:
+    if isinstance(value, datetime.timedelta):
+        return value.total_seconds()
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise ConfigError(f"{what} must be a number of seconds or a timedelta, got {value!r}")
     try:
-        return zoneinfo.ZoneInfo(name)
-    except (zoneinfo.ZoneInfoNotFoundError, ValueError) as exc:
-        raise ConfigError(f"unknown time zone {name!r}", hint="names look like Asia/Shanghai") from exc
+        return float(value)
+    except OverflowError:
+        return math.inf
