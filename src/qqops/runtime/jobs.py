@@ -64,7 +64,7 @@ class Entry:
         made: What a person wanted; None for a job that a plugin declares.
         next: When it is due.
         active: Runs that have not ended.
-        changed: Set when it was paused, resumed or removed.
+        changed: Set when it was paused, resumed or removed, or the clock was set.
     """
 
     id: str
@@ -76,6 +76,13 @@ class Entry:
     active: int = 0
     removed: bool = False
     changed: trio.Event = attrs.field(factory=trio.Event)
+
+    def shift(self, seconds: float) -> None:
+        """Move what is known by the clock that intervals go by, when that follows the wall clock by *seconds*."""
+        self.state.first += seconds
+        self.state.settled += seconds
+        self.schedule = anchored(self.schedule, self.state.first)
+        self.next = None
 
     @property
     def misfire(self) -> Misfire:
@@ -134,6 +141,8 @@ class JobInfo:
 
     Attributes:
         id: ``plugin:name``, or the number of one that a person has made.
+        next: When it is due, in UTC; None while it is paused.
+        last: When it ran last, in UTC.
         what: Its command line or text; "" for a plugin's.
         creator: Name of the person; "" for a plugin's.
         when: Cron text, or "".
@@ -165,6 +174,7 @@ class Jobs:
         #: Set by the scheduler while it runs.
         self.begin: Callable[[Entry], None] = lambda entry: None
         self.start: Callable[[Entry], None] = lambda entry: None
+        self.look: Callable[[], None] = lambda: None
 
     def load(self, declared: Sequence[Job]) -> None:
         """Take up the jobs of plugins and of people, where the last run has left them."""
@@ -193,10 +203,7 @@ class Jobs:
             state.running = False
             state.skipped, state.skipped_at = Skip.INTERRUPTED.value, state.ran
             log.warning("a job was cut off by the end of the bot", job=key)
-        if isinstance(schedule, Every):
-            anchor = datetime.datetime.fromtimestamp(state.first, datetime.UTC)
-            schedule = attrs.evolve(schedule, anchor=anchor)
-        entry = Entry(key, schedule, state, job, made)
+        entry = Entry(key, anchored(schedule, state.first), state, job, made)
         self.save(entry)
         return entry
 
@@ -229,6 +236,7 @@ class Jobs:
     def resume(self, job: str) -> None:
         """Run it again at its moments; those that passed meanwhile are not made up for. Raises `Refuse`."""
         entry = self._find(job)
+        self.look()  # a clock that was set just now must not count twice
         entry.state.paused = False
         entry.state.settled = max(entry.state.settled, self._clock.now().timestamp())
         self.save(entry)
@@ -287,6 +295,13 @@ class Jobs:
                 raise Refuse(Say("refuse.no_job", {"job": job}))
             entry = named[0]
         return entry
+
+
+def anchored(schedule: Schedule, first: float) -> Schedule:
+    """Return *schedule* with its grid, if it has one, beginning *first* seconds after the epoch."""
+    if not isinstance(schedule, Every):
+        return schedule
+    return attrs.evolve(schedule, anchor=datetime.datetime.fromtimestamp(first, datetime.UTC))
 
 
 def message_of(made: Made, job: str, now: datetime.datetime) -> Message:

@@ -15,6 +15,7 @@ from qqops.runtime.agenda import Every, Overlap, due
 from qqops.runtime.dispatch import Dispatcher, Ticket
 from qqops.runtime.jobs import Entry, Jobs, Skip, message_of, room_of
 from qqops.runtime.observe import Observers, Skipped
+from qqops.runtime.steady import Steady
 
 log = structlog.get_logger("qqops.scheduler")
 
@@ -34,6 +35,9 @@ class Scheduler:
     """One task for each job: sleep until it is due, note that, run it, again.
 
     That a moment is settled is on the disk before its run begins: a restart neither repeats nor forgets it.
+
+    Cron texts and single moments go by the wall clock, intervals by trio's. When the wall clock is set, the grids of the
+    intervals move with it: they go on as before, and what is kept of them is true after a restart, too.
     """
 
     def __init__(
@@ -51,15 +55,21 @@ class Scheduler:
         self._observers = observers
         self._rng = rng
         self._say = say
+        self._steady: Steady
 
     async def run(self) -> None:
         """Run all jobs until cancelled."""
+        self._steady = Steady(self._clock)
+        if behind := max(map(self._behind, self._jobs.entries.values()), default=0.0):
+            log.warning(
+                "the clock stands before what the jobs have seen: they go by it", seconds=round(behind)
+            )
         async with trio.open_nursery() as nursery:
 
             def start(entry: Entry) -> None:
                 nursery.start_soon(self._keep, entry, nursery, name=f"job {entry.id}")
 
-            self._jobs.start = start
+            self._jobs.start, self._jobs.look = start, self._look
             self._jobs.begin = lambda entry: self._begin(entry, nursery, queue=True)
             for entry in list(self._jobs.entries.values()):
                 start(entry)
@@ -67,26 +77,29 @@ class Scheduler:
 
     async def _keep(self, entry: Entry, nursery: trio.Nursery) -> None:
         while not entry.gone():
-            since = self._settled(entry)
+            self._look()
+            since, changed = self._settled(entry), entry.changed
             entry.next = entry.schedule.after(since)
             if entry.next is None:
                 if entry.made is not None:
                     self._jobs.remove(entry.id)
                 return
-            if entry.state.paused:
-                await self._sleep(entry, entry.next)
-                if not entry.wanted() and not entry.gone() and self._clock.now() >= entry.next:
-                    entry.state.settled = entry.next.timestamp()
-                    self._skip(entry, Skip.PAUSED)
-                continue
             await self._sleep(entry, entry.next)
-            now = self._clock.now()
+            self._look()
+            now = self._now(entry)
+            if changed.is_set() or now < entry.next:
+                continue  # it was changed, the clock was set, or it was time to look at that
+            if entry.state.paused:
+                entry.state.settled = entry.next.timestamp()
+                self._skip(entry, Skip.PAUSED)
+                continue
             todo = due(entry.schedule, since, now, entry.misfire, PATIENCE)
-            if todo is None or not entry.wanted():
-                continue  # it was changed, or the clock was set
+            if todo is None:
+                continue
             if entry.job is not None and entry.job.jitter:
                 await trio.sleep(self._rng.uniform(0, entry.job.jitter))
-                if not entry.wanted():
+                self._look()
+                if changed.is_set():
                     continue
             entry.state.settled = todo.last.timestamp()
             if todo.missed:
@@ -101,19 +114,37 @@ class Scheduler:
 
     def _settled(self, entry: Entry) -> datetime.datetime:
         """Return the moment up to which everything is settled, by a clock that may have been set back."""
-        now = self._clock.now()
-        since = datetime.datetime.fromtimestamp(entry.state.settled, datetime.UTC)
-        back = (since - now).total_seconds()
+        if self._behind(entry):
+            entry.state.settled = self._now(entry).timestamp()
+        return datetime.datetime.fromtimestamp(entry.state.settled, datetime.UTC)
+
+    def _behind(self, entry: Entry) -> float:
+        """Return by how many seconds the clock stands before what *entry* has seen, if that is more than it may; else 0."""
+        seconds = entry.state.settled - self._now(entry).timestamp()
         most = entry.schedule.seconds if isinstance(entry.schedule, Every) else SET_BACK
-        if back > most:
-            log.warning("the clock was set back: the job goes by the new time", job=entry.id, seconds=back)
-            entry.state.settled = now.timestamp()
-            return now
-        return since
+        return seconds if seconds > most else 0.0
+
+    def _now(self, entry: Entry) -> datetime.datetime:
+        """Return this moment by the clock that *entry* goes by."""
+        return self._steady.now() if isinstance(entry.schedule, Every) else self._clock.now()
+
+    def _look(self) -> None:
+        """Look whether the wall clock was set, and let everything go by the new time."""
+        seconds = self._steady.jump()
+        if not seconds:
+            return
+        log.warning(
+            "the clock was set: cron goes by the new time, intervals go on", seconds=round(seconds, 1)
+        )
+        for entry in self._jobs.entries.values():
+            if isinstance(entry.schedule, Every):
+                entry.shift(seconds)
+                self._jobs.save(entry)
+            entry.change()
 
     async def _sleep(self, entry: Entry, moment: datetime.datetime) -> None:
         """Sleep until *moment*, until the job was changed, or until it is time to look at the clock again."""
-        left = (moment - self._clock.now()).total_seconds()
+        left = (moment - self._now(entry)).total_seconds()
         if left > 0:
             with trio.move_on_after(min(left, MAX_SLEEP)):
                 await entry.changed.wait()
@@ -141,7 +172,8 @@ class Scheduler:
         try:
             if entry.made.reminder:
                 room, name = room_of(entry.made)
-                self._say(room, f"{name}: {entry.made.line}" if name else entry.made.line)
+                if not self._say(room, f"{name}: {entry.made.line}" if name else entry.made.line):
+                    log.error("a reminder goes nowhere: its account is gone", job=entry.id, room=str(room))
                 return None
             ticket = self._dispatcher.speak(message_of(entry.made, entry.id, self._clock.now()))
         except StoreError as exc:
