@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 import datetime
+import difflib
+import enum
+import re
 from collections.abc import Callable, Mapping
 from typing import Any, Literal, TypeVar
+
+import attrs
 
 from qqops.errors import ConfigError, PluginError
 from qqops.plugin._note import Declared, make_handler, note, read_signature
 from qqops.plugin.hooks import Build, hookimpl
 from qqops.plugin.signature import location
-from qqops.runtime.agenda import Misfire, Overlap, Schedule, cron, every, once
+from qqops.runtime import agenda
+from qqops.runtime.agenda import Cron, Misfire, Overlap, Schedule
 from qqops.runtime.registry import Job
+from qqops.runtime.zones import time_zone
 
 F = TypeVar("F", bound=Callable[..., Any])
+E = TypeVar("E", bound=enum.Enum)
 
 
 class Clockwork:
@@ -25,28 +33,34 @@ class Clockwork:
     def job(
         self,
         *,
-        cron: str | None = None,  # noqa: A002, RUF100 - the author's word
-        tz: str = "UTC",
+        name: str | None = None,
+        cron: str | None = None,
+        tz: str | None = None,
         every: float | datetime.timedelta | None = None,
         once: datetime.datetime | None = None,
-        jitter: float = 0.0,
+        jitter: float | datetime.timedelta = 0.0,
         misfire: Literal["skip", "once", "all"] = "once",
         overlap: Literal["skip", "queue", "allow"] = "skip",
         timeout: float | None = None,
         inline: bool = False,
     ) -> Callable[[F], F]:
-        """Declare a job: by *cron* (five fields, in time zone *tz*), *every* so many seconds, or *once*.
+        """Declare a job: by *cron* (five fields), *every* so many seconds, or *once*.
 
         Args:
-            every: Seconds; the grid begins with the first start of the bot and outlives restarts.
-            jitter: Most seconds by which a run is late on purpose, by chance.
+            name: What people call it by, and what is known about it is kept by, over restarts. Without one it has that
+                of the function, and ``-2``, ``-3`` and so on behind that when it is not the first of the plugin.
+            tz: Time zone of *cron* and of ``ctx.now``. Without one *cron* is in UTC, and what has no cron in the
+                bot's zone.
+            every: Seconds; the grid begins with the first start of the bot and outlives restarts. It goes by the time
+                that passes, whatever the computer's clock is set to.
+            jitter: Most seconds by which a run is late on purpose, by chance; no more than lie between two runs.
             misfire: What becomes of moments that passed while the bot could not run: none is made up for, one run for
                 all of them, or one for each.
             overlap: What becomes of a run that is due while the last one has not ended: it is skipped, waits, or
                 runs beside it.
         """
         more = {
-            "cron": cron, "tz": tz, "every": every, "once": once, "jitter": jitter, "misfire": misfire,
+            "name": name, "cron": cron, "tz": tz, "every": every, "once": once, "jitter": jitter, "misfire": misfire,
             "overlap": overlap,
         }  # fmt: skip
 
@@ -59,26 +73,47 @@ class Clockwork:
     @hookimpl
     def qqops_jobs(self, build: Build) -> list[Job]:
         """Return the declared jobs."""
-        found: list[Job] = []
+        found: dict[str, Job] = {}
         for d in self._jobs:
-            where = location(d.function)
-            if any(job.name == d.name for job in found):
-                raise PluginError(f"there are two jobs {d.name!r}; their state is kept by name", where=where)
-            signature = read_signature(d, build)
             try:
-                schedule = _schedule(d.more)
-                if not d.more["jitter"] >= 0:
-                    raise ConfigError(f"jitter must be >= 0 seconds, got {d.more['jitter']:g}")
-                misfire, overlap = Misfire(d.more["misfire"]), Overlap(d.more["overlap"])
-            except (ConfigError, ValueError) as exc:
-                raise PluginError(f"the job {d.name}(): {exc}", where=where) from exc
-            found.append(
-                Job(
-                    name=d.name, schedule=schedule, handler=make_handler(d, build, signature.for_event()),
-                    jitter=d.more["jitter"], misfire=misfire, overlap=overlap,
-                )
-            )  # fmt: skip
-        return found
+                name = _name(d, found)
+                found[name] = _job(attrs.evolve(d, name=name), build)
+            except ConfigError as exc:
+                raise PluginError(f"the job {d.name}(): {exc}", where=location(d.function)) from exc
+        return list(found.values())
+
+
+def _job(d: Declared, build: Build) -> Job:
+    """Return the job that *d* declares. Raises `ConfigError` for what is wrong about its moments."""
+    signature = read_signature(d, build)
+    schedule = _schedule(d.more)
+    if d.more["tz"] is not None:
+        zone: datetime.tzinfo | None = time_zone(d.more["tz"])
+    else:
+        zone = schedule.zone if isinstance(schedule, Cron) else None
+    return Job(
+        name=d.name,
+        schedule=schedule,
+        handler=attrs.evolve(make_handler(d, build, signature.for_event()), zone=zone),
+        jitter=agenda.jitter(d.more["jitter"], schedule),
+        misfire=_one_of(Misfire, "misfire", d.more["misfire"]),
+        overlap=_one_of(Overlap, "overlap", d.more["overlap"]),
+    )
+
+
+def _name(d: Declared, taken: Mapping[str, Job]) -> str:
+    """Return what the job is called. Raises `ConfigError` when that is no name, or another has it."""
+    name = d.more["name"]
+    if name is None:
+        others = (f"{d.name}-{number}" for number in range(2, len(taken) + 2))
+        return next(one for one in (d.name, *others) if one not in taken)
+    if not isinstance(name, str) or not re.fullmatch(r"[^\s:]+", name) or name.isdigit():
+        raise ConfigError(f"name must be one word without a colon that is not a number, got {name!r}")
+    if name in taken:
+        raise ConfigError(
+            f"the name {name!r} is taken by the job at {taken[name].handler.where}", hint="give another name"
+        )
+    return name
 
 
 def _schedule(more: Mapping[str, Any]) -> Schedule:
@@ -88,8 +123,15 @@ def _schedule(more: Mapping[str, Any]) -> Schedule:
             "give one of cron, every and once" + (f", not {' and '.join(given)}" if given else "")
         )
     if given == ["cron"]:
-        return cron(more["cron"], more["tz"])
-    if given == ["every"]:
-        interval = more["every"]
-        return every(interval.total_seconds() if isinstance(interval, datetime.timedelta) else interval)
-    return once(more["once"])
+        return agenda.cron(more["cron"], "UTC" if more["tz"] is None else more["tz"])
+    return agenda.every(more["every"]) if given == ["every"] else agenda.once(more["once"])
+
+
+def _one_of(kind: type[E], what: str, word: object) -> E:
+    words = [one.value for one in kind]
+    try:
+        return kind(word)
+    except ValueError:
+        near = difflib.get_close_matches(str(word).lower(), words, 1)
+        hint = f"did you mean {near[0]!r}?" if near else ""
+        raise ConfigError(f"{what} is one of {', '.join(words)}, got {word!r}", hint=hint) from None

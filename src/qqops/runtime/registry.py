@@ -6,6 +6,7 @@ with them is the business of `qqops.runtime.routes`.
 
 from __future__ import annotations
 
+import datetime
 import enum
 import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
@@ -80,6 +81,7 @@ class Handler:
         guards: What stands before it.
         converse: What becomes of its open question when the same person gives another command in the same room.
         spell: Writes a command out in full; None for what is not a command.
+        zone: Time zone that it is meant in; None for the room's.
     """
 
     plugin: str
@@ -92,6 +94,7 @@ class Handler:
     guards: Guards = OPEN
     converse: Converse = "refuse"
     spell: Spell | None = None
+    zone: datetime.tzinfo | None = None
     key: str = attrs.field(init=False)
 
     @key.default
@@ -207,6 +210,7 @@ class Job:
     """A function that runs by the clock.
 
     Attributes:
+        name: What it is called; what is known about it is kept under ``plugin:name``.
         jitter: Most seconds by which a run is late on purpose.
     """
 
@@ -288,8 +292,10 @@ class Registry:
             The names that another plugin has, too.
 
         Raises:
-            PluginError: Two commands of the plugin have the same name.
+            PluginError: Two commands or two jobs of the plugin have the same name.
         """
+        jobs = list(jobs)
+        _check_names(jobs)
         commands = list(commands)
         own: dict[tuple[str, ...], Command] = {}
         for command in commands:
@@ -358,6 +364,18 @@ class Registry:
         except BaseException:
             log.exception("it cannot be said whether somebody may see a command", handler=handler.key)
             return False
+
+
+def _check_names(jobs: Sequence[Job]) -> None:
+    own: dict[str, Job] = {}
+    for job in jobs:
+        if (other := own.get(job.name)) is not None:
+            raise PluginError(
+                f"the job {job.name!r} is taken ({other.handler.where}); what is known about a job is kept by its name",
+                plugin=job.handler.plugin,
+                where=job.handler.where,
+            )
+        own[job.name] = job
 
 
 def names_of(command: Command) -> list[tuple[str, ...]]:

@@ -220,22 +220,6 @@ async def test_pause_resume_and_run_now(bots):
         await ali.expect("there is no job 'nothing'")
 
 
-async def test_two_jobs_of_one_name_and_wrong_words_are_refused(bots):
-    from qqops import PluginError
-
-    plugin = ticking([], every=1)
-
-    @plugin.job(every=2)
-    async def tick() -> None: ...
-
-    with pytest.raises(PluginError, match="two jobs 'tick'"):
-        async with bots.run(plugin):
-            pass
-    with pytest.raises(PluginError, match="'never'"):
-        async with bots.run(ticking([], every=1, misfire="never")):
-            pass
-
-
 # -- jobs of people --------------------------------------------------------------------------------------------
 
 
