@@ -168,7 +168,7 @@ def _digit(text: str) -> int:
 
 def _read_moment(word: Word, ctx: Context) -> datetime.datetime:
     try:
-        value, end = moment(word.text, ctx.local)
+        value, end = moment(word.text, ctx.now)
         if end != len(word.text):
             raise ValueError(word.text)
     except (ValueError, OverflowError):
@@ -179,7 +179,7 @@ def _read_moment(word: Word, ctx: Context) -> datetime.datetime:
 def _moment_at(line: str, start: int, ctx: Context) -> tuple[datetime.datetime, int]:
     stretch = line[start : start + _REACH]
     try:
-        value, end = moment(stretch, ctx.local)
+        value, end = moment(stretch, ctx.now)
         # Only where the full-width forms change no length do positions in the line hold.
         if end < len(stretch) and not stretch[end].isspace():
             raise ValueError(stretch)
@@ -190,7 +190,7 @@ def _moment_at(line: str, start: int, ctx: Context) -> tuple[datetime.datetime, 
 
 def _read_day(word: Word, ctx: Context) -> datetime.date:
     try:
-        return day(word.text, ctx.local)
+        return day(word.text, ctx.now)
     except (ValueError, OverflowError):
         raise BadWord(Say("refuse.bad_date", {"word": short(word.text)})) from None
 

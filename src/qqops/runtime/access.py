@@ -80,7 +80,7 @@ class Access:
         self._check_owner(ctx, role)
         if person in self._gate.roles.members(role):
             return False
-        self._put_grant(Grant(role, person, by(ctx), ctx.now.isoformat()))
+        self._put_grant(Grant(role, person, by(ctx), self._clock.now().isoformat()))
         self._note(by(ctx), f"role {role} {person}", "", "granted")
         return True
 
@@ -119,7 +119,7 @@ class Access:
             log.warning("the code was said where others can read it, or by nobody in particular: it is void")
             return False
         person = str(ctx.sender.person)
-        self._put_grant(Grant(OWNER, person, person, ctx.now.isoformat()))
+        self._put_grant(Grant(OWNER, person, person, self._clock.now().isoformat()))
         self._note(person, f"role {OWNER} {person}", "", "claimed")
         log.warning("the bot has an owner", person=person)
         return True

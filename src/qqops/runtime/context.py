@@ -7,10 +7,12 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, overload
 
 import attrs
+import structlog
 
 from qqops.errors import Refuse
 from qqops.model import (
     AccountRef,
+    Delivery,
     Draft,
     Event,
     Message,
@@ -31,6 +33,8 @@ if TYPE_CHECKING:
     from qqops.runtime.desk import Desk
     from qqops.runtime.gate import Gate
     from qqops.runtime.registry import Handler
+
+log = structlog.get_logger("qqops.run")
 
 T = TypeVar("T")
 
@@ -69,8 +73,9 @@ class Context:
         id: Short id of the run, as in the log.
         event: What set it off; None for a job.
         language: Language of the room.
-        now: When the run began.
-        zone: Time zone of the room.
+        now: When the run began, as a person's clock shows it: aware, in *zone*. Python adds and compares moments of one
+            zone by what its clock shows; for spans of time use ``now.astimezone(UTC)``.
+        zone: Time zone of the job, or of the room; else the bot's.
         prefix: What a command begins with in the room.
         arguments: Values of the command's parameters by name, once they have been converted; what is injected is not
             among them.
@@ -164,9 +169,9 @@ class Context:
         return self._gate is not None and self._gate.may(self, permission, name)
 
     @property
-    def local(self) -> datetime.datetime:
-        """When the run began, in the room's time zone."""
-        return self.now.astimezone(self.zone)
+    def today(self) -> datetime.date:
+        """The day on which the run began, in *zone*."""
+        return self.now.date()
 
     def rooms(self) -> Sequence[Room]:
         """Return the rooms that are known at this moment."""
@@ -194,8 +199,11 @@ class Context:
     async def reply(self, answer: Content) -> Outcome:
         """Send *answer* to this room and return how it went.
 
-        Use it for more than one answer, or to learn the outcome; a single answer is simply returned.
+        Use it for more than one answer, or to learn the outcome; a single answer is simply returned. A job has no room:
+        its answer is refused, and an error in the log.
         """
+        if self.event is None:
+            return self._unheard()
         if self._outbox is None:
             raise Refuse("there is no room to answer in")
         message = self.event.id if isinstance(self.event, Message) else ""
@@ -203,10 +211,24 @@ class Context:
 
     def answer(self, answer: Content) -> None:
         """Queue *answer* without waiting; its outcome is observed and logged all the same."""
+        if self.event is None:
+            self._unheard()
+            return
         if self._outbox is None:
             raise Refuse("there is no room to answer in")
         message = self.event.id if isinstance(self.event, Message) else ""
         self._outbox.put(self.draft(answer), plugin=self.plugin, message=message)
+
+    def _unheard(self) -> Outcome:
+        """Report an answer of a job, which has no room that it could go to."""
+        handler = self._handler
+        log.error(
+            "the answer of a job goes nowhere: a job has no room; say it with rooms.send(room, …)",
+            plugin=self.plugin,
+            job=handler.name if handler is not None else "",
+            where=handler.where if handler is not None else "",
+        )
+        return Outcome(delivery=Delivery.REFUSED, reason="a job has no room")
 
     # -- talking with a person ------------------------------------------------------------------
 

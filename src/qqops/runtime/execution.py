@@ -67,14 +67,15 @@ class Execution:
         event = ticket.event
         room = event.room if event is not None else None
         outbox = self.outboxes.get(ticket.account) if ticket.account is not None else None
+        zone = ticket.hit.handler.zone or self._rooms.zone(room)
         return Context(
             id=ticket.id,
             plugin=ticket.hit.handler.plugin,
             event=event,
             language=self._rooms.language(room),
             catalogue=self._catalogue,
-            now=self._clock.now(),
-            zone=self._rooms.zone(room),
+            now=self._clock.now().astimezone(zone),
+            zone=zone,
             prefix=(self._rooms.prefix(room) or self._registry.prefixes)[0],
             outbox=outbox if room is not None else None,
             known=self._known,

@@ -513,7 +513,7 @@ async def test_the_context_knows_the_zone_and_the_prefix(bots):
 
     @plugin.command("now")
     async def now(ctx: Ctx) -> str:
-        return f"{ctx.local:%H:%M} {ctx.prefix}"
+        return f"{ctx.now:%H:%M} {ctx.prefix}"
 
     async with bots.run(plugin) as bot:
         ali = bot.user("ali")
