@@ -5,12 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol, runtime_checkable
 
+import structlog
+
 from qqops.adapters.base import Adapter
 from qqops.model import AccountRef, Delivery, Draft, Outcome, Room, RoomRef, User
 from qqops.runtime.context import Content
 from qqops.runtime.named_rooms import NamedRooms, RoomSettings
 from qqops.runtime.outbox import Outbox
+from qqops.runtime.ticket import running
 from qqops.texts import Catalogue, Say
+
+log = structlog.get_logger("qqops.rooms")
 
 #: Rooms whose members are remembered after somebody has asked for them; the oldest are forgotten.
 _REMEMBERED = 256
@@ -71,7 +76,20 @@ class Rooms:
 
         Args:
             room: A room's address, id or name. Ids and names work once an account has been online.
+
+        What a job sends and is refused is an error in the log as well: nobody has asked for it who would miss it.
         """
+        outcome = await self._send(room, answer)
+        ticket = running.get()
+        if outcome.delivery is Delivery.REFUSED and ticket is not None and ticket.event is None:
+            handler = ticket.hit.handler
+            log.error(
+                "what a job sends goes nowhere", plugin=handler.plugin, job=handler.name, where=handler.where,
+                room=str(room), reason=outcome.reason,
+            )  # fmt: skip
+        return outcome
+
+    async def _send(self, room: str | RoomRef, answer: Content) -> Outcome:
         ref = room if isinstance(room, RoomRef) else None
         known = self.find(room) if isinstance(room, str) else None
         if known is not None:

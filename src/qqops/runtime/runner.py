@@ -94,7 +94,9 @@ class Runner:
             return result
         if onion.reached < len(filters.all):
             stopped = filters.all[onion.reached]
-            ctx.decided(Verdict(Stage.FILTERS, False, Say("why.filter", {"name": stopped.key})))
+            why = Say("why.filter", {"name": stopped.key})
+            ctx.decided(Verdict(Stage.FILTERS, False, why))
+            self._note_job(ctx, hit, why, stopped)
         return onion.result
 
     @trio.lowlevel.enable_ki_protection
@@ -133,9 +135,8 @@ class Runner:
             if all(one.passed for one in ctx.verdicts):
                 ctx.decided(Verdict(stage, False, Say("why.refused", {"name": key})))
             said = exc.say if isinstance(exc.say, Say) else exc.text
+            self._note_job(ctx, hit, said or Say("refuse.filtered"), culprit)
             self._say(ctx, said or Say("refuse.filtered"))
-            if ctx.event is None:
-                log.warning("a job was refused", by=key, where=where, reason=exc.text)
             return Result.REFUSED
         if isinstance(exc, StoreError):
             log.error("the handler's data is not available", where=where, reason=str(exc))
@@ -153,9 +154,20 @@ class Runner:
 
     def _refused(self, ctx: Context, hit: Hit, why: Content) -> Result:
         """Say why not, to who has given a command; listeners are silent."""
+        self._note_job(ctx, hit, why)
         if why and isinstance(hit.source, Line):
             self._say(ctx, why)
         return Result.REFUSED
+
+    def _note_job(self, ctx: Context, hit: Hit, why: Content, culprit: Filter | None = None) -> None:
+        """Say in the log why a job has not run: it has no room where it could be said."""
+        if ctx.event is None:
+            reason = ctx.render(why) if isinstance(why, str | Say) else str(why)
+            by = {"by": culprit.key} if culprit is not None else {}
+            log.warning(
+                "job refused", plugin=ctx.plugin, job=hit.handler.name, where=hit.handler.where, reason=reason,
+                **by,
+            )  # fmt: skip
 
     @staticmethod
     def _prepared(ctx: Context, hit: Hit) -> Callable[[], Any]:
