@@ -1,12 +1,17 @@
 """What people do with jobs in the chat."""
 
+import datetime
+
+import attrs
 import pytest
+import trio
 
 import qqops_essentials
 from qqops import Plugin
 from qqops.app import AppPolicy
 from qqops.runtime.granted import AccessPolicy
-from qqops.testing.virtual import run_virtual
+from qqops.runtime.named_rooms import RoomSettings
+from qqops.testing.virtual import VirtualClock, run_virtual
 
 pytestmark = pytest.mark.trio(run=run_virtual)
 
@@ -82,9 +87,116 @@ async def test_what_is_wrong_is_said(bots, line, answer):
         await ali.expect(answer)
 
 
-async def test_a_wrong_time_zone_in_the_settings_is_named(bots):
+@pytest.mark.parametrize("name", ["Mars", "Asia", "../etc"])
+async def test_a_wrong_time_zone_in_the_settings_is_named(bots, name):
     from qqops import PluginError
 
-    with pytest.raises(PluginError, match="unknown time zone 'Mars'"):
-        async with bots.run(qqops_essentials.plugin, config={"tz": "Mars"}):
+    with pytest.raises(PluginError, match=f"unknown time zone '{name}'"):
+        async with bots.run(qqops_essentials.plugin, config={"tz": name}):
             pass
+
+
+def shop(ran):
+    """A plugin with a job that takes its time and one that does not."""
+    plugin = Plugin("shop")
+
+    @plugin.job(cron="0 9 * * *", tz="Asia/Shanghai")
+    async def count() -> None:
+        ran.append("count")
+
+    @plugin.job(every=3600, name="clean")
+    async def _() -> None:
+        ran.append("clean")
+        await trio.sleep(600)
+
+    return plugin
+
+
+def in_two_zones():
+    """Ali may do everything; the lab is in New York, all other rooms are in Shanghai."""
+    rooms = RoomSettings(timezone="Asia/Shanghai", timezones={"lab": "America/New_York"})
+    return attrs.evolve(owned(), rooms=rooms)
+
+
+async def test_jobs_are_listed_run_and_paused_in_the_time_of_the_room(bots):
+    ran = []
+    async with bots.run(qqops_essentials.plugin, shop(ran), policy=in_two_zones()) as bot:
+        ops, lab = bot.room("ops"), bot.room("lab")
+        ali = bot.user("ali", room=ops)
+        await ali.say("/jobs")
+        assert await ops.expect("shop") == "shop:clean – 2026-01-05 17:00\nshop:count – 2026-01-06 09:00"
+        ali = bot.user("ali", room=lab)
+        await ali.say("/jobs")
+        assert await lab.expect("shop") == "shop:clean – 2026-01-05 04:00\nshop:count – 2026-01-05 20:00"
+        # One runs now, and is due again at its moment all the same.
+        await ali.say("/jobs run clean")
+        assert await lab.expect("clean") == "clean is started"
+        assert ran == ["clean"]
+        await ali.say("/jobs")
+        assert await lab.expect("shop") == "shop:clean – running\nshop:count – 2026-01-05 20:00"
+        await bot.advance(601)
+        await ali.say("/jobs list")
+        assert "shop:clean – 2026-01-05 04:00" in await lab.expect("shop")
+        # One is paused: it is skipped, and says so.
+        await ali.say("/jobs pause count")
+        assert await lab.expect("count") == "count is paused"
+        await ali.say("/jobs")
+        assert "shop:count – paused" in await lab.expect("shop")
+        await bot.advance(86400)
+        assert "count" not in ran
+        await ali.say("/jobs why count")
+        assert await lab.expect("shop") == (
+            "shop:count (0 9 * * *): paused\nwas skipped at 2026-01-05 20:00: it was paused"
+        )
+        # It can be run by hand all the same, and goes on when it is resumed.
+        await ali.say("/jobs run count")
+        await lab.expect("count is started")
+        assert ran.count("count") == 1
+        await ali.say("/jobs resume count")
+        await lab.expect("count goes on")
+        await ali.say("/jobs why count")
+        assert "shop:count (0 9 * * *): 2026-01-06 20:00\nran last at 2026-01-06 03:10" in await lab.expect(
+            "shop"
+        )
+        await bot.advance(86400)
+        assert ran.count("count") == 2
+
+
+async def test_who_may_not_manage_jobs_runs_and_pauses_none(bots):
+    ran = []
+    async with bots.run(qqops_essentials.plugin, shop(ran), policy=in_two_zones()) as bot:
+        bo = bot.user("bo")
+        for word in ("run", "pause", "resume"):
+            await bo.say(f"/jobs {word} count")
+            await bo.expect("jobs.manage")
+        assert ran == []
+        assert not bot.app.jobs.get("count").paused
+
+
+async def test_a_persons_job_is_meant_in_the_time_of_the_room(bots):
+    async with bots.run(qqops_essentials.plugin, policy=in_two_zones()) as bot:
+        lab = bot.room("lab")
+        ali = bot.user("ali", room=lab)
+        await ali.say('/job add "30 3 * * *" /echo good morning')
+        assert await lab.expect("job") == "job 1: 2026-01-05 03:30"
+        await bot.advance(1801)
+        await lab.expect("^good morning$")
+
+
+async def test_a_zone_in_the_settings_goes_before_that_of_the_room(bots):
+    config = {"tz": "Asia/Kathmandu"}
+    async with bots.run(qqops_essentials.plugin, policy=in_two_zones(), config=config) as bot:
+        ali = bot.user("ali")
+        await ali.say('/job add "45 14 * * *" /echo x')
+        assert await ali.expect("job") == "job 1: 2026-01-05 14:45"
+
+
+async def test_a_reminder_comes_after_the_time_that_was_said_also_when_the_clock_changes(bots):
+    night = datetime.datetime(2026, 10, 25, 0, 30, tzinfo=datetime.UTC)
+    policy = attrs.evolve(owned(), rooms=RoomSettings(timezone="Europe/Berlin"))
+    async with bots.run(qqops_essentials.plugin, policy=policy, clock=VirtualClock(night)) as bot:
+        ali = bot.user("ali")
+        await ali.say("/remind 1h tea")
+        assert await ali.expect("job") == "job 1: 2026-10-25 02:30"
+        await bot.advance(3601)
+        await ali.expect("^tea$")

@@ -26,16 +26,16 @@ class Config:
     """Table ``[plugins.essentials]``.
 
     Attributes:
-        tz: Time zone in which people's jobs are meant and moments are shown.
+        tz: Time zone in which people's jobs are meant and moments are shown; "" for the room's.
     """
 
-    tz: str = "Asia/Shanghai"
+    tz: str = ""
 
     def __attrs_post_init__(self) -> None:
         """Raises `ConfigError` for a time zone that does not exist."""
         try:
-            zoneinfo.ZoneInfo(self.tz)
-        except (zoneinfo.ZoneInfoNotFoundError, ValueError) as exc:
+            zoneinfo.ZoneInfo(self.tz or "UTC")
+        except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError) as exc:
             raise ConfigError(f"unknown time zone {self.tz!r}", hint="names look like Asia/Shanghai") from exc
 
 
@@ -83,17 +83,17 @@ def declare(plugin: Plugin) -> None:
         wait = _span(when)
         if wait is None or not datetime.timedelta() < wait <= FARTHEST:
             raise Refuse(say(ctx, "bad_span", word=when))
-        made = await jobs.at(ctx.message, text, ctx.now + wait, reminder=True)
-        return say(ctx, "job_made", job=made.id, next=_moment(made.next, cfg))
+        made = await jobs.at(ctx.message, text, ctx.now.astimezone(datetime.UTC) + wait, reminder=True)
+        return say(ctx, "job_made", job=made.id, next=_moment(ctx, made.next, cfg))
 
     @own.command("add")
     async def add(ctx: Ctx, cron: str, line: Rest, *, jobs: Jobs, cfg: Config) -> str:
         """Run a command in your name: /job add "0 9 * * 1-5" /standup. / 以你的名义定时运行命令。"""
         try:
-            made = await jobs.add(ctx.message, line, cron, cfg.tz)
+            made = await jobs.add(ctx.message, line, cron, str(_zone(ctx, cfg)))
         except ConfigError as exc:
             raise Refuse(say(ctx, "bad_cron", reason=exc.message)) from None
-        return say(ctx, "job_made", job=made.id, next=_moment(made.next, cfg))
+        return say(ctx, "job_made", job=made.id, next=_moment(ctx, made.next, cfg))
 
     @own.command("remove", inline=True)
     def remove(ctx: Ctx, job: str, *, jobs: Jobs) -> str:
@@ -125,21 +125,25 @@ def _list(ctx: Ctx, jobs: Jobs, cfg: Config) -> str:
 def _state(ctx: Ctx, job: JobInfo, cfg: Config) -> str:
     if job.running:
         return say(ctx, "job_is_running")
-    return say(ctx, "job_is_paused") if job.paused else _moment(job.next, cfg)
+    return say(ctx, "job_is_paused") if job.paused else _moment(ctx, job.next, cfg)
 
 
 def _why(ctx: Ctx, job: JobInfo, cfg: Config) -> str:
     lines = [f"{job.id}{f' ({job.when})' if job.when else ''}: {_state(ctx, job, cfg)}"]
     if job.last is not None:
-        lines.append(say(ctx, "job_last", moment=_moment(job.last, cfg)))
+        lines.append(say(ctx, "job_last", moment=_moment(ctx, job.last, cfg)))
     if job.skipped:
         key = f"skip_{job.skipped.replace(' ', '_')}"
-        lines.append(say(ctx, "job_skipped", moment=_moment(job.skipped_at, cfg), reason=say(ctx, key)))
+        lines.append(say(ctx, "job_skipped", moment=_moment(ctx, job.skipped_at, cfg), reason=say(ctx, key)))
     return "\n".join(lines)
 
 
-def _moment(moment: datetime.datetime | None, cfg: Config) -> str:
-    return moment.astimezone(zoneinfo.ZoneInfo(cfg.tz)).strftime("%Y-%m-%d %H:%M") if moment else "–"
+def _moment(ctx: Ctx, moment: datetime.datetime | None, cfg: Config) -> str:
+    return moment.astimezone(_zone(ctx, cfg)).strftime("%Y-%m-%d %H:%M") if moment else "–"
+
+
+def _zone(ctx: Ctx, cfg: Config) -> datetime.tzinfo:
+    return zoneinfo.ZoneInfo(cfg.tz) if cfg.tz else ctx.zone
 
 
 def _span(text: str) -> datetime.timedelta | None:
