@@ -200,7 +200,10 @@ def cron(expression: str, tz: str = "UTC") -> Cron:
         raise ConfigError(f"cron must be a text of five fields, as '0 9 * * 1-5', got {expression!r}")
     text = _NAMED.get(expression.strip().lower(), expression.strip())
     if len(text.split()) != _FIELDS:
-        raise ConfigError(f"cron {expression!r} must have five fields: minute hour day month weekday")
+        hint = f"or be one of {', '.join(_NAMED)}" if text.startswith("@") else "as '0 9 * * 1-5'"
+        raise ConfigError(
+            f"cron {expression!r} must have five fields: minute hour day month weekday", hint=hint
+        )
     zone = time_zone(tz)
     try:
         moments = CronSim(text, _SOME_DAY)

@@ -89,12 +89,12 @@ class Scheduler:
             now = self._now(entry)
             if changed.is_set() or now < entry.next:
                 continue  # it was changed, the clock was set, or it was time to look at that
-            if entry.state.paused:
-                entry.state.settled = entry.next.timestamp()
-                self._skip(entry, Skip.PAUSED)
-                continue
             todo = due(entry.schedule, since, now, entry.misfire, PATIENCE)
             if todo is None:
+                continue
+            if entry.state.paused:
+                entry.state.settled = todo.last.timestamp()
+                self._skip(entry, Skip.PAUSED)
                 continue
             if entry.job is not None and entry.job.jitter:
                 await trio.sleep(self._rng.uniform(0, entry.job.jitter))

@@ -47,7 +47,7 @@ def line_of(function):
         ({"cron": "0 24 * * *"}, "Bad hour"),
         ({"cron": "0 9 * *"}, "five fields"),
         ({"cron": "0 0 9 * * *"}, "five fields"),
-        ({"cron": "@dayly"}, "five fields"),
+        ({"cron": "@dayly"}, "five fields.*or be one of @yearly, .*@daily"),
         ({"cron": 5}, "must be a text of five fields"),
         ({"cron": "@daily", "tz": "Asia"}, "unknown time zone 'Asia'.*a folder"),
         ({"cron": "@daily", "tz": "Asia/Shangai"}, r"did you mean Asia/Shanghai\?"),

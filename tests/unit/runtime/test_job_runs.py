@@ -157,6 +157,20 @@ async def test_what_becomes_of_moments_over_a_restart(bots, tmp_path, how, misfi
         assert skipped(bot) == ([MISSED] if lost else [])
 
 
+async def test_a_paused_job_settles_a_long_absence_at_once(bots, tmp_path):
+    ran, clock = [], VirtualClock()
+    plugin = running(ran, every=1, misfire="all")
+    async with bots.run(plugin, folder=tmp_path, clock=clock) as bot:
+        bot.app.jobs.pause("tick")
+    clock.jump(30 * 86400)
+    async with bots.run(plugin, folder=tmp_path, clock=clock) as bot:
+        await bot.advance(0.5)
+        assert skipped(bot) == ["paused"]
+        bot.app.jobs.resume("tick")
+        await bot.advance(1)
+    assert len(ran) == 1
+
+
 @pytest.mark.parametrize(
     ("overlap", "misfire", "runs", "reasons"),
     [
