@@ -47,7 +47,9 @@ class Hops:
                 try:
                     yield
                 finally:
-                    self._nursery = None  # at once: a nursery that is being left takes nothing, and must not be asked
+                    self._nursery = (
+                        None  # at once: a nursery that is being left takes nothing, and must not be asked
+                    )
                 nursery.cancel_scope.cancel(reason="the thread has ended")
         finally:
             for reply in self._open:

@@ -48,12 +48,17 @@ class SyncContext:
 
     @property
     def now(self) -> datetime.datetime:
-        """When the run began."""
+        """When the run began, in *zone*."""
         return self._ctx.now
 
     @property
+    def today(self) -> datetime.date:
+        """The day on which the run began, in *zone*."""
+        return self._ctx.today
+
+    @property
     def zone(self) -> datetime.tzinfo:
-        """Time zone of the room."""
+        """Time zone of the job or the room."""
         return self._ctx.zone
 
     @property

@@ -359,7 +359,7 @@ async def test_a_refused_job_is_in_the_log(bots):
         with structlog.testing.capture_logs() as logs:
             await bot.advance(61)
         (line,) = [one for one in logs if one["log_level"] == "warning"]
-        assert (line["by"], line["reason"]) == ("p:closed", "closed on Mondays")
+        assert (line["job"], line["by"], line["reason"]) == ("nightly", "p:closed", "closed on Mondays")
 
 
 async def test_what_speaks_to_the_bot_is_quiet_when_a_command_was_called(bots):

@@ -346,7 +346,7 @@ async def test_a_job_that_a_filter_refuses_is_a_warning_with_the_reason(bots, wo
     async def tidy() -> None:
         ran.append(1)
 
-    @plugin.filter()
+    @plugin.filter(wraps="all")
     async def quiet(ctx: Ctx, call) -> None:
         if words:
             raise Refuse(words)
