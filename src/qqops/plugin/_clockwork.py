@@ -12,6 +12,7 @@ from typing import Any, Literal, TypeVar
 import attrs
 
 from qqops.errors import ConfigError, PluginError
+from qqops.plugin import _checking as checking
 from qqops.plugin._note import Declared, make_handler, note, read_signature
 from qqops.plugin.hooks import Build, hookimpl
 from qqops.plugin.signature import location
@@ -32,6 +33,8 @@ class Clockwork:
 
     def job(
         self,
+        when: None = None,
+        /,
         *,
         name: str | None = None,
         cron: str | None = None,
@@ -59,6 +62,10 @@ class Clockwork:
             overlap: What becomes of a run that is due while the last one has not ended: it is skipped, waits, or
                 runs beside it.
         """
+        if when is not None:
+            raise checking.wrong(
+                '@plugin.job needs a time by its name: @plugin.job(every=60) or (cron="0 9 * * *")'
+            )
         more = {
             "name": name, "cron": cron, "tz": tz, "every": every, "once": once, "jitter": jitter, "misfire": misfire,
             "overlap": overlap,

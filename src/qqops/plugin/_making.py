@@ -21,8 +21,6 @@ from qqops.runtime.registry import Command, Listener, Trigger
 def make_command(d: Declared, build: Build) -> Command:
     """Return the command that *d* declares."""
     path: tuple[str, ...] = d.more["path"]
-    if not path or any(a != a.strip() or len(a.split()) != 1 for a in d.more["aliases"]):
-        raise PluginError("a command needs a name, and an alias must be one word", where=location(d.function))
     names = ("".join(path) if len(path) == 1 else "", *d.more["aliases"])
     if d.more["no_space"] and all(name.isascii() for name in names):
         raise PluginError(

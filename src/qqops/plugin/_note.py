@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import inspect
-import sys
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar
 
 import attrs
 
 from qqops.errors import PluginError
+from qqops.plugin import _checking as checking
 from qqops.plugin.hooks import Build
 from qqops.plugin.signature import Signature, location, read
 from qqops.runtime.declared import OPEN
 from qqops.runtime.registry import Handler, Mode, Prepare
+
+R = TypeVar("R")
 
 
 @attrs.frozen(kw_only=True, eq=False)
@@ -31,13 +33,32 @@ class Declared:
 def note(
     function: Callable[..., Any], name: str, timeout: float | None, inline: bool, more: Mapping[str, Any]
 ) -> Declared:
-    """Return what is known of *function* where a decorator stands."""
-    frame = sys._getframe(2)
+    """Return what is known of *function* where a decorator stands. Raises `PluginError` for what is none of ours."""
+    frame = checking.author()
     # Classes defined inside a function are found only through its locals, and only while it runs.
     enclosing = dict(frame.f_locals) if frame.f_code.co_name != "<module>" else {}
     return Declared(
-        function=function, name=name, timeout=timeout, inline=inline, enclosing=enclosing, more=more
+        function=function,
+        name=name,
+        timeout=checking.seconds("timeout", timeout),
+        inline=checking.flag("inline", inline),
+        enclosing=enclosing,
+        more=more,
     )
+
+
+def each(declared: Sequence[Declared], make: Callable[[Declared, Build], R], build: Build) -> list[R]:
+    """Return what *make* makes of all that was *declared*; what goes wrong gets file and line of its function."""
+    return [_made(d, make, build) for d in declared]
+
+
+def _made(d: Declared, make: Callable[[Declared, Build], R], build: Build) -> R:
+    try:
+        return make(d, build)
+    except PluginError:
+        raise
+    except Exception as exc:
+        raise PluginError(f"{d.name}(): {type(exc).__name__}: {exc}", where=location(d.function)) from exc
 
 
 def read_signature(
@@ -64,8 +85,6 @@ def make_handler(d: Declared, build: Build, prepare: Prepare) -> Handler:
     mode = Mode.ASYNC if inspect.iscoroutinefunction(d.function) else Mode.INLINE if d.inline else Mode.THREAD
     if d.inline and mode is Mode.ASYNC:
         raise PluginError(f"{d.name}() is async; inline is for plain `def` functions", where=where)
-    if d.timeout is not None and not d.timeout > 0:
-        raise PluginError(f"{d.name}(): timeout must be > 0 seconds, got {d.timeout:g}", where=where)
     return Handler(
         plugin=build.plugin,
         name=d.name,

@@ -7,11 +7,12 @@ import contextlib
 import inspect
 import typing
 from collections.abc import Callable
-from typing import Any, Literal, TypeVar, cast
+from typing import Any, Literal, TypeVar, cast, overload
 
 import attrs
 
 from qqops.errors import PluginError
+from qqops.plugin import _checking as checking
 from qqops.plugin._line import Slot
 from qqops.plugin._note import Declared, note
 from qqops.plugin.hooks import Build, hookimpl
@@ -23,6 +24,8 @@ from qqops.runtime.tasks import Restart, Task
 
 F = TypeVar("F", bound=Callable[..., Any])
 C = TypeVar("C", bound=type[Any])
+
+_Restart = Literal["always", "on-failure", "never"]
 
 #: What the function of a service may be declared to return.
 _MANAGERS: tuple[Any, ...] = (
@@ -39,31 +42,52 @@ class Providing:
         self._tasks: list[Declared] = []
         self._migrations: list[Declared] = []
 
-    def config(self, cls: C) -> C:
+    @overload
+    def config(self, cls: C, /) -> C: ...
+    @overload
+    def config(self) -> Callable[[C], C]: ...
+    def config(self, cls: Any = None) -> Any:
         """Declare an attrs class whose values stand in the settings' table ``[plugins.NAME]``; injected by type."""
+        if cls is None:
+            return self.config
+        if not isinstance(cls, type):
+            raise checking.wrong(f"@plugin.config belongs above an attrs class, not {checking.shown(cls)}")
         self._configs.append(cls)
         return cls
 
-    def service(self, function: F) -> F:
+    @overload
+    def service(self, function: F, /) -> F: ...
+    @overload
+    def service(self) -> Callable[[F], F]: ...
+    def service(self, function: Any = None) -> Any:
         """Declare a service: an `asynccontextmanager` function whose value is injected by its type.
 
         Its own parameters are injected, too. It is entered before whoever needs it and left after.
         """
+        if function is None:
+            return self.service
+        checking.function(function, "service")
         self._services.append(note(function, function.__name__, None, False, {}))
         return function
 
-    def task(self, *, restart: Literal["always", "on-failure", "never"] = "on-failure") -> Callable[[F], F]:
+    @overload
+    def task(self, function: F, /) -> F: ...
+    @overload
+    def task(self, *, restart: _Restart = "on-failure") -> Callable[[F], F]: ...
+    def task(self, function: Any = None, *, restart: _Restart = "on-failure") -> Any:
         """Declare an ``async def`` that runs beside the handlers from the start of the bot on.
 
         Args:
             restart: When it is started again, after a growing pause.
         """
+        more = {"restart": checking.one_of("restart", restart, typing.get_args(_Restart))}
 
         def declare(function: F) -> F:
-            self._tasks.append(note(function, function.__name__, None, False, {"restart": restart}))
+            checking.function(function, "task")
+            self._tasks.append(note(function, function.__name__, None, False, more))
             return function
 
-        return declare
+        return declare if function is None else declare(function)
 
     def migration(self, number: int) -> Callable[[F], F]:
         """Declare the step that brings stored values from version *number* - 1 to *number*.
@@ -71,8 +95,12 @@ class Providing:
         It is an ``async def`` with one parameter, a `Transaction` on the plugin's values; a snapshot of the file is
         made before, and what it changes is stored together with the new version.
         """
+        if callable(number):
+            raise checking.wrong("@plugin.migration needs the version that it leads to: @plugin.migration(1)")
+        checking.whole("the number of a migration", number)
 
         def declare(function: F) -> F:
+            checking.function(function, "migration")
             self._migrations.append(note(function, function.__name__, None, False, {"number": number}))
             return function
 

@@ -9,24 +9,32 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Callable, Sequence
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, TypeAlias, TypeVar, overload
 
 from qqops.errors import PluginError
+from qqops.plugin import _checking as checking
 from qqops.plugin._clockwork import Clockwork
+from qqops.plugin._commanding import Commanding, Group
 from qqops.plugin._converter import Conversion
 from qqops.plugin._making import make_command, make_listener, make_outgoing
-from qqops.plugin._note import Declared, note
+from qqops.plugin._note import Declared, each, note
 from qqops.plugin._providing import Providing
 from qqops.plugin.hooks import Build, hookimpl
 from qqops.plugin.signature import Signature, location
-from qqops.runtime.declared import Approval, Converse, Guards, Limit, guards_of
+from qqops.runtime.declared import Limit
 from qqops.runtime.outgoing import Outgoing
 from qqops.runtime.registry import Command, Filter, FilterCall, Listener, Wraps
 
 F = TypeVar("F", bound=Callable[..., Any])
 
+#: What a filter is put around.
+FilterWraps: TypeAlias = Literal["messages", "all"]
 
-class Plugin(Providing, Clockwork):
+#: What a plugin may be called: it stands in settings, in ``plugin:command``, and in the keys of stored values.
+NAME = re.compile(r"[a-z][a-z0-9_-]*")
+
+
+class Plugin(Commanding, Providing, Clockwork):
     """A plugin: a name, and what its decorators have collected.
 
     Example::
@@ -41,10 +49,10 @@ class Plugin(Providing, Clockwork):
     """
 
     def __init__(self, name: str) -> None:
-        if not re.fullmatch(r"[a-z][a-z0-9_-]*", name):
-            raise PluginError(f"{name!r} is not a plugin name: lower-case letters, digits, - and _ only")
+        if not NAME.fullmatch(str(name)):
+            raise checking.wrong(f"{name!r} is not a plugin name: lower-case letters, digits, - and _ only")
         self.name = name
-        self._commands: list[Declared] = []
+        Commanding.__init__(self, [], ())
         self._listeners: list[Declared] = []
         self._filters: list[Declared] = []
         self._conversions: list[Conversion] = []
@@ -57,56 +65,11 @@ class Plugin(Providing, Clockwork):
 
     # -- decorators -----------------------------------------------------------------------------
 
-    def command(
-        self,
-        name: str,
-        *,
-        aliases: Sequence[str] = (),
-        timeout: float | None = None,
-        inline: bool = False,
-        at_least_once: bool = False,
-        permission: str = "",
-        limit: Limit | Sequence[Limit] = (),
-        approval: Approval | None = None,
-        lock: str = "",
-        effects: bool = False,
-        dry: bool = False,
-        redact: Sequence[str] = (),
-        converse: Converse = "refuse",
-        no_space: bool = False,
-    ) -> Callable[[F], F]:
-        """Declare a command. Its words, options and help come from the signature and the docstring.
-
-        Args:
-            name: The word after the prefix; two words make a command of a group.
-            aliases: Other single words that call it.
-            timeout: Seconds it may take; None for the setting's value.
-            inline: Call a plain ``def`` in place instead of in a thread; for quick, pure functions.
-            at_least_once: Start it again when the bot was killed while it ran; else that is only reported.
-            permission: What the caller must be allowed.
-            limit: How often it may be used.
-            approval: Who else must agree.
-            lock: Name of a lock that keeps it out while somebody holds it.
-            effects: It changes something outside: its runs are audited.
-            dry: It can be tried out: ``--dry`` fills its parameter ``dry: bool`` and needs no approval and no lock.
-            redact: Parameters whose values are shown to nobody, as those of the type `Secret`.
-            converse: What another command of the same person does to an open question of this one.
-            no_space: Its Chinese names need no space after them: ``/天气北京`` is ``/天气 北京``.
-        """
-        guards = guards_of(permission, limit, approval, lock, effects, dry, tuple(redact))
-        return self._command(
-            (name,), aliases, timeout, inline, at_least_once, guards, converse, no_space=no_space
-        )
-
-    def group(self, name: str) -> Group:
-        """Return a group: its commands are called ``/name sub …``."""
-        return Group(self, tuple(name.split()))
-
     def on(
         self,
         event: type[Any],
         *,
-        regex: str | None = None,
+        regex: str | re.Pattern[str] | None = None,
         keyword: str | Sequence[str] | None = None,
         at_me: bool = False,
         also_commands: bool = False,
@@ -132,24 +95,31 @@ class Plugin(Providing, Clockwork):
             priority: Listeners of a higher one come first; equal ones in the order of loading.
             stop: When this one matches, those after it are left out. Commands are not listeners.
         """
-        keywords = (keyword,) if isinstance(keyword, str) else tuple(keyword or ())
+        checking.event(event)
         more: dict[str, Any] = {
             "event": event,
-            "regex": regex,
-            "keywords": keywords,
-            "at_me": at_me,
-            "also_commands": also_commands,
+            "regex": checking.pattern(regex),
+            "keywords": checking.keywords(keyword),
+            "at_me": checking.flag("at_me", at_me),
+            "also_commands": checking.flag("also_commands", also_commands),
+            "at_least_once": checking.flag("at_least_once", at_least_once),
+            "priority": checking.whole("priority", priority),
+            "stop": checking.flag("stop", stop),
+            "guards": checking.guards(permission, limit),
         }
-        more.update(at_least_once=at_least_once, priority=priority, stop=stop)
-        more["guards"] = guards_of(permission, limit)
 
         def declare(function: F) -> F:
+            checking.function(function, "on")
             self._listeners.append(note(function, function.__name__, timeout, inline, more))
             return function
 
         return declare
 
-    def filter(self, *, order: int = 0, wraps: Literal["messages", "all"] = "messages") -> Callable[[F], F]:
+    @overload
+    def filter(self, function: F, /) -> F: ...
+    @overload
+    def filter(self, *, order: int = 0, wraps: FilterWraps = "messages") -> Callable[[F], F]: ...
+    def filter(self, function: Any = None, *, order: int = 0, wraps: FilterWraps = "messages") -> Any:
         """Declare a filter: ``async def quiet(ctx: Ctx, call: Next) -> None`` around the handlers of all plugins.
 
         Not awaiting ``call()`` means no, and is recorded as such; an error means no as well. ``call()`` works once.
@@ -159,26 +129,33 @@ class Plugin(Providing, Clockwork):
             wraps: What it is put around: whatever a message sets off (commands, listeners of messages), or really all:
                 jobs, which have no room and no sender, and the listeners of all other events.
         """
-        more = {"order": order, "wraps": wraps}
+        more = {"order": checking.whole("order", order), "wraps": Wraps(checking.one_of("wraps", wraps, [one.value for one in Wraps]))}
 
         def declare(function: F) -> F:
+            checking.function(function, "filter")
             self._filters.append(note(function, function.__name__, None, False, more))
             return function
 
-        return declare
+        return declare if function is None else declare(function)
 
-    def outgoing(self, *, order: int = 0) -> Callable[[F], F]:
+    @overload
+    def outgoing(self, function: F, /) -> F: ...
+    @overload
+    def outgoing(self, *, order: int = 0) -> Callable[[F], F]: ...
+    def outgoing(self, function: Any = None, *, order: int = 0) -> Any:
         """Declare what is done to every message on its way out: ``def mask(draft: Draft) -> Draft | None``.
 
         The lowest order comes first. None holds the message back, and so does an error; its sender learns that it was
         refused. It is called for each message in the middle of other work: it must be quick and may not wait.
         """
+        more = {"order": checking.whole("order", order)}
 
         def declare(function: F) -> F:
-            self._outgoing.append(note(function, function.__name__, None, False, {"order": order}))
+            checking.function(function, "outgoing")
+            self._outgoing.append(note(function, function.__name__, None, False, more))
             return function
 
-        return declare
+        return declare if function is None else declare(function)
 
     def converter(self, kind: type[Any]) -> Callable[[F], F]:
         """Declare how a word becomes a *kind*: a plain function of the word, or of the word and the context.
@@ -186,32 +163,14 @@ class Plugin(Providing, Clockwork):
         It says no with ``raise Refuse("why")``. The type can be used in the signatures of this plugin and of those
         that are loaded after it.
         """
+        if not isinstance(kind, type):
+            raise checking.wrong(
+                "@plugin.converter needs the class that words become: @plugin.converter(Service)"
+            )
 
         def declare(function: F) -> F:
+            checking.function(function, "converter")
             self._conversions.append(Conversion(kind, function, location(function)))
-            return function
-
-        return declare
-
-    def _command(
-        self,
-        path: tuple[str, ...],
-        aliases: Sequence[str],
-        timeout: float | None,
-        inline: bool,
-        at_least_once: bool,
-        guards: Guards,
-        converse: Converse = "refuse",
-        *,
-        no_space: bool = False,
-    ) -> Callable[[F], F]:
-        words = tuple(" ".join(path).split())
-
-        def declare(function: F) -> F:
-            names = (aliases,) if isinstance(aliases, str) else tuple(aliases)
-            more = {"path": words, "aliases": names, "at_least_once": at_least_once, "guards": guards,
-                    "converse": converse, "no_space": no_space}  # fmt: skip
-            self._commands.append(note(function, " ".join(words), timeout, inline, more))
             return function
 
         return declare
@@ -221,22 +180,22 @@ class Plugin(Providing, Clockwork):
     @hookimpl
     def qqops_commands(self, build: Build) -> list[Command]:
         """Return the declared commands."""
-        return [make_command(d, build) for d in self._commands]
+        return each(self._commands, make_command, build)
 
     @hookimpl
     def qqops_listeners(self, build: Build) -> list[Listener]:
         """Return the declared listeners."""
-        return [make_listener(d, build) for d in self._listeners]
+        return each(self._listeners, make_listener, build)
 
     @hookimpl
     def qqops_filters(self, build: Build) -> list[Filter]:
         """Return the declared filters."""
-        return [self._make_filter(d, build) for d in self._filters]
+        return each(self._filters, self._make_filter, build)
 
     @hookimpl
     def qqops_outgoing(self, build: Build) -> list[Outgoing]:
         """Return what is done to messages on their way out."""
-        return [make_outgoing(d, build) for d in self._outgoing]
+        return each(self._outgoing, make_outgoing, build)
 
     @hookimpl
     def qqops_converters(self) -> list[Conversion]:
@@ -249,51 +208,11 @@ class Plugin(Providing, Clockwork):
             raise PluginError(f"the filter {d.name}() must be `async def`", where=where)
         if len(inspect.signature(d.function).parameters) != 2:
             raise PluginError(f"the filter {d.name}() takes two parameters: ctx and call", where=where)
-        try:
-            wraps = Wraps(d.more["wraps"])
-        except ValueError:
-            raise PluginError(
-                f"the filter {d.name}() wraps 'messages' or 'all', not {d.more['wraps']!r}", where=where
-            ) from None
         call: FilterCall = d.function
         return Filter(
-            plugin=build.plugin, name=d.name, where=where, order=d.more["order"], call=call, wraps=wraps
-        )
-
-
-class Group:
-    """Commands that share their first words."""
-
-    def __init__(self, plugin: Plugin, path: tuple[str, ...]) -> None:
-        self._plugin = plugin
-        self._path = path
-
-    def command(
-        self,
-        name: str,
-        *,
-        aliases: Sequence[str] = (),
-        timeout: float | None = None,
-        inline: bool = False,
-        at_least_once: bool = False,
-        permission: str = "",
-        limit: Limit | Sequence[Limit] = (),
-        approval: Approval | None = None,
-        lock: str = "",
-        effects: bool = False,
-        dry: bool = False,
-        redact: Sequence[str] = (),
-        converse: Converse = "refuse",
-    ) -> Callable[[F], F]:
-        """Declare a command of this group; arguments as in `Plugin.command`."""
-        guards = guards_of(permission, limit, approval, lock, effects, dry, tuple(redact))
-        return self._plugin._command(
-            (*self._path, name), aliases, timeout, inline, at_least_once, guards, converse
-        )
-
-    def group(self, name: str) -> Group:
-        """Return a group within this one."""
-        return Group(self._plugin, (*self._path, *name.split()))
+            plugin=build.plugin, name=d.name, where=where, order=d.more["order"], call=call,
+            wraps=d.more["wraps"],
+        )  # fmt: skip
 
 
 __all__ = ["Group", "Plugin", "Signature"]

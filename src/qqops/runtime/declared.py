@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, get_args
 
 import attrs
 
@@ -14,6 +14,10 @@ LimitKey: TypeAlias = Literal["user", "room", "account", "global"]
 
 #: What another command of the same person does to an open question.
 Converse: TypeAlias = Literal["refuse", "replace"]
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 @attrs.frozen
@@ -34,6 +38,13 @@ class Limit:
 
     def __attrs_post_init__(self) -> None:
         """Raises `PluginError` for a limit that bounds nothing, or cannot be kept."""
+        if self.key not in get_args(LimitKey) or not all(
+            map(_is_number, (self.times, self.per, self.running))
+        ):
+            keys = ", ".join(map(repr, get_args(LimitKey)))
+            raise PluginError(
+                f"Limit needs numbers for times, per and running, and a key of {keys}; got {self}"
+            )
         if self.times < 0 or self.running < 0 or (self.times > 0) != (self.per > 0):
             raise PluginError(f"Limit needs times and per > 0 seconds, or running > 0, got {self}")
         if not self.times and not self.running:
@@ -58,9 +69,10 @@ class Approval:
 
     def __attrs_post_init__(self) -> None:
         """Raises `PluginError` for what can never be met."""
-        if not self.by.startswith(("role:", "user:")):
+        if not str(self.by).startswith(("role:", "user:")):
             raise PluginError(f"Approval.by must begin with role: or user:, got {self.by!r}")
-        if self.count < 1 or not self.within > 0:
+        numbers = _is_number(self.count) and _is_number(self.within)
+        if not numbers or self.count < 1 or not self.within > 0:
             raise PluginError(f"Approval needs count >= 1 and within > 0 seconds, got {self}")
 
 
