@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import pathlib
+import textwrap
 
+from qqops._structure import SettingsFile
 from qqops.app import App
 from qqops.assemble import add_accounts, make_app
 from qqops.cli import exits
@@ -74,31 +76,45 @@ def init(path: pathlib.Path, *, force: bool) -> int:
     return exits.OK
 
 
-def check(path: pathlib.Path, *, strict: bool) -> int:
+def check(path: pathlib.Path, *, strict: bool, traceback: bool) -> int:
     """Validate settings and plugins; return the exit code.
 
-    Without a settings file only the plugins are looked at. With *strict*, a skipped plugin fails the check.
+    Without a settings file only the plugins are looked at.
+
+    Args:
+        strict: Fail when a plugin is skipped, or has a note that asks for something.
+        traceback: Print the whole error of each plugin that is skipped.
 
     Raises:
         ConfigError: The settings are wrong.
     """
-    app, has_file = load_for_check(path)
-    skipped = [r for r in app.host.reports.values() if r.state is PluginState.SKIPPED]
-    for report in skipped:
-        package = f" ({report.package} {report.version})" if report.package else ""
-        print(f"plugin {report.name}{package} skipped: {report.where or '?'}: {report.reason}")
-    loaded = sum(r.state is PluginState.LOADED for r in app.host.reports.values())
-    what = f"{path}: {len(app.supervisors)} accounts, " if has_file else f"(no {path}) "
+    app, file = load_for_check(path)
+    reports = app.host.reports.all()
+    skipped = [one for one in reports if one.state is PluginState.SKIPPED]
+    for one in skipped:
+        print(f"plugin {one} skipped: {f'{one.where}: ' if one.where else ''}{one.reason}")
+        if traceback and one.traceback:
+            print(textwrap.indent(one.traceback, "  "))
+    for one in reports:
+        for note in one.notes:
+            print(f"plugin {one}: {note}")
+    unowned = app.registry.unowned()
+    for name in unowned:
+        where = file.where(f"commands.{name}") if file is not None else "commands"
+        print(f"{where}: {name!r} is given to {app.registry.owners[name]!r}, which has none of this name")
+    loaded = sum(one.state is PluginState.LOADED for one in reports)
+    what = f"{path}: {len(app.supervisors)} accounts, " if file is not None else f"(no {path}) "
     print(f"{what}{loaded} plugins, {len(app.registry.commands)} commands, {len(skipped)} skipped")
-    return exits.FAILED if skipped and strict else exits.OK
+    fails = skipped or unowned or any(one.unsettled for one in reports)
+    return exits.FAILED if strict and fails else exits.OK
 
 
-def load_for_check(path: pathlib.Path) -> tuple[App, bool]:
+def load_for_check(path: pathlib.Path) -> tuple[App, SettingsFile | None]:
     """Return the bot of *path*, or one with just the plugins when there is no such file."""
     operator = Terminal(path.parent)
     if not path.exists():
-        return make_app(Settings(), operator, os.environ), False
+        return make_app(Settings(), operator, os.environ), None
     settings, file = load_settings(path, os.environ)
     app = make_app(settings, operator, os.environ, file=file)
     add_accounts(app, settings, file, os.environ)
-    return app, True
+    return app, file

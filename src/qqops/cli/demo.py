@@ -132,9 +132,9 @@ def _nobody() -> DemoHuman:
 def _app(operator: DemoHuman) -> App:
     """Return a bot with every installed plugin; those that are skipped are named."""
     app = make_app(Settings(), operator, os.environ)
-    for report in app.host.reports.values():
+    for report in app.host.reports.all():
         if report.state is PluginState.SKIPPED:
-            print(f"* plugin {report.name} skipped: {report.where}: {report.reason}", file=sys.stderr)
+            print(f"* plugin {report.name} skipped: {report.where or '?'}: {report.reason}", file=sys.stderr)
     if not app.registry.commands:
         print("* no plugin with commands is installed; try: pip install qqops-essentials", file=sys.stderr)
     return app

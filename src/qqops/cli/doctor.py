@@ -108,18 +108,20 @@ def _folder(path: pathlib.Path) -> Iterator[Finding]:
 
 def _bot(path: pathlib.Path) -> Iterator[Finding]:
     try:
-        app, has_file = load_for_check(path)
+        app, file = load_for_check(path)
     except QQOpsError as exc:
         yield Finding(BAD, str(exc), "then run `qqops check` again")
         return
-    if has_file:
+    if file is not None:
         yield Finding(FINE, f"{path}: {len(app.supervisors)} accounts")
     else:
         yield Finding(WARN, f"there is no {path}", "`qqops init` writes one; `qqops demo` needs none")
-    for report in app.host.reports.values():
+    for report in app.host.reports.all():
         if report.state is PluginState.SKIPPED:
             yield Finding(
-                BAD, f"plugin {report.name} is skipped: {report.reason}", f"see {report.where or '?'}"
+                BAD,
+                f"plugin {report} is skipped: {report.reason}",
+                f"see {report.where}" if report.where else "`qqops plugin list` shows it",
             )
     if app.registry.commands:
         yield Finding(FINE, f"{len(app.registry.commands)} commands from plugins")

@@ -103,17 +103,18 @@ def init(*, config: SettingsPath = DEFAULT, force: bool = False) -> int:
 
 
 @app.command
-def check(*, config: SettingsPath = DEFAULT, strict: bool = False) -> int:
+def check(*, config: SettingsPath = DEFAULT, strict: bool = False, traceback: bool = False) -> int:
     """Validate settings and plugins. / 检查设置与插件。
 
     Args:
         config: The settings file. / 设置文件。
-        strict: Fail when a plugin is skipped. / 有插件被跳过即失败。
+        strict: Fail when a plugin is skipped, or has a note to be looked at. / 有插件被跳过或有待处理的提示即失败。
+        traceback: Print the whole error of a skipped plugin. / 打印被跳过插件的完整错误。
     """
     from qqops.cli.config import check as validate
 
     logs.configure("text", "error" if strict else "warning")
-    return validate(config, strict=strict)
+    return validate(config, strict=strict, traceback=traceback)
 
 
 @app.command

@@ -2,16 +2,10 @@
 
 from __future__ import annotations
 
-import difflib
-import enum
-import importlib.metadata
 import inspect
 import random
-import re
 import time
-import traceback
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from types import ModuleType
 from typing import Any, TypeAlias
 
 import attrs
@@ -20,86 +14,32 @@ import structlog
 
 from qqops.adapters.base import Network
 from qqops.errors import ConfigError, PluginError
+from qqops.plugin._blame import explain, files_of, whole
 from qqops.plugin._converter import Conversion, Converter
+from qqops.plugin._finding import CORE, Candidate, discover, plugin_in
+from qqops.plugin._interrupt import heeding_interrupts
+from qqops.plugin._reports import PluginReport, PluginState, Reports
 from qqops.plugin.convert import is_builtin
-from qqops.plugin.hooks import AT_DECISIONS, ENTRY_POINTS, PROJECT, Build, Hooks
-from qqops.plugin.plugin import Plugin
+from qqops.plugin.hooks import AT_DECISIONS, PROJECT, Build, Hooks
+from qqops.plugin.plugin import NAME, Plugin
 from qqops.plugin.signature import Unfilled, location
-from qqops.runtime.registry import Registry
-from qqops.runtime.services import Services
+from qqops.runtime.outgoing import Outgoing
+from qqops.runtime.registry import Command, Filter, Job, Listener, Registry
+from qqops.runtime.services import Service, Services
 from qqops.runtime.storage.upgrade import Migration
-from qqops.runtime.tasks import Tasks
+from qqops.runtime.tasks import Task, Tasks
+
+__all__ = ["CORE", "Candidate", "Configure", "Host", "PluginReport", "PluginState", "defaults", "discover"]
 
 log = structlog.get_logger("qqops.host")
 
-#: Plugins that belong to the core distribution; they cannot be left out.
-CORE = "core"
 
-_UNKNOWN_HOOK = re.compile(r"unknown hook '(\w+)'")
-
-
-class PluginState(enum.Enum):
-    """What became of a plugin."""
-
-    LOADED = "loaded"
-    SKIPPED = "skipped"
-    OFF = "off"
-
-
-@attrs.frozen(kw_only=True)
-class PluginReport:
-    """What became of one plugin.
-
-    Attributes:
-        package: Distribution it came from, or "".
-        load_ms: Milliseconds from the import to the last hook.
-        reason: Why it was skipped.
-        where: ``file:line`` of the reason.
-        notes: What its owner should know though it was loaded.
-    """
-
-    name: str
-    state: PluginState
-    package: str = ""
-    version: str = ""
-    load_ms: float = 0.0
-    reason: str = ""
-    where: str = ""
-    notes: tuple[str, ...] = ()
-
-
-@attrs.frozen(kw_only=True)
-class Candidate:
-    """A plugin that was found and not yet touched: no line of it has run.
-
-    Attributes:
-        load: Imports it.
-        requires: Requirements of its distribution, as its metadata states them.
-    """
-
-    name: str
-    load: Callable[[], object]
-    package: str = ""
-    version: str = ""
-    requires: Sequence[str] = ()
-
-
-def discover(entry_points: Iterable[importlib.metadata.EntryPoint] | None = None) -> list[Candidate]:
-    """Return the installed plugins by name, the core's own first. Reads metadata only."""
-    found = entry_points if entry_points is not None else importlib.metadata.entry_points(group=ENTRY_POINTS)
-    candidates = []
-    for entry in found:
-        dist = entry.dist
-        candidates.append(
-            Candidate(
-                name=entry.name,
-                load=entry.load,
-                package=dist.name if dist is not None else "",
-                version=dist.version if dist is not None else "",
-                requires=tuple(dist.requires or ()) if dist is not None else (),
-            )
-        )
-    return sorted(candidates, key=lambda c: (c.name != CORE, c.name))
+#: What the hooks that collect return several of.
+_RETURNS: dict[str, type[Any]] = {
+    "qqops_commands": Command, "qqops_listeners": Listener, "qqops_filters": Filter, "qqops_jobs": Job,
+    "qqops_outgoing": Outgoing, "qqops_converters": Conversion, "qqops_networks": Network, "qqops_config": type,
+    "qqops_services": Service, "qqops_tasks": Task, "qqops_migrations": Migration,
+}  # fmt: skip
 
 
 #: Returns an object of a plugin's configuration class, from its name and the class. Raises `ConfigError`.
@@ -124,6 +64,7 @@ class Host:
 
     Attributes:
         migrations: Steps for the stored data of each plugin.
+        reports: What became of each plugin.
     """
 
     def __init__(
@@ -144,7 +85,7 @@ class Host:
         self._provided = provided or Services(random.Random(0))
         self._tasks = tasks or Tasks(random.Random(0))
         self.networks: dict[str, Network] = {}
-        self.reports: dict[str, PluginReport] = {}
+        self.reports = Reports()
         self._converters: dict[str, dict[type[Any], Converter]] = {}
         self._services = services
         self._version = version
@@ -190,29 +131,55 @@ class Host:
         Args:
             later: Gets it when it needs what no plugin provides so far; nothing is logged then.
         """
+        loaded = self.reports.get(candidate.name)
+        if loaded is not None and loaded.state is PluginState.LOADED:
+            return self._namesake(candidate, loaded)
         began = time.perf_counter()
-        name = candidate.name
-        if name in self.reports and self.reports[name].state is PluginState.LOADED:
-            reason = f"a plugin of the name {name!r} is loaded already, from {self.reports[name].package or 'elsewhere'}"
-            return attrs.evolve(self.reports[name], state=PluginState.SKIPPED, reason=reason)
-        try:
-            self._check_version(candidate)
-            loaded = candidate.load()
-            notes = self._register(name, _unwrap(loaded))
-        except (Exception, SystemExit) as exc:  # noqa: BLE001 - border to plugins: loading
-            self._undo(name)
-            reason, where = _explain(exc)
-            report = self._report(
-                candidate, PluginState.SKIPPED, reason=reason, where=where, load_ms=_ms_since(began)
-            )
-            if later is not None and isinstance(exc, Unfilled):
-                later.append(candidate)
-                return report
-            log.error(  # noqa: TRY400 - the reason and the place are enough; a traceback of ours helps nobody
-                "plugin skipped", plugin=name, package=candidate.package, where=where, reason=reason
-            )
-            return report
-        return self._report(candidate, PluginState.LOADED, load_ms=_ms_since(began), notes=notes)
+        outcome = self._try(candidate)
+        load_ms = (time.perf_counter() - began) * 1000
+        if not isinstance(outcome, BaseException):
+            return self._report(candidate, PluginState.LOADED, load_ms=load_ms, **outcome)
+        self._undo(candidate.name)
+        reason, where = explain(outcome, files_of(candidate.target))
+        report = self._report(
+            candidate, PluginState.SKIPPED, reason=reason, where=where, load_ms=load_ms, traceback=whole(outcome)
+        )  # fmt: skip
+        if later is not None and isinstance(outcome, Unfilled):
+            later.append(candidate)
+        else:
+            _tell(report)
+        return report
+
+    def _try(self, candidate: Candidate) -> Mapping[str, Any] | BaseException:
+        """Import and register *candidate*; return what to report besides, or what came of it instead.
+
+        Whatever a plugin raises is its own failure: nothing waits here, so nothing is cancelled, and only who presses
+        Ctrl-C ends the program.
+        """
+        outcome: Mapping[str, Any] | BaseException
+        with heeding_interrupts() as interrupted:
+            try:
+                self._check(candidate)
+                found = candidate.load()
+                outcome = self._register(candidate.name, plugin_in(found, candidate.name))
+            except BaseException as exc:  # noqa: BLE001 - border to plugins: loading
+                outcome = exc
+        if interrupted():
+            self._undo(candidate.name)
+            raise KeyboardInterrupt
+        return outcome
+
+    def _namesake(self, candidate: Candidate, loaded: PluginReport) -> PluginReport:
+        """Report *candidate* as skipped: its name is that of what is *loaded*."""
+        reason = (
+            f"its name is taken: {loaded} is loaded, and {candidate.source} has a plugin {loaded.name!r} as well;"
+            " uninstall one of the two, or give its entry point another name"
+        )
+        report = _report_of(candidate, PluginState.SKIPPED, reason=reason)
+        if report.origin != loaded.origin:
+            self.reports.add(report)
+        _tell(report)
+        return report
 
     def callers(self, hook: str) -> list[tuple[str, Callable[..., Any]]]:
         """Return who implements *hook*, by the name of the plugin; each is called with the hook's own arguments."""
@@ -223,8 +190,12 @@ class Host:
         known = {kind: one for of in reversed(self._converters.values()) for kind, one in of.items()}
         return {**known, **self._converters.get(plugin, {})}
 
-    def _check_version(self, candidate: Candidate) -> None:
-        """Refuse a plugin that was made for another qqops before a line of it runs."""
+    def _check(self, candidate: Candidate) -> None:
+        """Refuse a plugin with an impossible name, or made for another qqops, before a line of it runs."""
+        if not NAME.fullmatch(candidate.name):
+            raise PluginError(
+                f"{candidate.name!r} is no name for an entry point: lower-case letters, digits, - and _ only"
+            )
         for text in candidate.requires:
             if not text.lower().startswith(PROJECT):
                 continue
@@ -241,9 +212,11 @@ class Host:
             if not requirement.specifier.contains(self._version, prereleases=True):
                 raise PluginError(f"it needs qqops {requirement.specifier}, this is {self._version}")
 
-    def _register(self, name: str, plugin: object) -> tuple[str, ...]:
-        """Register with pluggy, collect what it declares, and add that to the registry; return what is to be noted."""
+    def _register(self, name: str, plugin: object) -> Mapping[str, Any]:
+        """Register with pluggy, collect what it declares, and add that to the registry; return what to report."""
         manager = self._manager
+        if (other := manager.get_name(plugin)) is not None:
+            raise PluginError(f"it is loaded already, under the name {other!r}")
         if manager.register(plugin, name) is None:
             raise PluginError("it is blocked")
         manager.check_pending()
@@ -253,9 +226,14 @@ class Host:
                     raise PluginError(f"{hook} must be a plain function", where=location(one.function))
         others = [p for p in manager.get_plugins() if p is not plugin]
 
+        declared = 0
+
         def collect(hook: str, **arguments: object) -> list[Any]:
+            nonlocal declared
             results = manager.subset_hook_caller(hook, others)(**arguments)
-            return [item for result in results for item in result]
+            items = [item for result in results for item in _items(plugin, hook, result)]
+            declared += len(items)
+            return items
 
         self._converters[name] = _by_type(collect("qqops_converters"))
         converters = self.converters_of(name)
@@ -282,9 +260,13 @@ class Host:
         if migrations:
             self.migrations[name] = migrations
         self.networks.update((n.name, n) for n in networks)
-        for dispute in disputes:
-            log.warning("two plugins have one command", note=str(dispute))
-        return tuple(map(str, disputes))
+        notes = [str(one) for one in disputes]
+        settled = [str(one) for one in disputes if self.registry.owners.get(one.name) == one.winner]
+        if type(plugin) is Plugin and not declared:
+            notes.append("it declares nothing; does its module import those in which its commands stand?")
+        for note in notes:
+            log.warning("a plugin is loaded, with a note", plugin=name, note=note)
+        return {"notes": tuple(notes), "unsettled": tuple(note for note in notes if note not in settled)}
 
     def _undo(self, name: str) -> None:
         if self._manager.has_plugin(name):
@@ -296,11 +278,36 @@ class Host:
         self._converters.pop(name, None)
 
     def _report(self, candidate: Candidate, state: PluginState, **more: Any) -> PluginReport:
-        report = PluginReport(
-            name=candidate.name, state=state, package=candidate.package, version=candidate.version, **more
-        )
-        self.reports[candidate.name] = report
+        report = _report_of(candidate, state, **more)
+        self.reports.add(report)
         return report
+
+
+def _report_of(candidate: Candidate, state: PluginState, **more: Any) -> PluginReport:
+    return PluginReport(
+        name=candidate.name, state=state, package=candidate.package, version=candidate.version,
+        entry=candidate.target, **more,
+    )  # fmt: skip
+
+
+def _tell(report: PluginReport) -> None:
+    log.error(
+        "plugin skipped", plugin=report.name, package=report.package, where=report.where, reason=report.reason
+    )
+    if report.traceback:
+        log.debug("the whole error", plugin=report.name, exception=report.traceback)
+
+
+def _items(plugin: object, hook: str, result: object) -> list[Any]:
+    """Return what a hook has returned. Raises `PluginError` for what it may not return."""
+    kind = _RETURNS[hook]
+    items = list(result) if isinstance(result, Iterable) and not isinstance(result, str) else [result]
+    if strange := [one for one in items if not isinstance(one, kind)]:
+        raise PluginError(
+            f"{hook}() must return a list of {kind.__name__}, not of {type(strange[0]).__name__}",
+            where=location(getattr(plugin, hook, None)),
+        )
+    return items
 
 
 def _caller(one: pluggy.HookImpl) -> Callable[..., Any]:
@@ -318,61 +325,3 @@ def _by_type(conversions: Iterable[Conversion]) -> dict[type[Any], Converter]:
             raise PluginError(f"there are two converters for {one.kind.__name__}", where=one.where)
         found[one.kind] = one.converter()
     return found
-
-
-def _unwrap(loaded: object) -> object:
-    """Return what pluggy shall see: a module's ``plugin`` if it has one, else the thing itself."""
-    if isinstance(loaded, ModuleType):
-        inner = getattr(loaded, "plugin", None)
-        if isinstance(inner, Plugin):
-            return inner
-        if isinstance(inner, ModuleType) or inner is None:
-            return loaded
-    if isinstance(loaded, Plugin | ModuleType):
-        return loaded
-    raise PluginError(f"the entry point leads to {type(loaded).__name__}, not to a Plugin or a module")
-
-
-def _explain(exc: BaseException) -> tuple[str, str]:
-    """Return the reason and ``file:line`` of a plugin's failure."""
-    if isinstance(exc, PluginError):
-        return exc.reason, exc.where or _last_foreign_line(exc)
-    if isinstance(exc, ConfigError):
-        return f"{exc.message}{f' ({exc.hint})' if exc.hint else ''}", exc.where
-    if isinstance(exc, SyntaxError) and exc.filename:
-        return f"SyntaxError: {exc.msg}", f"{exc.filename}:{exc.lineno}"
-    if isinstance(exc, pluggy.PluginValidationError) and (wrong := _UNKNOWN_HOOK.match(str(exc))):
-        hooks = [name for name in vars(Hooks) if name.startswith("qqops_")]
-        near = difflib.get_close_matches(wrong[1], hooks, 1) or hooks
-        hint = f"did you mean {near[0]}?" if len(near) == 1 else f"known are: {', '.join(near)}"
-        where = location(getattr(exc.plugin, wrong[1], None)) or _module_file(exc.plugin)
-        return f"there is no hook {wrong[1]!r}; {hint}", where
-    if isinstance(exc, pluggy.PluginValidationError):
-        return str(exc).replace("\n", " "), _module_file(exc.plugin)
-    if isinstance(exc, SystemExit):
-        return "it tried to end the program while being imported", _last_foreign_line(exc)
-    return f"{type(exc).__name__}: {exc}", _last_foreign_line(exc)
-
-
-def _module_file(plugin: object) -> str:
-    module = plugin if isinstance(plugin, ModuleType) else inspect.getmodule(type(plugin))
-    return f"{getattr(module, '__file__', '') or ''}:1"
-
-
-def _last_foreign_line(exc: BaseException) -> str:
-    """Return the innermost line of the traceback that is the plugin's own."""
-    ours = (
-        __file__,
-        importlib.__file__,
-        importlib.metadata.__file__,
-        pluggy.__file__.rsplit("__init__", 1)[0],
-        inspect.getfile(Network),
-    )
-    for frame in reversed(traceback.extract_tb(exc.__traceback__)):
-        if not frame.filename.startswith((*ours, "<frozen", "<attrs")):
-            return f"{frame.filename}:{frame.lineno}"
-    return ""
-
-
-def _ms_since(began: float) -> float:
-    return (time.perf_counter() - began) * 1000

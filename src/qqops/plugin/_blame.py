@@ -1,0 +1,113 @@
+"""An exception that came out of a plugin → what to tell its author: the reason, and the line that is theirs."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.metadata
+import importlib.util
+import inspect
+import os
+import re
+import traceback
+from collections.abc import Iterator, Sequence
+
+import attr
+import pluggy
+
+from qqops.errors import ConfigError, PluginError
+from qqops.plugin._finding import place_of, unknown_hook
+from qqops.plugin.signature import location
+
+_UNKNOWN_HOOK = re.compile(r"unknown hook '(\w+)'")
+
+#: What is never the author's, where nobody knows what is.
+_FOREIGN = (
+    os.path.dirname(os.path.dirname(__file__)) + os.sep,
+    importlib.__file__, importlib.metadata.__file__,
+    os.path.dirname(pluggy.__file__) + os.sep,
+    os.path.dirname(attr.__file__) + os.sep,
+    "<",
+)  # fmt: skip
+
+
+def files_of(target: str) -> tuple[str, ...]:
+    """Return what belongs to the plugin of an entry point: the folders of its top-level package, or its one file.
+
+    Nothing of it is run. Empty where there is no such package.
+    """
+    top = re.split(r"[.:\s]", target.strip(), maxsplit=1)[0]
+    try:
+        spec = importlib.util.find_spec(top) if top else None
+    except (ImportError, ValueError):
+        return ()
+    if spec is None:
+        return ()
+    if spec.submodule_search_locations is not None:
+        return tuple(os.path.join(folder, "") for folder in spec.submodule_search_locations)
+    return (spec.origin,) if spec.origin else ()
+
+
+def explain(exc: BaseException, own: Sequence[str] = ()) -> tuple[str, str]:
+    """Return the reason and ``file:line`` of a plugin's failure.
+
+    Args:
+        own: What belongs to the plugin: files, and folders with a separator at their end. Without any, the innermost
+            line that is not ours counts as the plugin's.
+    """
+    if isinstance(exc, PluginError):
+        return exc.reason, exc.where or author_line(exc, own)
+    if isinstance(exc, ConfigError):
+        return f"{exc.message}{f' ({exc.hint})' if exc.hint else ''}", exc.where or author_line(exc, own)
+    if isinstance(exc, SyntaxError) and exc.filename:
+        where, place = f"SyntaxError: {exc.msg}", f"{exc.filename}:{exc.lineno}"
+        if not own or exc.filename.startswith(tuple(own)):
+            return where, place
+        return f"{where} ({place})", author_line(exc, own)
+    if isinstance(exc, pluggy.PluginValidationError):
+        if wrong := _UNKNOWN_HOOK.match(str(exc)):
+            function = getattr(exc.plugin, wrong[1], None)
+            return unknown_hook(wrong[1]), location(function) or _place(exc.plugin)
+        return str(exc).replace("\n", " "), _place(exc.plugin)
+    if isinstance(exc, SystemExit):
+        return "it tried to end the program while it was loaded", author_line(exc, own)
+    text = _text(exc)
+    return f"{type(exc).__name__}{': ' if text else ''}{text}", author_line(exc, own)
+
+
+def author_line(exc: BaseException, own: Sequence[str]) -> str:
+    """Return the innermost line of the tracebacks of *exc*, and of what it came from, that is the plugin's own."""
+    mine, seen = tuple(own), set()
+    cause: BaseException | None = exc
+    while cause is not None and id(cause) not in seen:
+        seen.add(id(cause))
+        for file, line in reversed(list(_lines(cause))):
+            if file.startswith(mine) if mine else not file.startswith(_FOREIGN):
+                return f"{file}:{line}"
+        cause = cause.__cause__ or cause.__context__
+    return ""
+
+
+def whole(exc: BaseException) -> str:
+    """Return the traceback of *exc* as Python prints it, from where the plugin begins; "" where it never began."""
+    tb = exc.__traceback__
+    while tb is not None and tb.tb_frame.f_code.co_filename.startswith(_FOREIGN):
+        tb = tb.tb_next
+    if tb is None and exc.__cause__ is None:
+        return ""
+    return "".join(traceback.format_exception(type(exc), exc, tb)).rstrip()
+
+
+def _lines(exc: BaseException) -> Iterator[tuple[str, int]]:
+    for frame, line in traceback.walk_tb(exc.__traceback__):
+        yield frame.f_code.co_filename, line
+
+
+def _text(exc: BaseException) -> str:
+    try:
+        return str(exc)
+    except Exception:  # noqa: BLE001 - an author's own exception, whose text is wrong as well
+        return "(it cannot say why)"
+
+
+def _place(plugin: object) -> str:
+    return place_of(plugin if inspect.ismodule(plugin) else inspect.getmodule(type(plugin)))
