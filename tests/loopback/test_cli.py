@@ -239,6 +239,25 @@ def test_secrets_do_not_show_in_a_debug_log(tmp_path, profile, forks):
             assert stat.S_IMODE(path.stat().st_mode) == 0o600, path
 
 
+def install(folder, package, version, entry, source):
+    """Write a distribution with one plugin in a module ``PACKAGE_plugin``; return the module's file."""
+    dist = folder / f"{package}-{version}.dist-info"
+    dist.mkdir()
+    (dist / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {package}\nVersion: {version}\n")
+    (dist / "entry_points.txt").write_text(f"[qqops.plugins]\n{entry}\n")
+    module = folder / f"{package}_plugin.py"
+    module.write_text(source)
+    return module
+
+
+def says(name, *, aliases=()):
+    return (
+        f"from qqops import Plugin\nplugin = Plugin('any')\n@plugin.command('status', aliases={aliases})\n"
+        f"async def status() -> str:\n    return 'status of {name}'\n"
+        f"@plugin.group('flag').command('set')\nasync def flag() -> str:\n    return 'flag of {name}'\n"
+    )
+
+
 def test_a_second_signal_stops_at_once(tmp_path, forks):
     """A handler that will not end holds the first signal up; the second one does not wait."""
     (tmp_path / "sticky_plugin.py").write_text(
@@ -275,7 +294,100 @@ def test_a_broken_plugin_is_named_and_the_rest_runs(tmp_path, forks):
     assert forks.run("qqops", "doctor", cwd=tmp_path, env=env).returncode == 1
     done = forks.run("qqops", "console", "--script", "-", text="/ping\n:expect pong", cwd=tmp_path, env=env)
     assert done.returncode == 0
-    assert "plugin broken skipped" in done.stderr
+    assert "plugin broken (broken 1.0) skipped" in done.stderr
+
+
+def test_two_packages_with_one_name_are_both_shown(tmp_path, forks):
+    install(tmp_path, "alpha", "1.0", "deploy = alpha_plugin", says("alpha"))
+    install(tmp_path, "beta", "2.0", "deploy = beta_plugin", says("beta"))
+    env = {"PYTHONPATH": str(tmp_path)}
+    checked = forks.run("qqops", "check", cwd=tmp_path, env=env)
+    assert checked.returncode == 0
+    line = "plugin deploy (beta 2.0) skipped: its name is taken: deploy (alpha 1.0) is loaded, and beta 2.0 has a plugin"
+    assert line in checked.stdout
+    assert forks.run("qqops", "check", "--strict", cwd=tmp_path, env=env).returncode == 1
+    listed = forks.run("qqops", "plugin", "list", cwd=tmp_path, env=env).stdout
+    assert re.search(r"^deploy +1.0 +loaded +\d+ ms +alpha$", listed, re.MULTILINE)
+    assert re.search(r"^deploy +2.0 +skipped +- +beta$", listed, re.MULTILINE)
+    assert "\ndeploy (beta 2.0): its name is taken" in listed
+    done = forks.run("qqops", "console", "--script", "-", text="/status\n:quit", cwd=tmp_path, env=env)
+    assert "bot> status of alpha" in done.stdout
+    assert "* plugin deploy (beta 2.0) skipped: its name is taken" in done.stderr
+    assert "plugin deploy (beta 2.0) is skipped" in forks.run("qqops", "doctor", cwd=tmp_path, env=env).stdout
+
+
+def test_the_owner_settles_what_two_plugins_want(tmp_path, forks):
+    install(tmp_path, "alpha", "1.0", "alpha = alpha_plugin", says("alpha", aliases=("st",)))
+    install(tmp_path, "beta", "2.0", "beta = beta_plugin", says("beta", aliases=("st",)))
+    env, settings = {"PYTHONPATH": str(tmp_path)}, tmp_path / "qqops.toml"
+
+    def check(text):
+        settings.write_text(text)
+        done = forks.run("qqops", "check", "--strict", cwd=tmp_path, env=env)
+        return done.returncode, done.stdout
+
+    code, shown = check("")
+    assert code == 1
+    for name in ("status", "st", "flag set"):
+        assert (
+            f"plugin beta (beta 2.0): the command {name!r} is that of 'alpha'; the other one is beta:{name}"
+            in shown
+        )
+    code, shown = check("[commands]\nstatus = 'beta'\nst = 'alpha'\n'Flag  Set' = 'beta'\n")
+    assert code == 0, shown
+    assert (
+        "plugin beta (beta 2.0): the command 'status' is that of 'beta'; the other one is alpha:status"
+        in shown
+    )
+    code, shown = check("[commands]\nstatus = 'beta'\nst = 'alpha'\n'flag set' = 'beta'\ngone = 'beta'\n")
+    assert code == 1
+    assert "qqops.toml:5: commands.gone: 'gone' is given to 'beta', which has none of this name" in shown
+
+
+def test_an_error_inside_a_library_is_shown_in_full_on_demand(tmp_path, forks):
+    module = install(tmp_path, "deep", "1.0", "deep = deep_plugin", "import json\n\njson.loads('{')\n")
+    env = {"PYTHONPATH": str(tmp_path)}
+    checked = forks.run("qqops", "check", cwd=tmp_path, env=env)
+    assert (
+        f"plugin deep (deep 1.0) skipped: {module}:3: JSONDecodeError: Expecting property name"
+        in checked.stdout
+    )
+    assert "Traceback" not in checked.stdout + checked.stderr
+    full = forks.run("qqops", "check", "--traceback", cwd=tmp_path, env=env).stdout
+    assert f'  Traceback (most recent call last):\n    File "{module}", line 3, in <module>\n' in full
+    assert "\n  json.decoder.JSONDecodeError: Expecting property name" in full
+    (tmp_path / "qqops.toml").write_text("[accounts.a]\nnetwork = 'memory'\n")
+    for level, shown in (("info", False), ("debug", True)):
+        with Process("run", "--log-level", level, cwd=tmp_path, env=env, forks=forks) as bot:
+            bot.until("online", "stderr")
+            assert (f'File "{module}", line 3, in <module>' in bot.seen) is shown
+            bot.end(signal.SIGINT)
+
+
+def test_a_ctrl_c_while_a_plugin_is_imported_ends_the_program(tmp_path, forks):
+    source = "import sys, time\nprint('importing', flush=True, file=sys.stderr)\ntry:\n    time.sleep(100)\nexcept BaseException:\n    pass\n"
+    install(tmp_path, "slow", "1.0", "slow = slow_plugin", source + says("slow"))
+    (tmp_path / "qqops.toml").write_text("[accounts.a]\nnetwork = 'memory'\n")
+    with Process("run", cwd=tmp_path, env={"PYTHONPATH": str(tmp_path)}, forks=forks) as bot:
+        bot.until("importing", "stderr")
+        bot.end(signal.SIGINT, 130)
+
+
+def test_what_a_plugin_raises_at_import_takes_out_this_plugin_alone(tmp_path, forks):
+    for name, what in (("cancels", "__import__('asyncio').CancelledError"), ("presses", "KeyboardInterrupt")):
+        install(tmp_path, name, "1.0", f"{name} = {name}_plugin", f"raise {what}\n")
+    done = forks.run(
+        "qqops", "console", "--script", "-", text="/ping\n:expect pong", cwd=tmp_path, env={"PYTHONPATH": str(tmp_path)}
+    )  # fmt: skip
+    assert done.returncode == 0
+    assert (
+        f"* plugin cancels (cancels 1.0) skipped: {tmp_path / 'cancels_plugin.py'}:1: CancelledError"
+        in done.stderr
+    )
+    assert (
+        f"* plugin presses (presses 1.0) skipped: {tmp_path / 'presses_plugin.py'}:1: KeyboardInt"
+        in done.stderr
+    )
 
 
 def test_all_accounts_stopped_is_exit_code_3(tmp_path, forks):

@@ -92,7 +92,7 @@ def check(path: pathlib.Path, *, strict: bool, traceback: bool) -> int:
     reports = app.host.reports.all()
     skipped = [one for one in reports if one.state is PluginState.SKIPPED]
     for one in skipped:
-        print(f"plugin {one} skipped: {f'{one.where}: ' if one.where else ''}{one.reason}")
+        print(f"plugin {one} skipped: {one.why}")
         if traceback and one.traceback:
             print(textwrap.indent(one.traceback, "  "))
     for one in reports:

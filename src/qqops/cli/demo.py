@@ -134,7 +134,7 @@ def _app(operator: DemoHuman) -> App:
     app = make_app(Settings(), operator, os.environ)
     for report in app.host.reports.all():
         if report.state is PluginState.SKIPPED:
-            print(f"* plugin {report.name} skipped: {report.where or '?'}: {report.reason}", file=sys.stderr)
+            print(f"* plugin {report} skipped: {report.why}", file=sys.stderr)
     if not app.registry.commands:
         print("* no plugin with commands is installed; try: pip install qqops-essentials", file=sys.stderr)
     return app

@@ -46,6 +46,11 @@ class PluginReport:
         return f"{self.name} ({self.package} {self.version})" if self.package else self.name
 
     @property
+    def why(self) -> str:
+        """Why it was skipped, with the place where there is one."""
+        return f"{self.where}: {self.reason}" if self.where else self.reason
+
+    @property
     def origin(self) -> tuple[str, str, str]:
         """What tells it from all others, also from those of its name."""
         return self.name, self.package, self.entry
