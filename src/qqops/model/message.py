@@ -238,14 +238,12 @@ class Draft:
 
     @classmethod
     def of(
-        cls, room: RoomRef, content: str | Segment | tuple[Segment, ...], **more: MessageRef | None
+        cls, room: RoomRef, content: str | Segment | tuple[str | Segment, ...], **more: MessageRef | None
     ) -> Draft:
-        """Return a draft of *content*, which may be a plain string, one segment or several."""
-        if isinstance(content, str):
-            content = (Text(content),)
-        elif not isinstance(content, tuple):
-            content = (content,)
-        return cls(room=room, segments=content, reply_to=more.get("reply_to"))
+        """Return a draft of *content*: a string or a segment, or several of them in a tuple."""
+        several = content if isinstance(content, tuple) else (content,)
+        segments = tuple(Text(one) if isinstance(one, str) else one for one in several)
+        return cls(room=room, segments=segments, reply_to=more.get("reply_to"))
 
     @property
     def text(self) -> str:
