@@ -54,11 +54,18 @@ def explain(exc: BaseException, own: Sequence[str] = ()) -> tuple[str, str]:
         own: What belongs to the plugin: files, and folders with a separator at their end. Without any, the innermost
             line that is not ours counts as the plugin's.
     """
+    try:
+        return _explain(exc, own)
+    except Exception:  # noqa: BLE001 - an author's own exception, that is broken itself
+        return f"{type(exc).__name__} (it cannot say why)", author_line(exc, own)
+
+
+def _explain(exc: BaseException, own: Sequence[str]) -> tuple[str, str]:
     if isinstance(exc, PluginError):
         return exc.reason, exc.where or author_line(exc, own)
     if isinstance(exc, ConfigError):
         return f"{exc.message}{f' ({exc.hint})' if exc.hint else ''}", exc.where or author_line(exc, own)
-    if isinstance(exc, SyntaxError) and exc.filename:
+    if isinstance(exc, SyntaxError) and isinstance(exc.filename, str):
         where, place = f"SyntaxError: {exc.msg}", f"{exc.filename}:{exc.lineno}"
         if not own or exc.filename.startswith(tuple(own)):
             return where, place
@@ -70,7 +77,7 @@ def explain(exc: BaseException, own: Sequence[str] = ()) -> tuple[str, str]:
         return str(exc).replace("\n", " "), _place(exc.plugin)
     if isinstance(exc, SystemExit):
         return "it tried to end the program while it was loaded", author_line(exc, own)
-    text = _text(exc)
+    text = str(exc)
     return f"{type(exc).__name__}{': ' if text else ''}{text}", author_line(exc, own)
 
 
@@ -94,19 +101,15 @@ def whole(exc: BaseException) -> str:
         tb = tb.tb_next
     if tb is None and exc.__cause__ is None:
         return ""
-    return "".join(traceback.format_exception(type(exc), exc, tb)).rstrip()
+    try:
+        return "".join(traceback.format_exception(type(exc), exc, tb)).rstrip()
+    except Exception:  # noqa: BLE001 - as above
+        return "".join(traceback.format_tb(tb)).rstrip()
 
 
 def _lines(exc: BaseException) -> Iterator[tuple[str, int]]:
     for frame, line in traceback.walk_tb(exc.__traceback__):
         yield frame.f_code.co_filename, line
-
-
-def _text(exc: BaseException) -> str:
-    try:
-        return str(exc)
-    except Exception:  # noqa: BLE001 - an author's own exception, whose text is wrong as well
-        return "(it cannot say why)"
 
 
 def _place(plugin: object) -> str:

@@ -55,7 +55,7 @@ def seconds(name: str, value: Any) -> float | None:
         return None
     if not _is_number(value) or not value > 0:
         raise wrong(f"{name} is a number of seconds > 0, as {name}=3.0; got {shown(value)}")
-    return float(value)
+    return value  # type: ignore[no-any-return] # it was looked at
 
 
 def flag(name: str, value: object) -> bool:

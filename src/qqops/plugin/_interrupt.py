@@ -10,22 +10,26 @@ from types import FrameType
 
 
 @contextlib.contextmanager
-def heeding_interrupts() -> Iterator[Callable[[], bool]]:
-    """Yield what says whether somebody has pressed Ctrl-C since.
+def heeding_interrupts() -> Iterator[Callable[[], BaseException | None]]:
+    """Yield what returns the exception of a Ctrl-C that has been pressed since, or None.
 
-    What a signal leads to is still decided by the handler that was there before (Python's, or trio's): it is called
-    with the same arguments. In other threads than the main one, and where SIGINT is ignored, none can arrive.
+    What a signal leads to is still decided by the handler that was there before, Python's or trio's: it is called with
+    the same arguments, and what it raises is an interrupt. One that raises nothing has other means. In other threads
+    than the main one, and where SIGINT is ignored, none can arrive.
     """
-    came = False
+    came: BaseException | None = None
     before = signal.getsignal(signal.SIGINT)
     if not callable(before) or threading.current_thread() is not threading.main_thread():
-        yield lambda: False
+        yield lambda: None
         return
 
     def note(number: int, frame: FrameType | None) -> None:
         nonlocal came
-        came = True
-        before(number, frame)
+        try:
+            before(number, frame)
+        except BaseException as exc:
+            came = exc
+            raise
 
     signal.signal(signal.SIGINT, note)
     try:

@@ -164,9 +164,9 @@ class Host:
                 outcome = self._register(candidate.name, plugin_in(found, candidate.name))
             except BaseException as exc:  # noqa: BLE001 - border to plugins: loading
                 outcome = exc
-        if interrupted():
+        if (interrupt := interrupted()) is not None:
             self._undo(candidate.name)
-            raise KeyboardInterrupt
+            raise interrupt
         return outcome
 
     def _namesake(self, candidate: Candidate, loaded: PluginReport) -> PluginReport:

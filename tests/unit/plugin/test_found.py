@@ -318,7 +318,22 @@ def test_an_exception_that_cannot_say_why_is_named_all_the_same(host, write):
         "mute.py", "class Mute(Exception):\n    def __str__(self):\n        return 1 / 0\nraise Mute\n"
     )
     report = loaded(host, "it", "mute")
-    assert (report.reason, report.where) == ("Mute: (it cannot say why)", f"{path}:4")
+    assert (report.reason, report.where) == ("Mute (it cannot say why)", f"{path}:4")
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "class Own(PluginError):\n    def __init__(self): ...\nraise Own\n",
+        "error = SyntaxError('x')\nerror.filename = 5\n\nraise error\n",
+        "error = SyntaxError('x', ('f', 'a', None, 5))\nerror.print_file_and_line = 5\n\nraise error\n",
+    ],
+)
+def test_an_exception_that_is_broken_itself_breaks_nothing(host, write, source):
+    path = write("crooked.py", "from qqops import PluginError\n" + source)
+    report = loaded(host, "it", "crooked")
+    assert report.state is PluginState.SKIPPED
+    assert report.where in (f"{path}:4", f"{path}:5", "f:a")
 
 
 # -- what no plugin may end ---------------------------------------------------------------------------
@@ -374,6 +389,17 @@ async def test_a_ctrl_c_at_load_ends_the_program_under_trio(host, write):
         loaded(host, "it", "pressed")
 
 
+def test_a_signal_that_somebody_else_takes_care_of_is_left_to_them(host, write):
+    came = []
+    before = signal.signal(signal.SIGINT, lambda *_: came.append("told"))
+    write("pressed.py", "import signal\nsignal.raise_signal(signal.SIGINT)\n" + GOOD)
+    try:
+        assert loaded(host, "it", "pressed").state is PluginState.LOADED
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert came == ["told"]
+
+
 def test_a_handler_that_a_plugin_has_set_stays(host, write):
     before = signal.getsignal(signal.SIGINT)
     write("sets.py", "import signal\ndef mine(*_): ...\nsignal.signal(signal.SIGINT, mine)\n" + GOOD)
@@ -395,5 +421,5 @@ def test_in_another_thread_no_handler_is_set():
     thread = threading.Thread(target=elsewhere)
     thread.start()
     thread.join()
-    assert seen == [False]
+    assert seen == [None]
     assert signal.getsignal(signal.SIGINT) is before
