@@ -73,10 +73,12 @@ def loaded(host, name, target):
 
 
 def test_of_two_packages_with_one_name_one_is_loaded_and_both_are_named(host, write, install):
-    for name in ("alpha", "beta"):
-        write(f"{name}_plugin.py", GOOD.replace("NAME", name))
-    install("beta", "2.0", "deploy", "beta_plugin")  # the order on the disk does not matter
-    install("alpha", "1.0", "deploy", "alpha_plugin")
+    write("of_beta.py", GOOD.replace("NAME", "beta"))
+    write("the_first.py", GOOD.replace("NAME", "alpha"))
+    install(
+        "beta", "2.0", "deploy", "of_beta"
+    )  # the order on the disk does not matter, nor that of the modules
+    install("alpha", "1.0", "deploy", "the_first")
     host.load_all(install.found())
     first, second = host.reports.all()
     assert (first.state, str(first)) == (PluginState.LOADED, "deploy (alpha 1.0)")
@@ -87,7 +89,9 @@ def test_of_two_packages_with_one_name_one_is_loaded_and_both_are_named(host, wr
     )
     assert host.reports["deploy"] is first
     assert [c.path for c in host.registry.commands] == [("alpha",)]
-    assert "beta_plugin" not in sys.modules
+    assert "of_beta" not in sys.modules
+    host.load(install.found()[1])
+    assert host.reports.all() == [first, second]
 
 
 def test_the_second_of_one_name_is_loaded_where_the_first_cannot_be(host, write, install):
@@ -129,7 +133,7 @@ def test_nobody_takes_the_name_of_the_core():
         importlib.metadata.EntryPoint("core", target, "qqops.plugins")._for(
             type("Dist", (), {"name": package, "version": "1", "requires": []})()
         )
-        for package, target in (("a-thief", "thief"), ("qqops", "qqops.core_plugin"))
+        for package, target in (("a-thief", "a_thief"), ("qqops", "qqops.core_plugin"))
     ]
     assert [one.package for one in discover(names)] == ["qqops", "a-thief"]
 

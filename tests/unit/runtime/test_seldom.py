@@ -77,6 +77,14 @@ def test_beyond_the_bound_the_one_told_longest_ago_is_forgotten(clock):
     assert seldom.due("b") == 0
 
 
+def test_one_that_is_told_again_pushes_nobody_out(clock):
+    seldom = Seldom(clock, most=2)
+    for key in ("a", "b", "a"):
+        seldom.due(key)
+    clock.now += 60.0
+    assert [seldom.due(key) for key in ("b", "a")] == [0, 1]
+
+
 def test_memory_is_bounded_whatever_comes(clock):
     seldom, draw = Seldom(clock, pause=10.0, most=50), random.Random(1)
     for _ in range(5000):
