@@ -227,7 +227,7 @@ def read(
     if unsayable := _unsayable(hints.get("return")):
         raise PluginError(
             f"{function.__name__}() returns {unsayable}, which cannot be said; return str, a segment, a tuple of"
-            " segments, or None",
+            " both, or None",
             where=where,
         )
     parameters: list[Parameter] = []

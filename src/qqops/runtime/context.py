@@ -42,7 +42,7 @@ T = TypeVar("T")
 WITHIN = 60.0
 
 #: What a handler may answer with.
-Content = str | Say | Segment | tuple[Segment, ...]
+Content = str | Say | Segment | tuple[str | Segment, ...]
 
 
 class Known(Protocol):
@@ -307,5 +307,5 @@ class Context:
 def is_answer(value: Any) -> bool:
     """Whether *value*, returned by a handler, can be said."""
     if isinstance(value, tuple):
-        return bool(value) and all(isinstance(v, Segment) for v in value)
+        return bool(value) and all(isinstance(v, str | Segment) for v in value)
     return isinstance(value, str | Say | Segment)

@@ -8,7 +8,7 @@ import attrs
 import pytest
 import trio
 
-from qqops import Approval, Ctx, Draft, Limit, Message, Plugin, PluginError
+from qqops import Approval, Ctx, Draft, Face, Limit, Message, Plugin, PluginError
 from qqops.plugin.host import Candidate, Host, PluginState
 from qqops.runtime.registry import Registry, Trigger
 
@@ -319,3 +319,20 @@ def test_what_breaks_while_a_function_is_read_has_the_line_of_the_function(plugi
     report = host.load(Candidate(name="demo", load=lambda: plugin))
     assert report.reason.startswith("x(): TypeError: ")
     assert report.where == f"{HERE}:{strange.__code__.co_firstlineno}"
+
+
+async def test_a_handler_may_return_strings_among_segments(bots, plugin):
+    @plugin.command
+    async def mixed() -> object:
+        return ("look: ", Face(14), " there")
+
+    @plugin.command
+    async def strange() -> object:
+        return ("look: ", 5)
+
+    async with bots.run(plugin) as bot:
+        ali = bot.user("ali")
+        await ali.say("/mixed")
+        assert re.fullmatch(r"look: .+ there", await ali.expect("look"))
+        await ali.say("/strange")
+        assert "look" not in await ali.expect("")
