@@ -129,7 +129,10 @@ class Plugin(Commanding, Providing, Clockwork):
             wraps: What it is put around: whatever a message sets off (commands, listeners of messages), or really all:
                 jobs, which have no room and no sender, and the listeners of all other events.
         """
-        more = {"order": checking.whole("order", order), "wraps": Wraps(checking.one_of("wraps", wraps, [one.value for one in Wraps]))}
+        more = {
+            "order": checking.whole("order", order),
+            "wraps": Wraps(checking.one_of("wraps", wraps, [one.value for one in Wraps])),
+        }
 
         def declare(function: F) -> F:
             checking.function(function, "filter")

@@ -19,6 +19,7 @@ from qqops.runtime.declared import OPEN
 from qqops.runtime.gate import Gate
 from qqops.runtime.observe import Result
 from qqops.runtime.registry import Around, Filter, Filters, Handler, Hit, Line, Mode
+from qqops.runtime.seldom import Seldom
 from qqops.runtime.verdicts import Stage, Verdict
 from qqops.texts import Say
 
@@ -70,6 +71,7 @@ class Runner:
         self._run_in_thread = in_thread
         self._threads = threads
         self._limiters: dict[str, trio.CapacityLimiter] = {}
+        self._seldom = Seldom(trio.current_time)
 
     async def run(self, ctx: Context, hit: Hit, around: Around) -> Result:
         """Run *hit* and answer what it returns. Only cancellation comes out of here."""
@@ -142,15 +144,24 @@ class Runner:
             log.error("the handler's data is not available", where=where, reason=str(exc))
             self._apologize(ctx, hit, Say("refuse.store", about))
         else:
-            log.error(
-                "filter failed" if culprit is not None else "handler failed",
-                name=key,
-                where=where,
-                exc_info=exc,
+            self._log_failure(
+                "filter failed" if culprit is not None else "handler failed", ctx, hit, key, where, exc
             )
             self._apologize(ctx, hit, Say("error.filter" if culprit is not None else "error.handler", about))
         ctx.decided(Verdict(stage, False, Say("why.failed", {"name": key, "error": type(exc).__name__})))
         return Result.FAILED
+
+    def _log_failure(
+        self, what: str, ctx: Context, hit: Hit, key: str, where: str, exc: BaseException
+    ) -> None:
+        """Write the failure down: each of a command or a job, those of a listener now and then, as every message may be one."""
+        left_out = 0
+        if ctx.event is not None and not isinstance(hit.source, Line):
+            due = self._seldom.due((what, key))
+            if due is None:
+                return
+            left_out = due
+        log.error(what, name=key, where=where, exc_info=exc, **({"left_out": left_out} if left_out else {}))
 
     def _refused(self, ctx: Context, hit: Hit, why: Content) -> Result:
         """Say why not, to who has given a command; listeners are silent."""

@@ -345,6 +345,30 @@ async def test_filters_wrap_messages_unless_they_say_more(bots):
         assert heard == [("all", "Joined")]
 
 
+async def test_a_listener_that_fails_again_and_again_is_in_the_log_once_a_minute(bots):
+    plugin = Plugin("p")
+
+    @plugin.on(Message, keyword="cat")
+    async def listen() -> None:
+        raise ValueError("oops")
+
+    @plugin.command("boom")
+    async def boom() -> None:
+        raise ValueError("oops")
+
+    async with bots.run(plugin) as bot:
+        ali = bot.user("ali", room=bot.room("ops"))
+        with structlog.testing.capture_logs() as logs:
+            for _ in range(5):
+                await ali.say("a cat")
+            await bot.advance(61)
+            await ali.say("a cat")
+            for _ in range(2):
+                await ali.say("/boom")
+        told = [(line["name"], line.get("left_out")) for line in logs if line["log_level"] == "error"]
+        assert told == [("p:listen", None), ("p:listen", 4), ("p:boom", None), ("p:boom", None)]
+
+
 async def test_a_refused_job_is_in_the_log(bots):
     plugin = Plugin("p")
 
