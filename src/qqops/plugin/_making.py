@@ -15,6 +15,7 @@ from qqops.plugin._spell import speller
 from qqops.plugin.hooks import Build
 from qqops.plugin.signature import location
 from qqops.runtime.outgoing import Outgoing
+from qqops.runtime.patterns import free_length
 from qqops.runtime.registry import Command, Listener, Trigger
 
 
@@ -79,6 +80,7 @@ def make_listener(d: Declared, build: Build) -> Listener:
         ),
         trigger=trigger,
         pattern=pattern,
+        free=free_length(pattern) if pattern is not None else -1,
         keywords=tuple(k.casefold() for k in d.more["keywords"]),
         priority=d.more["priority"],
         stop=d.more["stop"],

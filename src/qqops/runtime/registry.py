@@ -133,6 +133,7 @@ class Listener:
     """Reacts to an event class; messages may be narrowed down by a trigger.
 
     Attributes:
+        free: Characters of a text in which *pattern* is searched without a bound on its time.
         priority: The highest comes first.
         stop: Whether those that come later are left out when this one matches.
         also_commands: Whether one that waits for messages to the bot hears those that call a command, too.
@@ -142,6 +143,7 @@ class Listener:
     handler: Handler
     trigger: Trigger = Trigger.ANY
     pattern: re.Pattern[str] | None = None
+    free: int = -1
     keywords: tuple[str, ...] = ()
     priority: int = 0
     stop: bool = False
