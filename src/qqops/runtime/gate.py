@@ -16,6 +16,7 @@ from qqops.runtime.clock import WallClock
 from qqops.runtime.context import Content, Context
 from qqops.runtime.declared import Limit
 from qqops.runtime.granted import AccessPolicy, rules_of
+from qqops.runtime.halted import Halted
 from qqops.runtime.limits import PREFIX, Limits
 from qqops.runtime.observe import Result
 from qqops.runtime.roles import NOBODY, OWNER, SELF, Roles, Standing
@@ -123,6 +124,8 @@ class Gate:
         self.rules: dict[str, Rule] = {}
         self.roles = Roles(policy.members, lambda: self._clock.now().timestamp())
         self.switches = Switches()
+        self.halted = Halted(self._clock)
+        self.halted.changed.append(self.refresh)
         self.limits = Limits(keep or MemoryKeep())
         self.why = Why()
         self.vetoes: tuple[Veto, ...] = ()
@@ -139,7 +142,7 @@ class Gate:
         self.checks = self._tables.by_argument or bool(self.vetoes)
         sealed = self.broken or not self.loaded
         # Nothing can stand before a handler that needs no permission: one look is enough.
-        self._plain = not (sealed or self._tables.denying or self.switches or self.vetoes)
+        self._plain = not (sealed or self._tables.denying or self.switches or self.halted or self.vetoes)
         self.roles.refresh()
         self._looked.clear()
         self.version += 1
@@ -241,6 +244,8 @@ class Gate:
     def _judge(self, ctx: Context, handler: Handler, call: Callable[[], Any] | None) -> Refusal | Say | None:
         if not self.loaded:
             return Refusal(Say("gate.closed"), Say("why.closed"))
+        if self.halted and (halt := self.halted.get(handler.key)) is not None:
+            return Refusal(Say("gate.halted", {"name": handler.name}), halt.reason)
         room = getattr(ctx.event, "room", None)
         if (
             self.switches
