@@ -15,6 +15,7 @@ from qqops.model import Clock
 from qqops.runtime.context import Context
 from qqops.runtime.gate import Gate
 from qqops.runtime.granted import GIVEN_BY_PLACE
+from qqops.runtime.halted import OWN
 from qqops.runtime.owner import Claim
 from qqops.runtime.registry import Command, Handler, Registry, names_of
 from qqops.runtime.roles import OWNER, Grant, check_person, check_role
@@ -28,8 +29,6 @@ log = structlog.get_logger("qqops.access")
 MAX_CHANGES = 1000
 #: Seconds between two tries to read what an earlier run has kept.
 RETRY = 0.5
-#: Handlers that need a permission below this are how a room gets something back: they are never switched off.
-OWN = "access."
 
 
 @attrs.frozen(kw_only=True)
@@ -227,7 +226,7 @@ class Access:
     # -- switches -------------------------------------------------------------------------------
 
     def turn_plugin(self, ctx: Context, plugin: str, on: bool) -> bool:
-        """Switch a plugin on or off in this room; False when it was so before.
+        """Switch a plugin on or off in this room; False when it was so before. On lifts what the bot has switched off.
 
         Raises:
             ConfigError: There is none, or it is the one that switches.
@@ -239,15 +238,23 @@ class Access:
             raise ConfigError(
                 f"{plugin} brings the commands that switch it on again; switch off single commands"
             )
-        return self._turn(ctx, plugin, on)
+        turned = self._turn(ctx, plugin, on)
+        return (on and self._lift(ctx, plugin)) or turned
 
     def turn_command(self, ctx: Context, name: str, on: bool) -> bool:
-        """Switch a command on or off in this room; False when it was so before.
+        """Switch a command on or off in this room; False when it was so before. On lifts what the bot has switched off.
+
+        What the bot has switched off may be any handler, as ``plugin:name``.
 
         Raises:
             ConfigError: There is none, or it is one that switches.
         """
+        if on and ":" in name and self._lift(ctx, name):
+            return True
         command = self._command(name)
+        if on and self._lift(ctx, command.handler.key):
+            self._turn(ctx, command.handler.key, on)
+            return True
         if not on and command.handler.guards.permission.startswith(OWN):
             raise ConfigError(f"{name} is needed to switch things on again")
         return self._turn(ctx, command.handler.key, on)
@@ -258,8 +265,9 @@ class Access:
         return {name: name not in off for name in sorted({h.plugin for h in self._handlers()})}
 
     def commands_off(self, ctx: Context) -> Sequence[str]:
-        """Return the single commands that are off in this room, as ``plugin:name``."""
-        return sorted(name for name in self._gate.switches.off(str(ctx.room.ref)) if ":" in name)
+        """Return the single handlers that are off in this room, or everywhere, as ``plugin:name``."""
+        off = self._gate.switches.off(str(ctx.room.ref))
+        return sorted({name for name in off if ":" in name} | set(self._gate.halted))
 
     def _turn(self, ctx: Context, name: str, on: bool) -> bool:
         room = str(ctx.room.ref)
@@ -273,6 +281,20 @@ class Access:
         self._gate.refresh()
         self._note(by(ctx), f"switch {room} {name}", "off" if on else "on", "on" if on else "off")
         return True
+
+    def _lift(self, ctx: Context, name: str) -> bool:
+        """Switch on what the bot itself has switched off, everywhere; return whether there was any.
+
+        A room's own admin may switch things in that room, but not this: who can set it off could go on and on.
+        """
+        if self._gate.halted.of(name) and OWNER not in ctx.roles:
+            raise ConfigError(
+                f"the bot itself has switched off {name} everywhere; only an owner switches it on"
+            )
+        found = self._gate.halted.lift(name)
+        for key in found:
+            self._note(by(ctx), f"halt {key}", "off", "on")
+        return bool(found)
 
     def _command(self, name: str) -> Command:
         plugin, colon, bare = name.rpartition(":")
