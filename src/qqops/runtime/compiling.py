@@ -7,23 +7,33 @@ from collections.abc import Iterable, Mapping
 
 from qqops.model import Message
 from qqops.protocol.words import INVISIBLE
+from qqops.runtime.bounds import Bounds
+from qqops.runtime.clock import WallClock
+from qqops.runtime.halted import Halted
 from qqops.runtime.hints import Hints
 from qqops.runtime.named_rooms import NamedRooms
 from qqops.runtime.registry import Around, Command, Listener, Registry, Trigger
 from qqops.runtime.routes import Routes, table_of
 
 
-def compile_routes(registry: Registry, rooms: NamedRooms | None = None, hints: Hints | None = None) -> Routes:
+def compile_routes(
+    registry: Registry,
+    rooms: NamedRooms | None = None,
+    hints: Hints | None = None,
+    bounds: Bounds | None = None,
+) -> Routes:
     """Return the tables for dispatch.
 
     Args:
         rooms: What is set for single rooms.
+        bounds: Searches for patterns that may take long, and knows who is switched off.
     """
     by_room = {key: _longest_first(prefixes) for key, prefixes in rooms.prefixes.items()} if rooms else {}
     prefixes = _longest_first(registry.prefixes)
     messages = _by_priority(one for one in registry.listeners if issubclass(Message, one.event))
     keywords = tuple(one for one in messages if one.trigger is Trigger.KEYWORD)
     alternatives = sorted({re.escape(k) for one in keywords for k in one.keywords}, key=len, reverse=True)
+    bounds = bounds or Bounds(Halted(WallClock()))
     named = registry.named()
     return Routes(
         prefixes=prefixes,
@@ -35,7 +45,10 @@ def compile_routes(registry: Registry, rooms: NamedRooms | None = None, hints: H
         glued=_glued(named),
         always=tuple(one for one in messages if one.trigger is Trigger.ANY),
         at_me=tuple(one for one in messages if one.trigger is Trigger.AT_ME),
-        regexes=tuple(one for one in messages if one.trigger is Trigger.REGEX),
+        regexes=tuple(
+            one for one in messages if one.trigger is Trigger.REGEX and one.handler.key not in bounds.halted
+        ),
+        bounded=bounds.search,
         keyword_pattern=re.compile("|".join(alternatives), re.IGNORECASE) if alternatives else None,
         keywords=keywords,
         others=tuple(_by_priority(one for one in registry.listeners if one.event is not Message)),

@@ -78,6 +78,7 @@ class Routes:
         by_room: What a command begins with in single rooms, by the name or id that *rooms* has for them.
         glued: Names that need no space after them, by their first character, the longest first.
         ranks: Priority and stop of the listeners, when any has them.
+        bounded: Searches for the pattern of a listener in a text that is too long to do so without a bound.
     """
 
     prefixes: tuple[str, ...]
@@ -90,6 +91,7 @@ class Routes:
     always: tuple[Listener, ...]
     at_me: tuple[Listener, ...]
     regexes: tuple[Listener, ...]
+    bounded: Callable[[Listener, str], re.Match[str] | None]
     keyword_pattern: re.Pattern[str] | None
     keywords: tuple[Listener, ...]
     others: tuple[Listener, ...]
@@ -125,8 +127,12 @@ class Routes:
             return True
         if self.keyword_pattern is not None and self.keyword_pattern.search(text):
             return True
-        for one in self.regexes:  # noqa: SIM110 - a generator costs more than the searches
-            if one.pattern is not None and one.pattern.search(text):
+        length = len(text)
+        for one in self.regexes:
+            pattern = one.pattern
+            if pattern is not None and (
+                pattern.search(text) if length <= one.free else self.bounded(one, text)
+            ):
                 return True
         return False
 
@@ -145,9 +151,9 @@ class Routes:
             start = self._after_name(message, text, names)
             addressed = addressed or start >= 0
         if start >= 0:
-            found = self._line(message, text, start, prefixed)
-            if found is not None:
-                hits.append(found)
+            command = self._line(message, text, start, prefixed)
+            if command is not None:
+                hits.append(command)
         heard = len(hits)
         hits.extend(Hit(listener.handler) for listener in self.always)
         if addressed:
@@ -159,8 +165,10 @@ class Routes:
             hits.extend(Hit(one.handler) for one in self.keywords if any(k in folded for k in one.keywords))
         for listener in self.regexes:
             pattern = listener.pattern
-            if pattern is not None and (found_match := pattern.search(text)):
-                hits.append(Hit(listener.handler, found_match))
+            if pattern is not None and (
+                found := pattern.search(text) if len(text) <= listener.free else self.bounded(listener, text)
+            ):
+                hits.append(Hit(listener.handler, found))
         if self.ranks and len(hits) - heard > 1:
             hits[heard:] = self._ranked(hits[heard:])
         return hits
