@@ -11,7 +11,6 @@ import functools
 import itertools
 from collections.abc import Callable, Hashable, Mapping, Sequence
 
-import structlog
 import trio
 
 from qqops.model import AccountRef, Clock, Draft, Event, Message
@@ -19,6 +18,7 @@ from qqops.runtime._request import Request
 from qqops.runtime.alarms import Alarms
 from qqops.runtime.approvals import Approvals
 from qqops.runtime.audit import Audit
+from qqops.runtime.bounds import Bounds
 from qqops.runtime.compiling import compile_routes
 from qqops.runtime.context import Known
 from qqops.runtime.conversations import Conversations, plain
@@ -44,8 +44,6 @@ from qqops.runtime.ticket import add_run as add_run
 from qqops.runtime.why import SHOWN
 from qqops.texts import Catalogue, Say
 
-log = structlog.get_logger("qqops.dispatch")
-
 
 class Dispatcher:
     """Owner of all running handlers."""
@@ -69,7 +67,6 @@ class Dispatcher:
         self._journal = journal
         self._registry = registry
         self._hints = Hints(trio.current_time)
-        self._routes = compile_routes(registry, rooms, self._hints)
         registry.aliases.leads_somewhere = lambda room, line: (
             self._routes.command(line, 0, (), room) is not None
         )
@@ -84,6 +81,9 @@ class Dispatcher:
             observers=observers, catalogue=catalogue, rooms=rooms, gate=self._gate, journal=journal, known=known,
         )  # fmt: skip
         self._outboxes = self.execution.outboxes
+        self.bounds = Bounds(self._gate.halted)
+        self._gate.halted.changed.append(self.refresh)
+        self._routes = compile_routes(registry, rooms, self._hints, self.bounds)
         self._names: dict[AccountRef, tuple[str, ...]] = {}
         self._seen = Seen(policy.window)
         self._matched: tuple[Event | None, list[Hit]] = None, []
@@ -126,7 +126,7 @@ class Dispatcher:
 
     def refresh(self) -> None:
         """Take over what the registry holds now. Running handlers are not touched."""
-        self._routes = compile_routes(self._registry, self._rooms, self._hints)
+        self._routes = compile_routes(self._registry, self._rooms, self._hints, self.bounds)
 
     @property
     def closed(self) -> bool:
@@ -230,7 +230,8 @@ class Dispatcher:
         return next(filter(wanted, self._routes.match(message, self._names[message.account])), None)
 
     def unload(self, plugin: str) -> None:
-        """End what waits for people on behalf of *plugin*."""
+        """End what waits for people on behalf of *plugin*, and forget what it was switched off for."""
+        self._gate.halted.lift(plugin)
         self.talks.end_plugin(plugin)
         self.approvals.end_plugin(plugin)
 
