@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 
 import attrs
 import structlog
@@ -37,6 +37,9 @@ class Chain:
     def add(self, links: Iterable[Outgoing]) -> None:
         """Add the links of one plugin; those of equal order stay in the order of loading."""
         self._links = tuple(sorted((*self._links, *links), key=lambda one: one.order))
+
+    def __iter__(self) -> Iterator[Outgoing]:
+        return iter(self._links)
 
     def drop(self, plugin: str) -> None:
         """Forget the links of *plugin*."""
