@@ -12,6 +12,7 @@ Nested nurseries; inner ones end first, so the order of the shutdown is the orde
 
 from __future__ import annotations
 
+import contextlib
 import random
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -60,6 +61,7 @@ from qqops.runtime.storage.store import Store
 from qqops.runtime.supervisor import LinkPolicy, Reconnect, Supervisor
 from qqops.runtime.tally import Sends
 from qqops.runtime.tasks import Tasks
+from qqops.runtime.watchdog import Watchdog
 from qqops.texts import load
 
 log = structlog.get_logger("qqops.app")
@@ -88,6 +90,7 @@ class App:
         configure: Configure = defaults,
         drawers: Drawers | None = None,
         audit: Audit | None = None,
+        watch: bool = False,
     ) -> None:
         self.policy = policy
         self.clock = clock
@@ -137,6 +140,7 @@ class App:
             approvals=self.approvals,
             known=self.rooms,
         )
+        self._watchdog = Watchdog(self.registry, self.gate.halted) if watch else None
         self.jobs = Jobs(clock, self.keep("jobs"), self.keep("made-jobs"))
         self.services = Services(self.rng)
         self.tasks = Tasks(self.rng)
@@ -253,7 +257,11 @@ class App:
             if self.store is not None:
                 await stores.start(self.store.run)
             await stores.start(self.audit.run)
-            end = await self._run(stop, lambda: task_status.started())
+            with contextlib.ExitStack() as guards:
+                guards.enter_context(self.dispatcher.bounds.installed())
+                if self._watchdog is not None:
+                    guards.enter_context(self._watchdog.watching())
+                end = await self._run(stop, lambda: task_status.started())
             with trio.move_on_after(AUDIT_LAST):
                 await self.audit.close()
             stores.cancel_scope.cancel(reason="shutdown: nobody writes any more")

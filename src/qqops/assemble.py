@@ -57,7 +57,9 @@ def make_app(
     configure = functools.partial(plugin_config, settings, file, environ)
     clock = WallClock()
     audit = Audit(clock, AuditFile(folder)) if folder is not None else None
-    app = App(policy, clock=clock, operator=operator, store=store, configure=configure, audit=audit)
+    app = App(
+        policy, clock=clock, operator=operator, store=store, configure=configure, audit=audit, watch=True
+    )
     wanted = environ.get("QQOPS_PLUGINS")
     only = [name.strip() for name in wanted.split(",") if name.strip()] if wanted else settings.plugins.only
     found = discover()
