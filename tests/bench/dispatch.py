@@ -87,7 +87,7 @@ def plugin(case: Case) -> Plugin:
 
 async def run(case: Case) -> float:
     """Return CPU µs per message."""
-    app = App(AppPolicy(), clock=WallClock(), operator=Nobody())
+    app = App(AppPolicy(), clock=WallClock(), operator=Nobody(), watch=True)
     made = plugin(case)
     app.host.load(Candidate(name="bench", load=lambda: made))
     network = MemoryNetwork(AccountRef("memory", "bench"), WallClock())
