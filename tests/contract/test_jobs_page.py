@@ -116,7 +116,9 @@ def test_both_languages_refuse_the_same():
 @pytest.mark.parametrize("language", ["en", "zh"])
 def test_every_argument_and_command_is_on_the_page(language):
     text = page(language)
-    arguments = [p.name for p in inspect.signature(Plugin.job).parameters.values() if p.kind is p.KEYWORD_ONLY]
+    arguments = [
+        p.name for p in inspect.signature(Plugin.job).parameters.values() if p.kind is p.KEYWORD_ONLY
+    ]
     assert [name for name in arguments if f"`{name}`" not in text] == []
     lines = [
         "/jobs",
