@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
 
 import attrs
 import structlog
@@ -15,6 +15,9 @@ from qqops.runtime.border import split
 from qqops.runtime.clock import WallClock
 from qqops.runtime.context import Content, Context
 from qqops.runtime.declared import Limit
+from qqops.runtime.doors import Door as Door
+from qqops.runtime.doors import Refusal, Veto
+from qqops.runtime.doors import Request as Request
 from qqops.runtime.granted import AccessPolicy, rules_of
 from qqops.runtime.halted import Halted
 from qqops.runtime.limits import PREFIX, Limits
@@ -36,59 +39,6 @@ log = structlog.get_logger("qqops.gate")
 MAX_LOOKED = 2000
 
 _Look = tuple[User | None, Who, Standing]
-
-
-class Door(Protocol):
-    """Something that stands before a handler and hears how it ended.
-
-    Attributes:
-        stage: What it is called in `/why`.
-    """
-
-    @property
-    def stage(self) -> Stage: ...
-
-    async def before(self, ctx: Context, hit: Hit) -> Content | None:
-        """Return None to let *hit* run, or why not. Cancellation: nothing is kept."""
-
-    def after(self, ctx: Context, hit: Hit, result: Result) -> None:
-        """The handler has ended; called once for each `before` that returned None."""
-
-
-@attrs.frozen(kw_only=True)
-class Request:
-    """A question to the plugins: may this be done?
-
-    Attributes:
-        plugin: Whose handler it is.
-        command: The handler's name.
-        permission: What it needs; "" for nothing.
-        user: Who set it off; None when nobody did.
-        room: Address of the room, or "".
-        roles: Roles of the user.
-        arguments: Its arguments by name; None when somebody only wants to know whether it could be done.
-    """
-
-    plugin: str
-    command: str
-    permission: str
-    user: User | None
-    room: str
-    roles: frozenset[str]
-    arguments: Mapping[str, Any] | None
-
-
-#: A plugin's `qqops_permission`, and the plugin's name.
-Veto = tuple[str, Callable[[Request], object]]
-
-
-@attrs.frozen
-class Refusal:
-    """A no: what is said in the room, the reason as `/why` tells it, and the stage that gave it."""
-
-    say: Say
-    reason: Say
-    stage: Stage = Stage.PERMISSION
 
 
 @attrs.define(eq=False)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from types import TracebackType
+
+from qqops.runtime.border import leaves
 
 #: What is said where something of asyncio was awaited.
 ASYNCIO = (
@@ -21,15 +22,7 @@ _SAID = (
 
 def hint_for(exc: BaseException) -> str:
     """Return what the author of a handler that ended in *exc* can do about it, for the log; "" when nothing is known."""
-    return next((ASYNCIO for one in _leaves(exc) if _is_asyncio(one)), "")
-
-
-def _leaves(exc: BaseException) -> Iterator[BaseException]:
-    if isinstance(exc, BaseExceptionGroup):
-        for one in exc.exceptions:
-            yield from _leaves(one)
-    else:
-        yield exc
+    return next((ASYNCIO for one in leaves(exc) if _is_asyncio(one)), "")
 
 
 def _is_asyncio(exc: BaseException) -> bool:

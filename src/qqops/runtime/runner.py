@@ -17,6 +17,7 @@ from qqops.runtime.border import holds, sole, split
 from qqops.runtime.context import Content, Context, is_answer
 from qqops.runtime.declared import OPEN
 from qqops.runtime.gate import Gate
+from qqops.runtime.mistakes import hint_for
 from qqops.runtime.observe import Result
 from qqops.runtime.registry import Around, Filter, Filters, Handler, Hit, Line, Mode
 from qqops.runtime.seldom import Seldom
@@ -161,7 +162,10 @@ class Runner:
             if due is None:
                 return
             left_out = due
-        log.error(what, name=key, where=where, exc_info=exc, **({"left_out": left_out} if left_out else {}))
+        more: dict[str, object] = {"left_out": left_out} if left_out else {}
+        if hint := hint_for(exc):
+            more["hint"] = hint
+        log.error(what, name=key, where=where, exc_info=exc, **more)
 
     def _refused(self, ctx: Context, hit: Hit, why: Content) -> Result:
         """Say why not, to who has given a command; listeners are silent."""

@@ -458,3 +458,19 @@ def test_what_a_group_comes_down_to():
     assert sole(ExceptionGroup("", [other, ExceptionGroup("", [Refuse("b")])])) is other
     assert holds(ExceptionGroup("", [both]), other)
     assert not holds(both, None)
+
+
+async def test_asyncio_in_a_handler_is_told_with_what_to_do(bots):
+    plugin = Plugin("p")
+
+    @plugin.command("wait")
+    async def wait() -> None:
+        await asyncio.sleep(1)
+
+    async with bots.run(plugin) as bot:
+        ali = bot.user("ali")
+        with structlog.testing.capture_logs() as logs:
+            await ali.say("/wait")
+            await ali.expect("went wrong")
+        (line,) = [one for one in logs if one["log_level"] == "error"]
+        assert "use trio.sleep" in line["hint"]
