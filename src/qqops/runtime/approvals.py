@@ -21,6 +21,7 @@ from qqops.model import Clock, Message, PersonRef, Secret, User
 from qqops.runtime._request import KIND, Request, dump, load
 from qqops.runtime.alarms import Alarms
 from qqops.runtime.audit import Audit, is_dry, spelled, told
+from qqops.runtime.border import ANYTHING
 from qqops.runtime.context import Content, Context
 from qqops.runtime.declared import Approval
 from qqops.runtime.observe import Result
@@ -254,7 +255,7 @@ class Approvals:
         kind, _, who = by.partition(":")
         try:
             return who in self.judges.roles_of(ctx) if kind == "role" else who == str(ctx.sender.person)
-        except BaseException:
+        except ANYTHING:
             log.exception("roles could not be found out; that means no")
             return False
 
@@ -266,7 +267,7 @@ class Approvals:
     def _same(self, a: PersonRef, b: PersonRef) -> bool:
         try:
             return self.judges.same_person(a, b)
-        except BaseException:
+        except ANYTHING:
             log.exception("identities could not be compared; that means no")
             return True  # who may be the same person must not approve
 

@@ -13,6 +13,10 @@ import trio
 
 from qqops.errors import Refuse
 
+#: For the ``except`` of a border, where even what is no `Exception` is somebody's failure. Where anything waits, what must go
+#: on is sorted out by `theirs` or `split`.
+ANYTHING = BaseException
+
 
 def split(exc: BaseException) -> tuple[BaseException | None, BaseException | None]:
     """Return what of *exc* is the failure of who raised it, and what must go on: the cancellation of a scope around us.

@@ -11,7 +11,7 @@ import trio
 from qqops.adapters.base import Poster, Sender
 from qqops.errors import AdapterError, ContentLost, NotSent, StoreError
 from qqops.model import Delivery, Draft, Later, Outcome, Scope
-from qqops.runtime.border import leaves, theirs
+from qqops.runtime.border import ANYTHING, leaves, theirs
 from qqops.runtime.entry import Entry
 from qqops.runtime.storage.journal import Journal
 
@@ -153,7 +153,7 @@ class Carrier:
             return part
         try:
             answer: object = await self._send(part, on_wire)
-        except BaseException as exc:
+        except ANYTHING as exc:
             ends = [one for one in leaves(theirs(exc)) if isinstance(one, AdapterError)]
             if not ends:
                 return bug(self._outbox, flight.entry, f"{type(exc).__name__}: {exc}", left=flight.left)
@@ -328,7 +328,7 @@ class Streamer:
         except NotSent as exc:
             # It is closing, or does not read. Whoever waits next in line would hear the same.
             self._landed(posted, Later(BLOCKED, Scope.ACCOUNT, str(exc)))
-        except BaseException as exc:  # noqa: BLE001 - `bug` logs it; nothing in it waits
+        except ANYTHING as exc:  # `bug` logs it; nothing in it waits
             reason = bug(self._outbox, entry, f"{type(exc).__name__}: {exc}", left=False)
             self._landed(posted, reason)
 

@@ -19,6 +19,7 @@ import trio
 from qqops.errors import AnswerCancelled, AnswerExpired, NoAnswer, Refuse
 from qqops.model import AccountRef, At, Message, PersonRef, RoomRef
 from qqops.runtime.alarms import Alarm, Alarms
+from qqops.runtime.border import ANYTHING
 from qqops.texts import Say
 
 if TYPE_CHECKING:
@@ -213,7 +214,7 @@ class Conversations:
             else:
                 self.end(question, Ending.WRONG)
             return
-        except BaseException:  # a converter of a plugin; nothing in it waits
+        except ANYTHING:  # a converter of a plugin; nothing in it waits
             log.exception("an answer could not be read", plugin=question.plugin)
             self.end(question, Ending.WRONG)
             return

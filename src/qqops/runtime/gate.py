@@ -11,7 +11,7 @@ import structlog
 from qqops.errors import PluginError, Refuse
 from qqops.model import Clock, Room, User
 from qqops.runtime.arguments import arguments_of
-from qqops.runtime.border import split
+from qqops.runtime.border import ANYTHING, split
 from qqops.runtime.clock import WallClock
 from qqops.runtime.context import Content, Context
 from qqops.runtime.declared import Limit
@@ -121,7 +121,7 @@ class Gate:
             refusal = self._charge(ctx, hit, inside)
             if refusal is None:
                 refusal = await self._pass(ctx, hit, inside)
-        except BaseException as exc:
+        except ANYTHING as exc:
             theirs, ours = split(exc)
             self._leave(ctx, hit, inside, Result.CANCELLED if theirs is None else Result.FAILED)
             if ours is not None or theirs is None:
@@ -170,7 +170,7 @@ class Gate:
             )  # fmt: skip
             said, _ = self._ask(request)
             return said is not False and (allowed or said is True)
-        except BaseException:
+        except ANYTHING:
             log.exception("a permission could not be decided", permission=permission)
             return False
 
@@ -178,7 +178,7 @@ class Gate:
         """Return the roles of who set *ctx* off; only what everybody has when that cannot be told."""
         try:
             return self._look(ctx)[2].proven
-        except BaseException:
+        except ANYTHING:
             log.exception("the roles could not be told")
             return NOBODY.proven
 
@@ -188,7 +188,7 @@ class Gate:
         """Return why not, or what spoke for it, if anything did."""
         try:
             return self._judge(ctx, handler, call)
-        except BaseException as exc:  # noqa: BLE001 - an error in a decision means no; nothing in it waits
+        except ANYTHING as exc:  # an error in a decision means no; nothing in it waits
             return _error(handler, exc)
 
     def _judge(self, ctx: Context, handler: Handler, call: Callable[[], Any] | None) -> Refusal | Say | None:
@@ -245,7 +245,7 @@ class Gate:
         for plugin, hook in self.vetoes:
             try:
                 answer = hook(request)
-            except BaseException as exc:
+            except ANYTHING as exc:
                 raise PluginError(f"{plugin}: qqops_permission failed: {type(exc).__name__}: {exc}") from exc
             if answer is False:
                 return False, plugin

@@ -19,6 +19,7 @@ from typing import Any
 import trio
 
 from qqops.errors import RunEnded
+from qqops.runtime.border import ANYTHING
 
 _Reply = queue.SimpleQueue[tuple[bool, Any]]
 
@@ -89,7 +90,7 @@ class Hops:
         except trio.Cancelled:
             reply.put((False, RunEnded()))
             raise
-        except BaseException as exc:  # noqa: BLE001 - it is raised in the thread that has called
+        except ANYTHING as exc:  # it is raised in the thread that has called
             reply.put((False, exc))
         else:
             reply.put((True, value))

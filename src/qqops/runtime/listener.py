@@ -30,7 +30,7 @@ from qqops.adapters.http.server import (
     serve_connection,
 )
 from qqops.errors import ConfigError, excerpt
-from qqops.runtime.border import theirs
+from qqops.runtime.border import ANYTHING, theirs
 
 log = structlog.get_logger("qqops.listener")
 
@@ -93,7 +93,7 @@ class Route:
             return False
         try:
             return self._accepts is None or self._accepts(request)
-        except BaseException:
+        except ANYTHING:
             log.exception("a route cannot tell what it accepts", owner=self.owner, path=self.path)
             return False
 
@@ -106,7 +106,7 @@ class Route:
         with self._until_closed():
             try:
                 answer = await self._handler(request)
-            except BaseException as exc:
+            except ANYTHING as exc:
                 theirs(exc)
                 log.exception("a request failed", owner=self.owner, path=self.path)
                 return _FAILED
@@ -125,7 +125,7 @@ class Route:
                 await serve(stream, extra)
             except (trio.BrokenResourceError, trio.ClosedResourceError):
                 return  # the other side went away
-            except BaseException as exc:
+            except ANYTHING as exc:
                 theirs(exc)
                 log.exception("a connection failed", owner=self.owner, path=self.path)
 

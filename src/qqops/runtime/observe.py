@@ -14,6 +14,7 @@ import attrs
 import structlog
 
 from qqops.model import AccountRef, Draft, Event, Outcome
+from qqops.runtime.border import ANYTHING
 
 log = structlog.get_logger("qqops.observe")
 
@@ -186,5 +187,5 @@ class Observers:
         for observer in self._observers:
             try:
                 observer(record)
-            except BaseException:
+            except ANYTHING:
                 log.exception("observer failed", observer=repr(observer), record=type(record).__name__)

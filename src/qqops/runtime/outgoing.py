@@ -9,6 +9,7 @@ import structlog
 import trio
 
 from qqops.model import Draft
+from qqops.runtime.border import ANYTHING
 
 log = structlog.get_logger("qqops.outgoing")
 
@@ -51,7 +52,7 @@ class Chain:
         for link in self._links:
             try:
                 passed: object = link.call(draft)
-            except BaseException:
+            except ANYTHING:
                 log.exception("an outgoing function failed: the message is held back", where=link.where)
                 return draft, f"{link.plugin}:{link.name} failed"
             if passed is None:

@@ -19,6 +19,7 @@ from qqops.errors import PluginError
 from qqops.protocol.words import Piece
 from qqops.runtime.agenda import Misfire, Overlap, Schedule
 from qqops.runtime.aliases import Aliases
+from qqops.runtime.border import ANYTHING
 from qqops.runtime.declared import OPEN, Converse, Guards
 from qqops.runtime.outgoing import Chain, Outgoing
 from qqops.runtime.verdicts import Stage, Verdict
@@ -363,7 +364,7 @@ class Registry:
         """Whether who caused *ctx* may know of *handler*; an error means no."""
         try:
             return self.visible(ctx, handler)
-        except BaseException:
+        except ANYTHING:
             log.exception("it cannot be said whether somebody may see a command", handler=handler.key)
             return False
 

@@ -13,7 +13,7 @@ import trio
 
 from qqops.errors import Refuse, StoreError
 from qqops.model import Message, RoomEvent
-from qqops.runtime.border import holds, sole, split
+from qqops.runtime.border import ANYTHING, holds, sole, split
 from qqops.runtime.context import Content, Context, is_answer
 from qqops.runtime.declared import OPEN
 from qqops.runtime.gate import Gate
@@ -87,7 +87,7 @@ class Runner:
                 return await self._guarded(ctx, hit, version)
             onion = _Onion(self, ctx, hit, filters, version)
             await onion.layer(0)
-        except BaseException as exc:
+        except ANYTHING as exc:
             theirs, ours = split(exc)
             if theirs is None:
                 raise
@@ -113,7 +113,7 @@ class Runner:
             if self._gate.checks and (refusal := self._gate.check(ctx, hit, call)) is not None:
                 return self._refused(ctx, hit, refusal)
             result = self._answered(ctx, hit, call())
-        except BaseException as exc:  # noqa: BLE001 - the border of a plugin; it is logged
+        except ANYTHING as exc:  # the border of a plugin; it is logged
             result = self._failed(ctx, hit, exc)
         if (seconds := trio.current_time() - began) > HELD_UP:
             log.warning("an inline handler held everything up", seconds=seconds, where=hit.handler.where)
@@ -221,7 +221,7 @@ class Runner:
                 result = self._refused(ctx, hit, refusal)
             else:
                 result = await self._invoke(ctx, hit, call)
-        except BaseException as exc:
+        except ANYTHING as exc:
             theirs, ours = split(exc)
             if theirs is None:
                 raise

@@ -47,7 +47,7 @@ class _Task(Generic[R]):
     """A run that has begun.
 
     Attributes:
-        ended: Why it was told to end, when it was: its deadline has another way.
+        ended: Whether it was told to end.
         out: Whether it has stepped aside; it counts for nothing then.
         left: Seconds that it had left when it stepped aside.
         back: Its place in the queue, once it wants to go on.
@@ -56,7 +56,7 @@ class _Task(Generic[R]):
     run: R
     key: Hashable
     scope: trio.CancelScope = attrs.field(factory=trio.CancelScope)
-    ended: str = ""
+    ended: bool = False
     out: bool = False
     left: float = 0.0
     back: _Back[R] | None = None
@@ -101,6 +101,7 @@ class Runs(Generic[R]):
         self._context = contextvars.Context()
         self._closed = trio.Event()
         self._cut = False
+        self._gone = trio.Event()
         self.space = trio.Event()
         self.waiting = 0
         self.active = 0
@@ -128,6 +129,10 @@ class Runs(Generic[R]):
         """Whether *run* is being cut off because it took too long."""
         task = self._tasks[run]
         return not task.ended and task.scope.cancel_called
+
+    def ended(self, run: R) -> bool:
+        """Whether *run* was told to end."""
+        return self._tasks[run].ended
 
     def add(self, key: Hashable, run: R) -> None:
         """Queue *run* behind the others of its key."""
@@ -202,11 +207,45 @@ class Runs(Generic[R]):
             raise
         finally:
             del self._tasks[run]
+            self._gone.set()
             if task.out:
                 self.away -= 1
             else:
                 self._vacate(run.plugin, task.key)
                 self._begin()
+
+    # -- a plugin as a whole --------------------------------------------------------------------
+
+    def take_out(self, plugin: str) -> list[R]:
+        """Take what of *plugin* waits for its turn out of the queues, and return it."""
+        taken: list[R] = []
+        self._ready.extend(self._parked.pop(plugin, ()))  # whoever is first there now may be somebody else's
+        for queue in self._queues.values():
+            out = [run for run in queue if not isinstance(run, _Back) and run.plugin == plugin]
+            for run in out:
+                queue.remove(run)
+            taken += out
+        self.waiting -= len(taken)
+        idle = [key for key in self._ready if not self._queues[key]]
+        for key in idle:
+            self._ready.remove(key)
+            del self._queues[key]
+        self._begin()
+        return taken
+
+    def of(self, plugin: str) -> list[R]:
+        """Return the runs of *plugin* that are under way, also those that have stepped aside."""
+        return [run for run in self._tasks if run.plugin == plugin]
+
+    async def end(self, plugin: str) -> None:
+        """Tell the runs of *plugin* that are under way to end, and wait until they have."""
+        for run in self.of(plugin):
+            task = self._tasks[run]
+            task.ended = True
+            task.scope.cancel(reason="the plugin is unloaded")
+        while self.of(plugin):
+            self._gone = trio.Event()
+            await self._gone.wait()
 
     # -- stepping aside -------------------------------------------------------------------------
 

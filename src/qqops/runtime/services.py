@@ -18,7 +18,7 @@ import trio
 
 from qqops.errors import PluginError, Refuse
 from qqops.runtime.backoff import Backoff, BackoffPolicy
-from qqops.runtime.border import theirs
+from qqops.runtime.border import ANYTHING, theirs
 from qqops.runtime.context import Context
 from qqops.texts import Say
 
@@ -184,7 +184,7 @@ class Services:
                 began = trio.current_time()
                 try:
                     await self._hold(slot)
-                except BaseException as exc:
+                except ANYTHING as exc:
                     theirs(exc)
                     provided.clear(f"{type(exc).__name__}: {exc}")
                     backoff.ended(trio.current_time() - began)

@@ -21,7 +21,7 @@ from qqops.adapters.base import Adapter, Question
 from qqops.errors import AdapterError, FatalError, NeedsHuman, ProtocolError, TransientError
 from qqops.model import Clock, Connected, Disconnected, Event
 from qqops.runtime.backoff import Backoff, BackoffPolicy
-from qqops.runtime.border import leaves, theirs
+from qqops.runtime.border import ANYTHING, leaves, theirs
 from qqops.runtime.intake import Intake
 from qqops.runtime.observe import BadData, LinkState, Observers, Overflow, Phase
 from qqops.runtime.outbox import Outbox
@@ -142,7 +142,7 @@ class Supervisor:
         try:
             with session.scope:
                 await self.adapter.serve(session, self.outbox)
-        except BaseException as exc:  # noqa: BLE001 - classified below, bugs are logged with their traceback
+        except ANYTHING as exc:  # classified below, bugs are logged with their traceback
             errors = list(leaves(theirs(exc)))
         finally:
             self.leave_door()

@@ -11,7 +11,7 @@ import structlog
 import trio
 
 from qqops.runtime.backoff import Backoff, BackoffPolicy
-from qqops.runtime.border import theirs
+from qqops.runtime.border import ANYTHING, theirs
 from qqops.runtime.services import Provided
 
 log = structlog.get_logger("qqops.tasks")
@@ -84,7 +84,7 @@ class Tasks:
             failed = False
             try:
                 await task.call()
-            except BaseException as exc:
+            except ANYTHING as exc:
                 theirs(exc)
                 failed = True
                 log.exception(

@@ -8,7 +8,7 @@ import attrs
 import structlog
 
 from qqops.errors import StoreError
-from qqops.runtime.border import theirs
+from qqops.runtime.border import ANYTHING, theirs
 from qqops.runtime.storage.kv import Change, Rows, Store, Transaction
 from qqops.runtime.storage.store import Store as File
 
@@ -37,7 +37,7 @@ async def upgrade(store: Store, steps: Sequence[Migration], rows: Rows, file: Fi
     except StoreError as exc:
         log.error("stored data cannot be used", plugin=store.namespace, reason=str(exc))  # noqa: TRY400
         store.release(str(exc))
-    except BaseException as exc:
+    except ANYTHING as exc:
         theirs(exc)
         log.exception("migration failed: nothing was changed", plugin=store.namespace)
         store.release(f"a migration of {store.namespace} failed: {type(exc).__name__}")
