@@ -25,6 +25,7 @@ from qqops.adapters.base import Adapter, Operator
 from qqops.model import Clock, User
 from qqops.plugin._asking import reader_for
 from qqops.plugin.host import Configure, Host, PluginState, defaults
+from qqops.plugin.plugins import Plugins
 from qqops.runtime.access import Access
 from qqops.runtime.accounts import Accounts
 from qqops.runtime.alarms import Alarms
@@ -44,11 +45,11 @@ from qqops.runtime.locks import Locks
 from qqops.runtime.narrator import Narrator
 from qqops.runtime.observe import LinkState, Observers
 from qqops.runtime.outbox import Outbox, OutboxPolicy
+from qqops.runtime.owners import Owners
 from qqops.runtime.questions import Questions
 from qqops.runtime.reading import Reading
 from qqops.runtime.registry import Registry
 from qqops.runtime.rooms import Rooms
-from qqops.runtime.runner import InThread, in_thread
 from qqops.runtime.scheduler import Scheduler
 from qqops.runtime.services import Services
 from qqops.runtime.shelves import Shelves
@@ -61,6 +62,7 @@ from qqops.runtime.storage.store import Store
 from qqops.runtime.supervisor import LinkPolicy, Reconnect, Supervisor
 from qqops.runtime.tally import Sends
 from qqops.runtime.tasks import Tasks
+from qqops.runtime.threads import InThread, in_thread
 from qqops.runtime.watchdog import Watchdog
 from qqops.texts import load
 
@@ -145,6 +147,11 @@ class App:
         self.services = Services(self.rng)
         self.tasks = Tasks(self.rng)
         self.shelves = Shelves(store, clock)
+        self.owners = Owners(
+            self.dispatcher, self.jobs, self.tasks, self.services, self.listeners, self.shelves,
+            lambda plugin: [one for one in self.registry.jobs if one.handler.plugin == plugin],
+        )  # fmt: skip
+        self.plugins = Plugins(self.owners, self.keep("plugins"), self.refresh)
         self.host = Host(
             self.registry,
             self._injected(),
@@ -154,6 +161,7 @@ class App:
             provided=self.services,
             tasks=self.tasks,
         )
+        self.plugins.host = self.host
 
     def _injected(self) -> Mapping[type[Any], object]:
         """Return what handlers may ask for by type."""
@@ -179,6 +187,7 @@ class App:
             Aliases: self.aliases,
             Blobs: self.blobs,
             Listeners: self.listeners,
+            Plugins: self.plugins,
         }
 
     def _reader(self, kind: Any, ctx: Context) -> Reader:
@@ -311,6 +320,7 @@ class App:
             )
 
     async def _run(self, stop: trio.Event, started: Callable[[], None]) -> End:
+        self.plugins.restore()
         self.refresh()
         self.jobs.load(self.registry.jobs)
         self.aliases.restore()

@@ -76,7 +76,7 @@ MUTANTS = [
         f"{GUARANTEES}::test_a_rush_is_worked_off_and_leaves_no_task",
     ),
     Mutant(
-        "a run begins where it was caused", RUNTIME + "runs.py", "self._context.run(self._nursery.start_soon, self._work)",
+        "a run begins where it was caused", RUNTIME + "runs.py", "self._spawn(self._work, name=\"run\")",
         "self._nursery.start_soon(self._work)",
         f"{GUARANTEES}::test_context_variables_do_not_leak_from_run_to_run_or_from_who_caused_it",
     ),

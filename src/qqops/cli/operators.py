@@ -18,7 +18,7 @@ import trio
 from qqops.adapters.base import Question, QuestionKind
 from qqops.cli.picture import draw_qr, file_name, save
 from qqops.errors import NeedsHuman, TransientError
-from qqops.runtime.runner import InThread, in_thread
+from qqops.runtime.threads import InThread, in_thread
 
 T = TypeVar("T")
 

@@ -106,6 +106,11 @@ class Providing:
 
         return declare
 
+    @property
+    def configured(self) -> bool:
+        """Whether it declares a configuration."""
+        return bool(self._configs)
+
     # -- its own hooks --------------------------------------------------------------------------
 
     @hookimpl
@@ -126,7 +131,9 @@ class Providing:
             kind = _kind(d)
             if kind in places:
                 raise PluginError(f"{kind.__name__} is provided twice", where=location(d.function))
-            places[kind] = Provided(build.plugin, d.name, location(d.function))
+            place = build.places.get(d.name) or Provided(build.plugin, d.name)
+            place.where = location(d.function)
+            places[kind] = place
         known = {**build.services, **places}
         found = []
         for d, (kind, provided) in zip(self._services, places.items(), strict=True):

@@ -20,7 +20,7 @@ from qqops.plugin._converter import Conversion, Converter
 from qqops.runtime.gate import Request
 from qqops.runtime.outgoing import Outgoing
 from qqops.runtime.registry import Command, Filter, Job, Listener
-from qqops.runtime.services import Service
+from qqops.runtime.services import Provided, Service
 from qqops.runtime.storage.upgrade import Migration
 from qqops.runtime.tasks import Task
 
@@ -42,12 +42,14 @@ class Build:
         services: What the host can inject, by type.
         core: Those of them that belong to the bot itself: a thread reaches them through the bot's own.
         converters: What plugins have taught the bot to convert, by type; its own win over those of others.
+        places: Where the services of an earlier copy of it stood, by name.
     """
 
     plugin: str
     services: Mapping[type[Any], object]
     core: Collection[type[Any]] = ()
     converters: Mapping[type[Any], Converter] = attrs.field(factory=dict)
+    places: Mapping[str, Provided] = attrs.field(factory=dict)
 
 
 #: Hooks that are called while a decision is made: plain functions, quick, without waiting.

@@ -2,56 +2,33 @@
 
 from __future__ import annotations
 
-import inspect
 import random
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from typing import Any, TypeAlias
+from typing import Any
 
-import attrs
 import pluggy
 import structlog
 
 from qqops.adapters.base import Network
-from qqops.errors import ConfigError, PluginError
+from qqops.errors import PluginError
 from qqops.plugin._blame import explain, files_of, whole
-from qqops.plugin._converter import Conversion, Converter
+from qqops.plugin._collecting import Collected, Configure, Surroundings, collect, defaults
+from qqops.plugin._converter import Converter
 from qqops.plugin._finding import CORE, Candidate, discover, plugin_in
 from qqops.plugin._interrupt import heeding_interrupts
 from qqops.plugin._reports import PluginReport, PluginState, Reports
-from qqops.plugin.convert import is_builtin
-from qqops.plugin.hooks import AT_DECISIONS, PROJECT, Build, Hooks
-from qqops.plugin.plugin import NAME, Plugin
-from qqops.plugin.signature import Unfilled, location
-from qqops.runtime.outgoing import Outgoing
-from qqops.runtime.registry import Command, Filter, Job, Listener, Registry
-from qqops.runtime.services import Service, Services
+from qqops.plugin.hooks import PROJECT, Hooks
+from qqops.plugin.plugin import NAME
+from qqops.plugin.signature import Unfilled
+from qqops.runtime.registry import Registry
+from qqops.runtime.services import Services
 from qqops.runtime.storage.upgrade import Migration
-from qqops.runtime.tasks import Task, Tasks
+from qqops.runtime.tasks import Tasks
 
 __all__ = ["CORE", "Candidate", "Configure", "Host", "PluginReport", "PluginState", "defaults", "discover"]
 
 log = structlog.get_logger("qqops.host")
-
-
-#: What the hooks that collect return several of.
-_RETURNS: dict[str, type[Any]] = {
-    "qqops_commands": Command, "qqops_listeners": Listener, "qqops_filters": Filter, "qqops_jobs": Job,
-    "qqops_outgoing": Outgoing, "qqops_converters": Conversion, "qqops_networks": Network, "qqops_config": type,
-    "qqops_services": Service, "qqops_tasks": Task, "qqops_migrations": Migration,
-}  # fmt: skip
-
-
-#: Returns an object of a plugin's configuration class, from its name and the class. Raises `ConfigError`.
-Configure: TypeAlias = Callable[[str, type[Any]], object]
-
-
-def defaults(plugin: str, cls: type[Any]) -> object:
-    """Return a configuration of defaults, where there are no settings. Raises `ConfigError`."""
-    missing = [a.name for a in attrs.fields(cls) if a.default is attrs.NOTHING]
-    if missing:
-        raise ConfigError(f"{missing[0]} is missing", where=f"plugins.{plugin}")
-    return cls()
 
 
 class Host:
@@ -65,6 +42,7 @@ class Host:
     Attributes:
         migrations: Steps for the stored data of each plugin.
         reports: What became of each plugin.
+        candidates: Where each plugin came from that was ever loaded or left out.
     """
 
     def __init__(
@@ -86,7 +64,10 @@ class Host:
         self._tasks = tasks or Tasks(random.Random(0))
         self.networks: dict[str, Network] = {}
         self.reports = Reports()
-        self._converters: dict[str, dict[type[Any], Converter]] = {}
+        self._network_owners: dict[str, str] = {}
+        self._collected: dict[str, Collected] = {}
+        self.candidates: dict[str, Candidate] = {}
+        self._converters: dict[str, Mapping[type[Any], Converter]] = {}
         self._services = services
         self._version = version
         self._manager = pluggy.PluginManager(PROJECT)
@@ -113,6 +94,7 @@ class Host:
             if wanted:
                 self.load(candidate, later)
             else:
+                self.candidates.setdefault(candidate.name, candidate)
                 self._report(candidate, PluginState.OFF)
         # What nothing could fill may be a service of a plugin that came after.
         while later:
@@ -135,39 +117,67 @@ class Host:
         if loaded is not None and loaded.state is PluginState.LOADED:
             return self._namesake(candidate, loaded)
         began = time.perf_counter()
-        outcome = self._try(candidate)
+        outcome: PluginReport | Collected | BaseException = self.prepare(candidate)
         load_ms = (time.perf_counter() - began) * 1000
-        if not isinstance(outcome, BaseException):
-            return self._report(candidate, PluginState.LOADED, load_ms=load_ms, **outcome)
-        self._undo(candidate.name)
-        reason, where = explain(outcome, files_of(candidate.target))
-        report = self._report(
-            candidate, PluginState.SKIPPED, reason=reason, where=where, load_ms=load_ms, traceback=whole(outcome)
-        )  # fmt: skip
+        if isinstance(outcome, Collected):
+            outcome = self.install(candidate, outcome, load_ms)
+        if isinstance(outcome, PluginReport):
+            return outcome
+        self.drop(candidate.name)
+        report = self.failed(candidate, outcome, load_ms)
+        self.reports.add(report)
         if later is not None and isinstance(outcome, Unfilled):
             later.append(candidate)
         else:
             _tell(report)
         return report
 
-    def _try(self, candidate: Candidate) -> Mapping[str, Any] | BaseException:
-        """Import and register *candidate*; return what to report besides, or what came of it instead.
+    def prepare(self, candidate: Candidate) -> Collected | BaseException:
+        """Import *candidate* and return what it declares, or what came of it instead; nobody knows of it yet.
 
         Whatever a plugin raises is its own failure: nothing waits here, so nothing is cancelled, and only who presses
         Ctrl-C ends the program.
         """
-        outcome: Mapping[str, Any] | BaseException
+        outcome: Collected | BaseException
         with heeding_interrupts() as interrupted:
             try:
                 self._check(candidate)
                 found = candidate.load()
-                outcome = self._register(candidate.name, plugin_in(found, candidate.name))
+                outcome = self._collect(candidate.name, plugin_in(found, candidate.name))
             except BaseException as exc:  # noqa: BLE001 - border to plugins: loading
                 outcome = exc
         if (interrupt := interrupted()) is not None:
-            self._undo(candidate.name)
             raise interrupt
         return outcome
+
+    def install(self, candidate: Candidate, found: Collected, load_ms: float) -> PluginReport | PluginError:
+        """Let everybody know of what *candidate* declares, and report that; or return why that cannot be."""
+        try:
+            notes = self._apply(candidate.name, found)
+        except PluginError as exc:
+            return exc
+        self.candidates[candidate.name] = candidate
+        self._collected[candidate.name] = found
+        return self._report(candidate, PluginState.LOADED, load_ms=load_ms, **notes)
+
+    def failed(self, candidate: Candidate, exc: BaseException, load_ms: float = 0.0) -> PluginReport:
+        """Return the report of *candidate*, which has ended in *exc*."""
+        reason, where = explain(exc, files_of(candidate.target))
+        return _report_of(
+            candidate, PluginState.SKIPPED, reason=reason, where=where, load_ms=load_ms, traceback=whole(exc)
+        )
+
+    def off(self, name: str) -> PluginReport:
+        """Report that the plugin *name* was unloaded."""
+        return self._report(self.candidates[name], PluginState.OFF)
+
+    def is_loaded(self, name: str) -> bool:
+        """Whether the plugin *name* is loaded."""
+        return name in self.reports and self.reports[name].state is PluginState.LOADED
+
+    def collected(self, name: str) -> Collected | None:
+        """Return what the plugin *name* declares; None when it is not loaded."""
+        return self._collected.get(name)
 
     def _namesake(self, candidate: Candidate, loaded: PluginReport) -> PluginReport:
         """Report *candidate* as skipped: its name is that of what is *loaded*."""
@@ -212,63 +222,51 @@ class Host:
             if not requirement.specifier.contains(self._version, prereleases=True):
                 raise PluginError(f"it needs qqops {requirement.specifier}, this is {self._version}")
 
-    def _register(self, name: str, plugin: object) -> Mapping[str, Any]:
-        """Register with pluggy, collect what it declares, and add that to the registry; return what to report."""
-        manager = self._manager
-        if (other := manager.get_name(plugin)) is not None:
+    def _collect(self, name: str, plugin: object) -> Collected:
+        """Return what *plugin* declares. Raises whatever its hooks raise, and `PluginError`."""
+        if (other := self._manager.get_name(plugin)) not in (None, name):
             raise PluginError(f"it is loaded already, under the name {other!r}")
-        if manager.register(plugin, name) is None:
-            raise PluginError("it is blocked")
-        manager.check_pending()
-        for hook in AT_DECISIONS:
-            for one in getattr(manager.hook, hook).get_hookimpls():
-                if inspect.iscoroutinefunction(one.function):
-                    raise PluginError(f"{hook} must be a plain function", where=location(one.function))
-        others = [p for p in manager.get_plugins() if p is not plugin]
-
-        declared = 0
-
-        def collect(hook: str, **arguments: object) -> list[Any]:
-            nonlocal declared
-            results = manager.subset_hook_caller(hook, others)(**arguments)
-            items = [item for result in results for item in _items(plugin, hook, result)]
-            declared += len(items)
-            return items
-
-        self._converters[name] = _by_type(collect("qqops_converters"))
-        converters = self.converters_of(name)
-        core = {**self._services, **self._own(name)}
-        known = {**core, **self._provided.provided}
-        known.update((cls, self.configure(name, cls)) for cls in collect("qqops_config"))
-        services = collect("qqops_services", build=Build(plugin=name, services=known, converters=converters))
-        self._provided.add(services)
-        injected = {**known, **{one.kind: one.provided for one in services}}
-        build = Build(plugin=name, services=injected, core=core.keys(), converters=converters)
-        networks: list[Network] = collect("qqops_networks")
-        for network in networks:
-            if network.name in self.networks:
-                raise PluginError(f"the network {network.name!r} is offered by another plugin already")
-        tasks, migrations = collect("qqops_tasks", build=build), collect("qqops_migrations")
-        disputes = self.registry.add(
-            commands=collect("qqops_commands", build=build),
-            listeners=collect("qqops_listeners", build=build),
-            filters=collect("qqops_filters", build=build),
-            jobs=collect("qqops_jobs", build=build),
-            outgoing=collect("qqops_outgoing", build=build),
+        others = [of for owner, of in self._converters.items() if owner != name]
+        found = collect(
+            name,
+            plugin,
+            Surroundings(
+                core={**self._services, **self._own(name)},
+                provided=self._provided.besides(name),
+                places=self._provided.places(name),
+                converters={kind: one for of in reversed(others) for kind, one in of.items()},
+                configure=self.configure,
+            ),
         )
-        self._tasks.add(tasks)
-        if migrations:
-            self.migrations[name] = migrations
-        self.networks.update((n.name, n) for n in networks)
+        for network in found.networks:
+            if network.name in self.networks and self._network_owners[network.name] != name:
+                raise PluginError(f"the network {network.name!r} is offered by another plugin already")
+        return found
+
+    def _apply(self, name: str, found: Collected) -> Mapping[str, Any]:
+        """Let everybody know of what was collected; return what to report. Raises `PluginError`."""
+        self._manager.register(found.plugin, name)
+        self._converters[name] = found.converters
+        self._provided.add(found.services)
+        disputes = self.registry.add(
+            commands=found.commands, listeners=found.listeners, filters=found.filters, jobs=found.jobs,
+            outgoing=found.outgoing,
+        )  # fmt: skip
+        self._tasks.add(found.tasks)
+        if found.migrations:
+            self.migrations[name] = found.migrations
+        self.networks.update((one.name, one) for one in found.networks)
+        self._network_owners.update((one.name, name) for one in found.networks)
         notes = [str(one) for one in disputes]
         settled = [str(one) for one in disputes if self.registry.owners.get(one.name) == one.winner]
-        if type(plugin) is Plugin and not declared:
+        if found.empty:
             notes.append("it declares nothing; does its module import those in which its commands stand?")
         for note in notes:
             log.warning("a plugin is loaded, with a note", plugin=name, note=note)
         return {"notes": tuple(notes), "unsettled": tuple(note for note in notes if note not in settled)}
 
-    def _undo(self, name: str) -> None:
+    def drop(self, name: str) -> None:
+        """Forget what the plugin *name* has declared. What of it runs is ended by others."""
         if self._manager.has_plugin(name):
             self._manager.unregister(name=name)
         self.registry.drop(name)
@@ -276,6 +274,9 @@ class Host:
         self._tasks.drop(name)
         self.migrations.pop(name, None)
         self._converters.pop(name, None)
+        self._collected.pop(name, None)
+        for network in [one for one, owner in self._network_owners.items() if owner == name]:
+            del self.networks[network], self._network_owners[network]
 
     def _report(self, candidate: Candidate, state: PluginState, **more: Any) -> PluginReport:
         report = _report_of(candidate, state, **more)
@@ -298,30 +299,6 @@ def _tell(report: PluginReport) -> None:
         log.debug("the whole error", plugin=report.name, exception=report.traceback)
 
 
-def _items(plugin: object, hook: str, result: object) -> list[Any]:
-    """Return what a hook has returned. Raises `PluginError` for what it may not return."""
-    kind = _RETURNS[hook]
-    items = list(result) if isinstance(result, Iterable) and not isinstance(result, str) else [result]
-    if strange := [one for one in items if not isinstance(one, kind)]:
-        raise PluginError(
-            f"{hook}() must return a list of {kind.__name__}, not of {type(strange[0]).__name__}",
-            where=location(getattr(plugin, hook, None)),
-        )
-    return items
-
-
 def _caller(one: pluggy.HookImpl) -> Callable[..., Any]:
     """Return a function that gives an implementation those of the hook's arguments that it wants."""
     return lambda **arguments: one.function(*(arguments[name] for name in one.argnames))
-
-
-def _by_type(conversions: Iterable[Conversion]) -> dict[type[Any], Converter]:
-    """Return the converters of one plugin. Raises `PluginError` for a type that is taken."""
-    found: dict[type[Any], Converter] = {}
-    for one in conversions:
-        if is_builtin(one.kind):
-            raise PluginError(f"words are converted to {one.kind.__name__} already", where=one.where)
-        if one.kind in found:
-            raise PluginError(f"there are two converters for {one.kind.__name__}", where=one.where)
-        found[one.kind] = one.converter()
-    return found

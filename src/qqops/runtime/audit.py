@@ -21,7 +21,7 @@ from qqops.runtime._audit_file import AuditFile
 from qqops.runtime.context import Content, Context
 from qqops.runtime.observe import Result
 from qqops.runtime.registry import Handler, Hit
-from qqops.runtime.runner import InThread, in_thread
+from qqops.runtime.threads import InThread, in_thread
 from qqops.runtime.verdicts import Stage
 from qqops.texts import Say
 

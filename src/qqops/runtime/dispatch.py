@@ -11,6 +11,7 @@ import functools
 import itertools
 from collections.abc import Callable, Hashable, Mapping, Sequence
 
+import attrs
 import trio
 
 from qqops.model import AccountRef, Clock, Draft, Event, Message
@@ -33,14 +34,16 @@ from qqops.runtime.named_rooms import NamedRooms
 from qqops.runtime.observe import Observers
 from qqops.runtime.outbox import Outbox
 from qqops.runtime.registry import Handler, Hit, Line, Mode, Registry
-from qqops.runtime.runner import InThread, Runner, in_thread
+from qqops.runtime.runner import Runner
 from qqops.runtime.runs import Runs
 from qqops.runtime.seen import Seen, order_of
 from qqops.runtime.siblings import Siblings
 from qqops.runtime.storage.drawers import InMemory
 from qqops.runtime.storage.journal import Journal, Recovered, Unfinished
+from qqops.runtime.threads import InThread, in_thread
 from qqops.runtime.ticket import Ticket as Ticket
 from qqops.runtime.ticket import add_run as add_run
+from qqops.runtime.ticket import running
 from qqops.runtime.why import SHOWN
 from qqops.texts import Catalogue, Say
 
@@ -92,7 +95,7 @@ class Dispatcher:
             slots=policy.slots,
             per_plugin=policy.of_one_plugin,
         )
-        self.execution.overdue = self._runs.overdue
+        self.execution.overdue, self.execution.told_to_end = self._runs.overdue, self._runs.ended
         self._numbers = itertools.count(1)
         self.talks = talks or Conversations(Alarms())
         self.approvals = approvals or Approvals(InMemory(), Audit(clock), clock, self.talks.alarms)
@@ -229,11 +232,45 @@ class Dispatcher:
             return None
         return next(filter(wanted, self._routes.match(message, self._names[message.account])), None)
 
-    def unload(self, plugin: str) -> None:
-        """End what waits for people on behalf of *plugin*, and forget what it was switched off for."""
+    def hold(self, plugin: str) -> None:
+        """Let nothing of *plugin* begin until `hand_over`."""
+        self._runs.hold(plugin)
+
+    def hand_over(self, plugin: str) -> None:
+        """Let what has waited since `hold` be run by the handlers that *plugin* has now; what has none is refused."""
+        handlers = {one.key: one for one in self._registry.handlers(plugin)}
+        queued = self._runs.queued(plugin)
+        homeless = [ticket for ticket in queued if ticket.name not in handlers]
+        for ticket in queued:
+            if ticket.name in handlers:
+                ticket.hit = attrs.evolve(ticket.hit, handler=handlers[ticket.name])
+        self._runs.take_out(homeless)
+        for ticket in homeless:
+            self.execution.refuse(ticket)
+        self._runs.go_on(plugin)
+
+    async def end(self, plugin: str) -> None:
+        """End what runs and talks on behalf of *plugin*, which is held; returns when its last run has ended.
+
+        A run that has asked for this itself goes on.
+        """
         self._gate.halted.lift(plugin)
         self.talks.end_plugin(plugin)
         self.approvals.end_plugin(plugin)
+        await self._runs.end(plugin, spare=running.get())
+
+    def of(self, plugin: str) -> list[str]:
+        """Return what runs and talks on behalf of *plugin*, and was not told to go on, for people."""
+        asker = running.get()
+        runs = [
+            f"run #{one.id} of {one.name} ({one.hit.handler.where})"
+            for one in self._runs.of(plugin)
+            if one is not asker
+        ]
+        talks = [
+            f"a question in {room}" for (room, _), one in self.talks.open.items() if one.plugin == plugin
+        ]
+        return [*runs, *talks, *self.execution.threads_of(plugin)]
 
     def _tell_room(self, request: Request, say: Say) -> None:
         room = request.message.room

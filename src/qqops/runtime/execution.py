@@ -31,11 +31,13 @@ class Execution:
         outboxes: Where the answers of each account go.
         desk: Where a run turns to when it needs a person.
         overdue: Whether a run is being cut off because it took too long.
+        told_to_end: Whether a run is being cut off because its plugin is unloaded.
         narrator: Who tells of every message, when somebody wants to read that.
     """
 
     desk: Desk
     overdue: Callable[[Ticket], bool]
+    told_to_end: Callable[[Ticket], bool]
 
     def __init__(
         self,
@@ -95,6 +97,16 @@ class Execution:
             running.reset(token)
         self._tell(ctx, ticket, result, ticket.arrived)
 
+    def threads_of(self, plugin: str) -> list[str]:
+        """Return the threads of *plugin* that have not ended, for people."""
+        return self._runner.threads.of(plugin)
+
+    def refuse(self, ticket: Ticket) -> None:
+        """End *ticket*, which has not begun and will not: its plugin is unloaded."""
+        ctx = self.context(ticket)
+        self._runner.unloaded(ctx, ticket.hit, begun=False)
+        self._end(ctx, ticket, Result.REFUSED, trio.current_time())
+
     async def run(self, ticket: Ticket, around: Around) -> None:
         """Run *ticket* in a task of its own."""
         ctx = self.context(ticket)
@@ -110,12 +122,18 @@ class Execution:
             if result is Result.CANCELLED and self.overdue(ticket):
                 result = Result.TIMEOUT
                 self._runner.too_long(ctx, ticket.hit, ticket.seconds)
-            self._tell(ctx, ticket, result, began)
-            if ticket.done is not None:
-                ticket.done.set()
-            if ticket.row and self._journal is not None and result is not Result.CANCELLED:
-                # What was cut off by a shutdown has no end: the next start says so.
-                self._journal.ended(ticket.row)
+            if result is Result.CANCELLED and self.told_to_end(ticket):
+                result = Result.UNLOADED
+                self._runner.unloaded(ctx, ticket.hit, begun=True)
+            self._end(ctx, ticket, result, began)
+
+    def _end(self, ctx: Context, ticket: Ticket, result: Result, began: float) -> None:
+        self._tell(ctx, ticket, result, began)
+        if ticket.done is not None:
+            ticket.done.set()
+        if ticket.row and self._journal is not None and result is not Result.CANCELLED:
+            # What was cut off by a shutdown has no end: the next start says so.
+            self._journal.ended(ticket.row)
 
     def _tell(self, ctx: Context, ticket: Ticket, result: Result, began: float) -> None:
         handler = ticket.hit.handler

@@ -65,6 +65,8 @@ class Entry:
         next: When it is due.
         active: Runs that have not ended.
         changed: Set when it was paused, resumed or removed, or the clock was set.
+        scope: Of its task.
+        over: Set when its task has ended.
     """
 
     id: str
@@ -76,6 +78,8 @@ class Entry:
     active: int = 0
     removed: bool = False
     changed: trio.Event = attrs.field(factory=trio.Event)
+    scope: trio.CancelScope = attrs.field(factory=trio.CancelScope)
+    over: trio.Event = attrs.field(factory=trio.Event)
 
     def shift(self, seconds: float) -> None:
         """Move what is known by the clock that intervals go by, when that follows the wall clock by *seconds*."""
@@ -183,15 +187,37 @@ class Jobs:
             self._known, made = self.states.load(), self._made.load()
         except StoreError as exc:
             log.error("what is known about jobs cannot be read: they begin anew", reason=str(exc))  # noqa: TRY400
-        for job in declared:
-            key = f"{job.handler.plugin}:{job.name}"
-            self.entries[key] = self._entry(key, job.schedule, job=job)
+        self.take_up(declared)
         for key, value in made.items():
             try:
                 one = Made(**value)
                 self.entries[key] = self._entry(key, one.schedule(), made=one)
             except Exception:  # what an older or later version has written
                 log.exception("a job that somebody has made cannot be taken up", job=key)
+
+    def take_up(self, declared: Sequence[Job]) -> None:
+        """Take up the jobs of a plugin; while the bot runs they are started as well."""
+        for job in declared:
+            key = f"{job.handler.plugin}:{job.name}"
+            entry = self.entries[key] = self._entry(key, job.schedule, job=job)
+            self.start(entry)
+
+    def of(self, plugin: str) -> list[Entry]:
+        """Return the jobs that *plugin* declares."""
+        jobs = self.entries.values()
+        return [one for one in jobs if one.job is not None and one.job.handler.plugin == plugin]
+
+    def drop(self, plugin: str) -> list[Entry]:
+        """Forget the jobs that *plugin* declares, and return them; what is known about them stays for the next time."""
+        dropped = self.of(plugin)
+        for entry in dropped:
+            del self.entries[entry.id]
+            entry.state.running = False
+            self.save(entry)
+            self._known = {**self._known, entry.id: attrs.asdict(entry.state)}
+            entry.removed = True
+            entry.scope.cancel(reason="the plugin is unloaded")
+        return dropped
 
     def _entry(self, key: str, schedule: Schedule, job: Job | None = None, made: Made | None = None) -> Entry:
         now = self._clock.now().timestamp()

@@ -217,6 +217,15 @@ class Listener:
         self._asked.set()
         return route
 
+    def paths(self, owner: str) -> list[str]:
+        """Return the paths that belong to *owner*."""
+        return [route.path for route in self._routes if route.owner == owner]
+
+    def drop(self, owner: str) -> None:
+        """Close the routes of *owner*."""
+        for route in [route for route in self._routes if route.owner == owner]:
+            route.close()
+
     def _check(self, route: Route) -> None:
         """Raise `ConfigError` when somebody else takes all that *route* would take."""
         for other in self._routes:
@@ -337,6 +346,15 @@ class Listeners:
                 listener.close()
             self._news.set()
         return self._listeners[key]
+
+    def of(self, owner: str) -> list[str]:
+        """Return the paths that belong to *owner*."""
+        return [path for listener in self._listeners.values() for path in listener.paths(owner)]
+
+    def drop(self, owner: str) -> None:
+        """Close the routes of *owner*."""
+        for listener in self._listeners.values():
+            listener.drop(owner)
 
     def close(self) -> None:
         """Answer new requests with 503 from now on. Connections that were handed over, as WebSockets are, go on."""

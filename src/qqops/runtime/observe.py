@@ -66,7 +66,10 @@ class Result(enum.Enum):
     FILTERED = "filtered"
     FAILED = "failed"
     TIMEOUT = "timeout"
+    #: Cut off by the end of the bot.
     CANCELLED = "cancelled"
+    #: Cut off because its plugin was unloaded.
+    UNLOADED = "unloaded"
 
 
 @attrs.frozen(kw_only=True)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import datetime
 import enum
+import itertools
 import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -350,6 +351,12 @@ class Registry:
         """Return the names which the settings give to a plugin that has no command of the name."""
         has = {(" ".join(name), c.handler.plugin) for c in self.commands for name in names_of(c)}
         return [name for name, plugin in self.owners.items() if (name, plugin) not in has]
+
+    def handlers(self, plugin: str) -> list[Handler]:
+        """Return the handlers that *plugin* has declared."""
+        commands, listeners = (one.handler for one in self.commands), (one.handler for one in self.listeners)
+        every = itertools.chain(commands, listeners, (one.handler for one in self.jobs))
+        return [one for one in every if one.plugin == plugin]
 
     def drop(self, plugin: str) -> None:
         """Forget everything that *plugin* declared."""

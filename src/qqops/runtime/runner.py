@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import functools
 from collections.abc import Callable
-from contextlib import AbstractContextManager
-from typing import Any, Protocol
+from typing import Any
 
 import structlog
 import trio
@@ -19,8 +17,9 @@ from qqops.runtime.declared import OPEN
 from qqops.runtime.gate import Gate
 from qqops.runtime.mistakes import hint_for
 from qqops.runtime.observe import Result
-from qqops.runtime.registry import Around, Filter, Filters, Handler, Hit, Line, Mode
+from qqops.runtime.registry import Around, Filter, Filters, Hit, Line, Mode
 from qqops.runtime.seldom import Seldom
+from qqops.runtime.threads import InThread, Threads
 from qqops.runtime.verdicts import Stage, Verdict
 from qqops.texts import Say
 
@@ -28,35 +27,6 @@ log = structlog.get_logger("qqops.run")
 
 #: Seconds above which an inline handler is told off.
 HELD_UP = 0.1
-
-
-class InThread(Protocol):
-    """Runs a blocking call in a thread; `trio.to_thread.run_sync`, or what a test puts in its place."""
-
-    async def __call__(
-        self, call: Callable[[], Any], /, *, limiter: trio.CapacityLimiter, abandon_on_cancel: bool
-    ) -> Any:
-        """Return what *call* returns."""
-
-    def waiting(self) -> AbstractContextManager[None]:
-        """Entered while a thread does nothing, because it waits for something here."""
-
-
-class WorkerThreads:
-    """Trio's worker threads."""
-
-    async def __call__(
-        self, call: Callable[[], Any], /, *, limiter: trio.CapacityLimiter, abandon_on_cancel: bool
-    ) -> Any:
-        """Run *call* in one of them."""
-        return await trio.to_thread.run_sync(call, limiter=limiter, abandon_on_cancel=abandon_on_cancel)
-
-    def waiting(self) -> AbstractContextManager[None]:
-        """Nothing is to be done."""
-        return contextlib.nullcontext()
-
-
-in_thread = WorkerThreads()
 
 
 class Runner:
@@ -69,9 +39,7 @@ class Runner:
 
     def __init__(self, *, threads: int, in_thread: InThread, gate: Gate) -> None:
         self._gate = gate
-        self._run_in_thread = in_thread
-        self._threads = threads
-        self._limiters: dict[str, trio.CapacityLimiter] = {}
+        self.threads = Threads(in_thread, threads)
         self._seldom = Seldom(trio.current_time)
 
     async def run(self, ctx: Context, hit: Hit, around: Around) -> Result:
@@ -125,6 +93,12 @@ class Runner:
         self._apologize(
             ctx, hit, Say("error.timeout", {"name": hit.handler.key, "seconds": seconds, "id": ctx.id})
         )
+
+    def unloaded(self, ctx: Context, hit: Hit, *, begun: bool) -> None:
+        """Say that *hit* was cut off, or will not begin, because its plugin is unloaded."""
+        stage = Stage.CALL if begun else Stage.SWITCH
+        ctx.decided(Verdict(stage, False, Say("why.unloaded", {"name": ctx.plugin})))
+        self._apologize(ctx, hit, Say("error.unloaded", {"name": hit.handler.key}))
 
     def _failed(self, ctx: Context, hit: Hit, exc: BaseException, culprit: Filter | None = None) -> Result:
         """Take note of what came out of *hit*, or of the filter *culprit* around it."""
@@ -239,7 +213,7 @@ class Runner:
         elif handler.mode is Mode.INLINE:
             value = call()
         else:
-            value = await self._in_thread(ctx, handler, call)
+            value = await self.threads.call(handler, call, ctx.hops)
         return self._answered(ctx, hit, value)
 
     def _answered(self, ctx: Context, hit: Hit, value: object) -> Result:
@@ -252,17 +226,6 @@ class Runner:
             )
         ctx.answer(value)  # type: ignore[arg-type] # it was looked at
         return Result.DONE
-
-    async def _in_thread(self, ctx: Context, handler: Handler, call: Callable[[], Any]) -> Any:
-        limiter = self._limiters.get(handler.plugin)
-        if limiter is None:
-            limiter = self._limiters[handler.plugin] = trio.CapacityLimiter(self._threads)
-        # A thread cannot be killed. On a deadline or at the end it is left to itself and keeps its place in
-        # the limiter, so that a plugin that hangs starves only itself.
-        if ctx.hops is None:
-            return await self._run_in_thread(call, limiter=limiter, abandon_on_cancel=True)
-        async with ctx.hops.open(self._run_in_thread.waiting):
-            return await self._run_in_thread(call, limiter=limiter, abandon_on_cancel=True)
 
     def _apologize(self, ctx: Context, hit: Hit, say: Say) -> None:
         """Tell who has given a command that it failed; nobody has asked a listener for anything."""

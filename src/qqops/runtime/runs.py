@@ -10,14 +10,15 @@ behind what is ready when it wants to go on. Otherwise a full house of waiting r
 from __future__ import annotations
 
 import contextlib
-import contextvars
 import math
 from collections import deque
-from collections.abc import AsyncGenerator, Awaitable, Callable, Hashable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Hashable
 from typing import Generic, Protocol, TypeVar
 
 import attrs
 import trio
+
+from qqops.runtime.spawning import Spawn, spawning
 
 
 class Run(Protocol):
@@ -94,11 +95,12 @@ class Runs(Generic[R]):
         self._queues: dict[Hashable, deque[R | _Back[R]]] = {}
         self._ready: deque[Hashable] = deque()
         self._parked: dict[str, deque[Hashable]] = {}
+        self._held: set[str] = set()
         self._running: dict[str, int] = {}
         self._tasks: dict[R, _Task[R]] = {}
         self._starting: deque[_Task[R]] = deque()
         self._nursery: trio.Nursery | None = None
-        self._context = contextvars.Context()
+        self._spawn: Spawn
         self._closed = trio.Event()
         self._cut = False
         self._gone = trio.Event()
@@ -152,8 +154,8 @@ class Runs(Generic[R]):
 
     async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Run what is queued until `close`; returns when the last one has ended."""
-        self._context = contextvars.copy_context()
         async with trio.open_nursery() as self._nursery:
+            self._spawn = spawning(self._nursery)
             task_status.started()
             self._begin()
             await (
@@ -173,7 +175,7 @@ class Runs(Generic[R]):
             queue = self._queues[key]
             plugin = queue[0].plugin
             running = self._running.get(plugin, 0)
-            if running >= self._per_plugin:
+            if running >= self._per_plugin or plugin in self._held:
                 # One slow plugin must not hold the slots of the others: its work waits aside.
                 self._parked.setdefault(plugin, deque()).append(key)
                 continue
@@ -186,7 +188,7 @@ class Runs(Generic[R]):
             if not isinstance(run, _Back):
                 task = self._tasks[run] = _Task(run, key)
                 self._starting.append(task)
-                self._context.run(self._nursery.start_soon, self._work)
+                self._spawn(self._work, name="run")
             elif run.task.back is run:
                 self._seat(run.task)
             else:
@@ -216,34 +218,56 @@ class Runs(Generic[R]):
 
     # -- a plugin as a whole --------------------------------------------------------------------
 
-    def take_out(self, plugin: str) -> list[R]:
-        """Take what of *plugin* waits for its turn out of the queues, and return it."""
-        taken: list[R] = []
-        self._ready.extend(self._parked.pop(plugin, ()))  # whoever is first there now may be somebody else's
-        for queue in self._queues.values():
-            out = [run for run in queue if not isinstance(run, _Back) and run.plugin == plugin]
-            for run in out:
-                queue.remove(run)
-            taken += out
-        self.waiting -= len(taken)
-        idle = [key for key in self._ready if not self._queues[key]]
-        for key in idle:
-            self._ready.remove(key)
-            del self._queues[key]
+    def hold(self, plugin: str) -> None:
+        """Let nothing of *plugin* begin until `go_on`."""
+        self._held.add(plugin)
+
+    def go_on(self, plugin: str) -> None:
+        """Let what of *plugin* has waited begin."""
+        self._held.discard(plugin)
+        self._ready.extend(self._parked.pop(plugin, ()))
         self._begin()
-        return taken
+
+    def queued(self, plugin: str) -> list[R]:
+        """Return what of *plugin* waits for its turn."""
+        return [
+            run
+            for queue in self._queues.values()
+            for run in queue
+            if not isinstance(run, _Back) and run.plugin == plugin
+        ]
+
+    def take_out(self, unwanted: Collection[R]) -> None:
+        """Take what is *unwanted* and waits for its turn out of the queues."""
+        for plugin in {run.plugin for run in unwanted}:
+            self._ready.extend(
+                self._parked.pop(plugin, ())
+            )  # whoever is first there then may be somebody else's
+        gone = set(unwanted)
+        for key, queue in list(self._queues.items()):
+            kept = [run for run in queue if run not in gone]
+            if len(kept) == len(queue):
+                continue
+            self.waiting -= len(queue) - len(kept)
+            queue.clear()
+            queue.extend(kept)
+            if not kept and key in self._ready:
+                self._ready.remove(key)
+                del self._queues[key]
+        self._begin()
 
     def of(self, plugin: str) -> list[R]:
         """Return the runs of *plugin* that are under way, also those that have stepped aside."""
         return [run for run in self._tasks if run.plugin == plugin]
 
-    async def end(self, plugin: str) -> None:
-        """Tell the runs of *plugin* that are under way to end, and wait until they have."""
+    async def end(self, plugin: str, spare: R | None = None) -> None:
+        """Tell the runs of *plugin* that are under way, but not *spare*, to end, and wait until they have."""
         for run in self.of(plugin):
-            task = self._tasks[run]
-            task.ended = True
-            task.scope.cancel(reason="the plugin is unloaded")
-        while self.of(plugin):
+            if run is not spare:
+                task = self._tasks[run]
+                task.ended = True
+                task.scope.cancel(reason="the plugin is unloaded")
+        while any(run is not spare for run in self.of(plugin)):
             self._gone = trio.Event()
             await self._gone.wait()
 

@@ -15,6 +15,7 @@ from qqops.runtime.agenda import Every, Overlap, due
 from qqops.runtime.dispatch import Dispatcher, Ticket
 from qqops.runtime.jobs import Entry, Jobs, Skip, message_of, room_of
 from qqops.runtime.observe import Observers, Skipped
+from qqops.runtime.spawning import Spawn, spawning
 from qqops.runtime.steady import Steady
 
 log = structlog.get_logger("qqops.scheduler")
@@ -65,17 +66,25 @@ class Scheduler:
                 "the clock stands before what the jobs have seen: they go by it", seconds=round(behind)
             )
         async with trio.open_nursery() as nursery:
+            spawn = spawning(nursery)
 
             def start(entry: Entry) -> None:
-                nursery.start_soon(self._keep, entry, nursery, name=f"job {entry.id}")
+                spawn(self._hold, entry, spawn, name=f"job {entry.id}")
 
             self._jobs.start, self._jobs.look = start, self._look
-            self._jobs.begin = lambda entry: self._begin(entry, nursery, queue=True)
+            self._jobs.begin = lambda entry: self._begin(entry, spawn, queue=True)
             for entry in list(self._jobs.entries.values()):
                 start(entry)
             await trio.sleep_forever()  # the nursery must outlive the last job: people make new ones
 
-    async def _keep(self, entry: Entry, nursery: trio.Nursery) -> None:
+    async def _hold(self, entry: Entry, spawn: Spawn) -> None:
+        try:
+            with entry.scope:
+                await self._keep(entry, spawn)
+        finally:
+            entry.over.set()
+
+    async def _keep(self, entry: Entry, spawn: Spawn) -> None:
         while not entry.gone():
             self._look()
             since, changed = self._settled(entry), entry.changed
@@ -109,7 +118,7 @@ class Scheduler:
                 self._jobs.save(entry)
                 # What cannot be written is reported by the store; that is no reason to do nothing.
                 await self._jobs.states.safe()
-                self._begin(entry, nursery, queue=number > 0)
+                self._begin(entry, spawn, queue=number > 0)
             self._jobs.save(entry)
 
     def _settled(self, entry: Entry) -> datetime.datetime:
@@ -151,7 +160,7 @@ class Scheduler:
 
     # -- one run --------------------------------------------------------------------------------
 
-    def _begin(self, entry: Entry, nursery: trio.Nursery, *, queue: bool) -> None:
+    def _begin(self, entry: Entry, spawn: Spawn, *, queue: bool) -> None:
         """Start a run, or skip it while another one runs."""
         waits = queue or entry.overlap is Overlap.QUEUE
         if entry.active and entry.overlap is not Overlap.ALLOW and not (waits and entry.active < MAX_QUEUED):
@@ -163,7 +172,7 @@ class Scheduler:
         entry.active += 1
         entry.state.running = True
         entry.state.ran = self._clock.now().timestamp()
-        nursery.start_soon(self._await, entry, ticket.done, name=f"run of {entry.id}")
+        spawn(self._await, entry, ticket.done, name=f"run of {entry.id}")
 
     def _submit(self, entry: Entry) -> Ticket | None:
         if entry.job is not None:

@@ -20,6 +20,7 @@ from qqops.errors import PluginError, Refuse
 from qqops.runtime.backoff import Backoff, BackoffPolicy
 from qqops.runtime.border import ANYTHING, theirs
 from qqops.runtime.context import Context
+from qqops.runtime.spawning import Spawn, spawning
 from qqops.texts import Say
 
 log = structlog.get_logger("qqops.services")
@@ -42,7 +43,7 @@ class Provided:
 
     plugin: str
     name: str
-    where: str
+    where: str = ""
     reason: str = "it has not started yet"
     up: trio.Event = attrs.field(factory=trio.Event)
     _value: Any = None
@@ -92,7 +93,7 @@ class _Slot:
     """A service, and where it stands."""
 
     service: Service
-    leaning: list[_Slot] = attrs.field(factory=list)
+    begun: bool = False
     stopping: bool = False
     tried: trio.Event = attrs.field(factory=trio.Event)
     waiting: trio.CancelScope = attrs.field(factory=trio.CancelScope)
@@ -119,10 +120,12 @@ class Services:
         self._rng = rng
         self._policy = policy or BackoffPolicy()
         self._slots: dict[type[Any], _Slot] = {}
-        self._running = False
+        self._places: dict[tuple[str, str], Provided] = {}
+        self._spawn: Spawn | None = None
+        self._closed = trio.Event()
 
     def add(self, services: Sequence[Service]) -> None:
-        """Add the services of one plugin before the bot runs: all of them, or none.
+        """Add the services of one plugin: all of them, or none. While the bot runs, `start` starts them.
 
         Raises:
             PluginError: A type is provided twice, or services lean on each other in a circle.
@@ -136,38 +139,62 @@ class Services:
                 )
         in_order(kinds.values())
         self._slots.update({one.kind: _Slot(one) for one in services})
+        self._places.update({(one.provided.plugin, one.provided.name): one.provided for one in services})
 
     def drop(self, plugin: str) -> None:
-        """Forget the services of *plugin*, before the bot runs."""
+        """Forget the services of *plugin*, which do not run, or run no more."""
         self._slots = {k: s for k, s in self._slots.items() if s.service.provided.plugin != plugin}
 
-    @property
-    def provided(self) -> dict[type[Any], Provided]:
-        """The place of every service's value, by type."""
-        return {kind: slot.service.provided for kind, slot in self._slots.items()}
+    def besides(self, plugin: str) -> dict[type[Any], Provided]:
+        """Return the place of every service's value but those of *plugin*, by type."""
+        places = {kind: slot.service.provided for kind, slot in self._slots.items()}
+        return {kind: place for kind, place in places.items() if place.plugin != plugin}
+
+    def places(self, plugin: str) -> dict[str, Provided]:
+        """Return the places that services of *plugin* have had, by name."""
+        return {name: place for (owner, name), place in self._places.items() if owner == plugin}
+
+    def of(self, plugin: str) -> list[str]:
+        """Return the names of the services of *plugin* that run."""
+        slots = [slot for slot in self._slots.values() if slot.service.provided.plugin == plugin]
+        return [slot.service.provided.name for slot in slots if slot.begun and not slot.closed.is_set()]
 
     async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Hold all services until `close`; ready when each is up or has failed, or after `PATIENCE` seconds."""
-        slots = list(self._slots.values())
-        for slot in slots:
-            slot.leaning = [s for s in slots if slot.service.provided in s.service.needs]
-        self._running = True
         async with trio.open_nursery() as nursery:
-            for slot in slots:
-                nursery.start_soon(self._keep, slot, name=f"service {slot.service.provided.name}")
-            with trio.move_on_after(PATIENCE):
-                for slot in slots:
-                    await slot.tried.wait()
+            self._spawn = spawning(nursery)
+            await self._start(list(self._slots.values()))
             task_status.started()
+            await self._closed.wait()
+
+    async def start(self, plugin: str) -> None:
+        """Start the services of *plugin* while the bot runs; returns as `run` says when it is ready."""
+        await self._start([s for s in self._slots.values() if s.service.provided.plugin == plugin])
+
+    async def _start(self, slots: Sequence[_Slot]) -> None:
+        if self._spawn is None or self._closed.is_set():
+            return
+        for slot in slots:
+            slot.begun = True
+            self._spawn(self._keep, slot, name=f"service {slot.service.provided.name}")
+        with trio.move_on_after(PATIENCE):
+            for slot in slots:
+                await slot.tried.wait()
+
+    async def end(self, plugin: str) -> None:
+        """Leave the services of *plugin*, each after those that lean on it."""
+        await self._end(slot for slot in self._slots.values() if slot.service.provided.plugin == plugin)
 
     async def close(self) -> None:
         """Leave all services, each after those that lean on it."""
-        if not self._running:
-            return
-        for service in reversed(in_order(slot.service for slot in self._slots.values())):
-            slot = self._slots[service.kind]
-            slot.stop()
-            await slot.closed.wait()
+        await self._end(self._slots.values())
+        self._closed.set()
+
+    async def _end(self, slots: Iterable[_Slot]) -> None:
+        mine = {slot.service.kind: slot for slot in slots if slot.begun}
+        for service in reversed(in_order(slot.service for slot in mine.values())):
+            mine[service.kind].stop()
+            await mine[service.kind].closed.wait()
 
     @trio.lowlevel.enable_ki_protection
     async def _keep(self, slot: _Slot) -> None:
@@ -228,9 +255,11 @@ class Services:
 
     async def _send_away(self, slot: _Slot) -> None:
         """Let those that lean on *slot* leave before it does."""
-        for other in slot.leaning:
+        place = slot.service.provided
+        leaning = [other for other in self._slots.values() if place in other.service.needs]
+        for other in leaning:
             other.leave.set()
-        for other in slot.leaning:
+        for other in leaning:
             await other.left.wait()
 
 

@@ -57,6 +57,11 @@ class Shelves:
         for plugin, steps in migrations.items():
             await upgrade(self._stores[plugin], steps, self._rows, self._file)
 
+    async def end(self, plugin: str) -> None:
+        """Close the HTTP client of *plugin*; the next copy of it gets a new one."""
+        if (client := self._clients.pop(plugin, None)) is not None:
+            await client.aclose()
+
     async def close(self) -> None:
         """Close the HTTP clients."""
         for client in self._clients.values():

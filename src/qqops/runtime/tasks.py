@@ -13,6 +13,7 @@ import trio
 from qqops.runtime.backoff import Backoff, BackoffPolicy
 from qqops.runtime.border import ANYTHING, theirs
 from qqops.runtime.services import Provided
+from qqops.runtime.spawning import Spawn, spawning
 
 log = structlog.get_logger("qqops.tasks")
 
@@ -42,37 +43,75 @@ class Task:
     call: Callable[[], Awaitable[None]]
 
 
+@attrs.define(eq=False)
+class _Running:
+    """The tasks of one plugin that run."""
+
+    scope: trio.CancelScope = attrs.field(factory=trio.CancelScope)
+    ended: trio.Event = attrs.field(factory=trio.Event)
+    names: list[str] = attrs.field(factory=list)
+
+
 class Tasks:
     """Owner of the tasks of all plugins: one nursery, and so one cancel scope, for each plugin."""
 
     def __init__(self, rng: random.Random, policy: BackoffPolicy | None = None) -> None:
         self._rng = rng
         self._policy = policy or BackoffPolicy()
-        self._scopes: dict[str, trio.CancelScope] = {}
+        self._running: dict[str, _Running] = {}
+        self._spawn: Spawn | None = None
         self.all: list[Task] = []
 
     def add(self, tasks: Sequence[Task]) -> None:
-        """Add the tasks of a plugin before the bot runs."""
+        """Add the tasks of a plugin. While the bot runs, `start` starts them."""
         self.all += tasks
 
     def drop(self, plugin: str) -> None:
-        """Forget the tasks of *plugin*, and end those that run."""
+        """Forget the tasks of *plugin*, which do not run, or run no more."""
         self.all = [one for one in self.all if one.plugin != plugin]
-        if scope := self._scopes.get(plugin):
-            scope.cancel(reason="the plugin is unloaded")
+
+    def of(self, plugin: str) -> list[str]:
+        """Return the tasks of *plugin* that run, by name."""
+        return sorted(self._running[plugin].names) if plugin in self._running else []
 
     async def run(self) -> None:
         """Run all tasks until cancelled."""
         async with trio.open_nursery() as nursery:
+            self._spawn = spawning(nursery)
             for plugin in dict.fromkeys(one.plugin for one in self.all):
-                nursery.start_soon(self._run_plugin, plugin, name=f"tasks of {plugin}")
+                self.start(plugin)
+            await trio.sleep_forever()
 
-    async def _run_plugin(self, plugin: str) -> None:
-        async with trio.open_nursery() as nursery:
-            self._scopes[plugin] = nursery.cancel_scope
-            for one in self.all:
-                if one.plugin == plugin:
-                    nursery.start_soon(self._keep, one, name=f"task {plugin}:{one.name}")
+    def start(self, plugin: str) -> None:
+        """Start the tasks of *plugin* while the bot runs."""
+        tasks = [one for one in self.all if one.plugin == plugin]
+        if self._spawn is not None and tasks:
+            running = self._running[plugin] = _Running()
+            self._spawn(self._run_plugin, tasks, running, name=f"tasks of {plugin}")
+
+    async def end(self, plugin: str) -> None:
+        """End the tasks of *plugin* that run, and wait until they have ended."""
+        if (running := self._running.get(plugin)) is not None:
+            running.scope.cancel(reason="the plugin is unloaded")
+            await running.ended.wait()
+
+    async def _run_plugin(self, tasks: Sequence[Task], running: _Running) -> None:
+        try:
+            with running.scope:
+                async with trio.open_nursery() as nursery:
+                    for one in tasks:
+                        nursery.start_soon(self._hold, one, running, name=f"task {one.plugin}:{one.name}")
+        finally:
+            if self._running.get(tasks[0].plugin) is running:
+                del self._running[tasks[0].plugin]
+            running.ended.set()
+
+    async def _hold(self, task: Task, running: _Running) -> None:
+        running.names.append(task.name)
+        try:
+            await self._keep(task)
+        finally:
+            running.names.remove(task.name)
 
     @trio.lowlevel.enable_ki_protection
     async def _keep(self, task: Task) -> None:

@@ -289,8 +289,8 @@ async def test_unloading_its_plugin_ends_it(bots):
     async with bots.run(asking()) as bot:
         ali = bot.user("ali")
         await ali.say("/age")
-        bot.app.dispatcher.unload("p")
-        await ali.expect("switched off")
+        await bot.app.dispatcher.end("p")
+        await ali.expect("was unloaded")
 
 
 async def test_cancelling_a_run_that_waits_leaves_the_slots_whole(bots):

@@ -120,8 +120,8 @@ async def test_when_the_run_ends_the_thread_is_told_and_can_do_nothing_more(bots
         ali = bot.user("ali")
         await ali.say("/slow")
         await ali.expect("well")
-        bot.app.dispatcher.unload("p")
-        await ali.expect("switched off")
+        await bot.app.dispatcher.end("p")
+        await ali.expect("was unloaded")
         assert not bot.app.talks.open
 
 

@@ -80,6 +80,7 @@ _TEXTS = {
     "was_failed": ("it ran and failed", "执行出错"),
     "was_timeout": ("it took too long and was stopped", "超时被停止"),
     "was_cancelled": ("it was cut off", "被中断"),
+    "was_unloaded": ("it was cut off", "被中断"),
     "alias_added": ("from now on {row}", "从现在起 {row}"),
     "alias_removed": ("forgotten: {row}", "已删除：{row}"),
     "alias_everywhere": ("{row} (everywhere)", "{row}（所有房间）"),

@@ -24,7 +24,7 @@ from qqops.runtime.storage.datafile import DataFile, Reached, StorePolicy, reaso
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Executable
 
-    from qqops.runtime.runner import InThread
+    from qqops.runtime.threads import InThread
 
 T = TypeVar("T")
 

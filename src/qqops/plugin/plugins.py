@@ -1,0 +1,238 @@
+"""The plugins of a running bot: told of, unloaded, loaded, reloaded. Injected into handlers that ask for it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import attrs
+import structlog
+import trio
+
+from qqops.errors import Refuse
+from qqops.plugin._collecting import Collected
+from qqops.plugin._finding import CORE, Candidate, discover
+from qqops.plugin._modules import Modules, package_of
+from qqops.plugin._reports import PluginReport, PluginState
+from qqops.runtime.owners import Owners
+from qqops.runtime.storage.keep import Keep
+from qqops.texts import Say
+
+if TYPE_CHECKING:
+    from qqops.plugin.host import Host
+
+log = structlog.get_logger("qqops.plugins")
+
+
+@attrs.frozen(kw_only=True)
+class PluginChange:
+    """What came of unloading, loading or reloading a plugin.
+
+    Attributes:
+        report: What became of it.
+        done: Whether it is as it was wanted; False when the new copy cannot be loaded.
+        kept: Whether the old copy goes on, because the new one cannot be loaded.
+        reason: Why not, with file and line.
+        left: What of the old copy would not end, for people: threads that cannot be stopped, handlers that do not listen.
+        ms: Milliseconds it took.
+    """
+
+    report: PluginReport
+    done: bool
+    kept: bool = False
+    reason: str = ""
+    left: Sequence[str] = ()
+    ms: float = 0.0
+
+
+@attrs.frozen(kw_only=True)
+class PluginInfo:
+    """What there is to know about a plugin.
+
+    Attributes:
+        declares: How many commands, listeners, filters, jobs, services and tasks it has.
+        running: What it has running at this moment, for people.
+    """
+
+    report: PluginReport
+    declares: Mapping[str, int]
+    running: Sequence[str]
+
+
+class Plugins:
+    """Changes one plugin at a time.
+
+    Attributes:
+        host: Holds them.
+    """
+
+    host: Host
+
+    def __init__(self, owners: Owners, kept: Keep, refresh: Callable[[], None]) -> None:
+        self._owners = owners
+        self._kept = kept
+        self._refresh = refresh
+        self._turn = trio.Lock()
+
+    # -- what there is --------------------------------------------------------------------------
+
+    def all(self) -> Sequence[PluginReport]:
+        """Return what became of every plugin."""
+        return self.host.reports.all()
+
+    def info(self, name: str) -> PluginInfo:
+        """Return what there is to know about the plugin *name*. Raises `Refuse` when there is none."""
+        report = self._report(name)
+        found = self.host.collected(name)
+        kinds = ("commands", "listeners", "filters", "jobs", "services", "tasks")
+        declares = {kind: len(getattr(found, kind)) for kind in kinds} if found is not None else {}
+        return PluginInfo(report=report, declares=declares, running=self._owners.left(name))
+
+    # -- changes --------------------------------------------------------------------------------
+
+    async def unload(self, name: str, *, keep: bool = True) -> PluginChange:
+        """End and forget the plugin *name*.
+
+        Args:
+            keep: Whether it stays unloaded after a restart.
+
+        Raises:
+            Refuse: There is none, or it belongs to the bot itself.
+
+        Cancellation: waits until the change is whole, 15 seconds at most.
+        """
+        async with self._turn:
+            self._changeable(name)
+            if not self.host.is_loaded(name):
+                raise Refuse(Say("plugins.not_loaded", {"name": name}))
+            began = time.perf_counter()
+            with trio.CancelScope(shield=True):
+                left = await self._end(name)
+                self.host.drop(name)
+                self._refresh()
+                self._owners.hand_over(name)
+            report = self.host.off(name)
+            if keep:
+                self._kept.save(name, "off")
+            log.info("plugin unloaded", plugin=name, left=left)
+            return PluginChange(report=report, done=True, left=left, ms=_ms(began))
+
+    async def load(self, name: str) -> PluginChange:
+        """Load the plugin *name*, which is not loaded, or was installed while the bot runs.
+
+        Raises:
+            Refuse: There is none, or it is loaded.
+
+        Cancellation: waits until the change is whole, 10 seconds at most.
+        """
+        async with self._turn:
+            if self.host.is_loaded(name):
+                raise Refuse(Say("plugins.loaded", {"name": name}))
+            began = time.perf_counter()
+            candidate = self._candidate(name)
+            modules = Modules(package_of(candidate.target))
+            if modules.package != __package__.partition(".")[0]:
+                modules.take_out()
+            report = self.host.load(candidate)
+            if report.state is PluginState.LOADED:
+                self._kept.delete(name)
+                with trio.CancelScope(shield=True):
+                    await self._begin(name)
+            else:
+                modules.put_back()
+            done = report.state is PluginState.LOADED
+            return PluginChange(report=report, done=done, reason=report.why, ms=_ms(began))
+
+    async def reload(self, name: str) -> PluginChange:
+        """Read the plugin *name* anew from its files and put it in the place of the old copy.
+
+        It is imported and looked through before anything ends: when that fails the old copy goes on. What waits for its turn
+        is run by the new copy; what is under way is cut off.
+
+        Raises:
+            Refuse: There is none, or it belongs to the bot itself.
+
+        Cancellation: waits until the change is whole, 25 seconds at most.
+        """
+        async with self._turn:
+            self._changeable(name)
+            if not self.host.is_loaded(name):
+                raise Refuse(Say("plugins.not_loaded", {"name": name}))
+            began = time.perf_counter()
+            candidate, old = self._candidate(name), self.host.collected(name)
+            assert old is not None
+            modules = Modules(package_of(candidate.target))
+            modules.take_out()
+            found = self.host.prepare(candidate)
+            if not isinstance(found, Collected):
+                modules.put_back()
+                report = self.host.failed(candidate, found)
+                log.error("a plugin is not reloaded, the old copy goes on", plugin=name, reason=report.reason)
+                return PluginChange(
+                    report=self.host.reports[name], done=False, kept=True, reason=report.why, ms=_ms(began)
+                )
+            with trio.CancelScope(shield=True):
+                left = await self._end(name)
+                reason = self._exchange(candidate, old, found, began)
+                if reason:
+                    modules.put_back()
+                await self._begin(name)
+                self._owners.hand_over(name)
+            log.info("plugin reloaded", plugin=name, left=left, kept=bool(reason))
+            return PluginChange(
+                report=self.host.reports[name], done=not reason, kept=bool(reason), reason=reason, left=left,
+                ms=_ms(began),
+            )  # fmt: skip
+
+    def _exchange(self, candidate: Candidate, old: Collected, new: Collected, began: float) -> str:
+        """Put *new* in the place of *old*; "", or why *old* is back again."""
+        self.host.drop(candidate.name)
+        outcome = self.host.install(candidate, new, _ms(began))
+        if not isinstance(outcome, BaseException):
+            return ""
+        self.host.drop(candidate.name)
+        self.host.install(candidate, old, 0.0)
+        return str(outcome)
+
+    async def _end(self, name: str) -> list[str]:
+        self._owners.hold(name)
+        return await self._owners.end(name)
+
+    async def _begin(self, name: str) -> None:
+        self._refresh()
+        await self._owners.begin(name, self.host.migrations.get(name, ()))
+
+    # -- at the start ---------------------------------------------------------------------------
+
+    def restore(self) -> None:
+        """Leave out what somebody has unloaded in an earlier run; before anything runs."""
+        for name in self._kept.load():
+            if self.host.is_loaded(name):
+                self.host.drop(name)
+                self.host.off(name)
+                log.warning("a plugin stays unloaded, as somebody wanted it", plugin=name)
+
+    # -- which ----------------------------------------------------------------------------------
+
+    def _report(self, name: str) -> PluginReport:
+        if name not in self.host.reports:
+            raise Refuse(Say("plugins.unknown", {"name": name}))
+        return self.host.reports[name]
+
+    def _changeable(self, name: str) -> None:
+        report = self._report(name)
+        if name == CORE or package_of(report.entry) == __package__.partition(".")[0]:
+            raise Refuse(Say("plugins.own", {"name": name}))
+
+    def _candidate(self, name: str) -> Candidate:
+        found = self.host.candidates.get(name)
+        if found is None:
+            found = next((one for one in discover() if one.name == name), None)
+        if found is None:
+            raise Refuse(Say("plugins.unknown", {"name": name}))
+        return found
+
+
+def _ms(began: float) -> float:
+    return (time.perf_counter() - began) * 1000
