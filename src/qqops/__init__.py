@@ -114,6 +114,8 @@ from qqops.model import (
     fit,
 )
 from qqops.plugin import Arg, Build, Conversion, Group, Json, Opt, Plugin, Quote, Rest, Url, hookimpl
+from qqops.plugin._reports import PluginReport, PluginState
+from qqops.plugin.plugins import PluginChange, PluginInfo, Plugins
 from qqops.runtime.access import Access, Change
 from qqops.runtime.accounts import Accounts
 from qqops.runtime.aliases import Alias, Aliases
@@ -244,7 +246,12 @@ __all__ = [
     "PersonRef",
     "Phase",
     "Plugin",
+    "PluginChange",
     "PluginError",
+    "PluginInfo",
+    "PluginReport",
+    "PluginState",
+    "Plugins",
     "Poke",
     "Poked",
     "Presence",

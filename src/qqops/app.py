@@ -40,11 +40,12 @@ from qqops.runtime.dispatch import Dispatcher
 from qqops.runtime.gate import Gate, Request
 from qqops.runtime.info import BotInfo, Commands
 from qqops.runtime.jobs import Jobs
+from qqops.runtime.links import Links
 from qqops.runtime.listener import Listeners
 from qqops.runtime.locks import Locks
 from qqops.runtime.narrator import Narrator
-from qqops.runtime.observe import LinkState, Observers
-from qqops.runtime.outbox import Outbox, OutboxPolicy
+from qqops.runtime.observe import Observers
+from qqops.runtime.outbox import OutboxPolicy
 from qqops.runtime.owners import Owners
 from qqops.runtime.questions import Questions
 from qqops.runtime.reading import Reading
@@ -59,7 +60,7 @@ from qqops.runtime.storage.drawers import Drawers, KeptDrawers
 from qqops.runtime.storage.journal import Journal
 from qqops.runtime.storage.keep import Keep, keep_in
 from qqops.runtime.storage.store import Store
-from qqops.runtime.supervisor import LinkPolicy, Reconnect, Supervisor
+from qqops.runtime.supervisor import LinkPolicy, Supervisor
 from qqops.runtime.tally import Sends
 from qqops.runtime.tasks import Tasks
 from qqops.runtime.threads import InThread, in_thread
@@ -68,9 +69,6 @@ from qqops.texts import load
 
 log = structlog.get_logger("qqops.app")
 
-#: Accounts of one network that come online at the same time. More only slow each other down, and a service that has
-#: just come back is not overrun.
-COMING_ONLINE = 64
 #: Seconds the start waits for what is known about access; after that the bot comes online and lets nobody in until then.
 ACCESS_PATIENCE = 10.0
 
@@ -98,10 +96,7 @@ class App:
         self.clock = clock
         self.observers = Observers()
         self.rng = random.Random(policy.seed)
-        self.supervisors: list[Supervisor] = []
         self.ended = trio.Event()
-        self._alarms = Alarms()
-        self._doors: dict[str, trio.CapacityLimiter] = {}
         self.listeners = Listeners()
         self.store = store
         self.journal = (
@@ -143,6 +138,10 @@ class App:
             known=self.rooms,
         )
         self._watchdog = Watchdog(self.registry, self.gate.halted) if watch else None
+        self.links = Links(
+            self.dispatcher, self.rooms, self.accounts, self.questions, observers=self.observers, clock=clock, rng=self.rng,
+            journal=self.journal, blobs=self.blobs, chain=self.registry.chain,
+        )  # fmt: skip
         self.jobs = Jobs(clock, self.keep("jobs"), self.keep("made-jobs"))
         self.services = Services(self.rng)
         self.tasks = Tasks(self.rng)
@@ -151,7 +150,7 @@ class App:
             self.dispatcher, self.jobs, self.tasks, self.services, self.listeners, self.shelves,
             lambda plugin: [one for one in self.registry.jobs if one.handler.plugin == plugin],
         )  # fmt: skip
-        self.plugins = Plugins(self.owners, self.keep("plugins"), self.refresh)
+        self.plugins = Plugins(self.owners, self.links, self.keep("plugins"), self.refresh)
         self.host = Host(
             self.registry,
             self._injected(),
@@ -171,7 +170,11 @@ class App:
             return [(r.name, r.version) for r in reports if r.state is PluginState.LOADED]
 
         info = BotInfo(
-            version=__version__, started=self.clock.now(), plugins=plugins, links=self.links, sends=self.sends
+            version=__version__,
+            started=self.clock.now(),
+            plugins=plugins,
+            links=self.links.states,
+            sends=self.sends,
         )
         return {
             Rooms: self.rooms,
@@ -188,6 +191,7 @@ class App:
             Blobs: self.blobs,
             Listeners: self.listeners,
             Plugins: self.plugins,
+            Links: self.links,
         }
 
     def _reader(self, kind: Any, ctx: Context) -> Reader:
@@ -201,45 +205,24 @@ class App:
     def _content_waiting(self) -> set[str]:
         return waiting_in(draft for supervisor in self.supervisors for draft in supervisor.outbox.drafts())
 
+    @property
+    def supervisors(self) -> list[Supervisor]:
+        """One for each account."""
+        return self.links.supervisors
+
     def sends(self) -> Sequence[Sends]:
         """Return how the sends to each room went."""
         return [sends for supervisor in self.supervisors for sends in supervisor.outbox.tally.rooms()]
 
-    def links(self) -> Sequence[LinkState]:
-        """Return the state of every connection."""
-        return [supervisor.state for supervisor in self.supervisors]
-
-    def add_account(self, adapter: Adapter, link: LinkPolicy, outbox: OutboxPolicy) -> Supervisor:
-        """Add an account before the bot runs."""
-        box = Outbox(
-            adapter.account,
-            adapter.pace,
-            adapter.can,
-            outbox,
-            self.observers,
-            self._alarms,
-            self.journal,
-            self.rng,
-            self.registry.chain,
-            self.rooms.left_out,
-            self.blobs,
-        )
-        supervisor = Supervisor(
-            adapter,
-            box,
-            self.dispatcher,
-            operator=self.questions,
-            observers=self.observers,
-            clock=self.clock,
-            policy=link,
-            rng=self.rng,
-            doors=self._doors.setdefault(adapter.account.network, trio.CapacityLimiter(COMING_ONLINE)),
-        )
-        self.rooms.account(adapter, box)
-        self.accounts.add(adapter)
-        self.dispatcher.add_account(adapter.account, box)
-        self.supervisors.append(supervisor)
-        return supervisor
+    def add_account(
+        self,
+        adapter: Adapter,
+        link: LinkPolicy,
+        outbox: OutboxPolicy,
+        again: Callable[[], Adapter] | None = None,
+    ) -> Supervisor:
+        """Add an account; see `Links.add`."""
+        return self.links.add(adapter, link, outbox, again)
 
     def narrate(self) -> None:
         """Tell in the debug log what becomes of every message from now on."""
@@ -311,6 +294,10 @@ class App:
         self.gate.vetoes = tuple((name, _asking(call)) for name, call in vetoes)
         self.gate.refresh()
 
+    async def _watch(self, stop: trio.Event) -> None:
+        await self.links.given_up()
+        stop.set()
+
     async def _load_access(self) -> None:
         await self.access.load()
         if self.policy.claim_owner and (code := self.access.offer_ownership()):
@@ -331,7 +318,6 @@ class App:
         try:
             with trio.CancelScope() as hard:
                 async with trio.open_nursery() as links:
-                    links.start_soon(self._alarms.run, name="alarms")
                     links.start_soon(self.blobs.run, name="blobs")
                     with trio.move_on_after(ACCESS_PATIENCE):
                         await self._load_access()
@@ -347,15 +333,10 @@ class App:
                             if self.journal is not None:
                                 links.start_soon(self._resume, name="resume")
                             async with trio.open_nursery() as sources:
+                                await links.start(self.links.run)
                                 sources.start_soon(scheduler.run, name="scheduler")
                                 sources.start_soon(self.tasks.run, name="tasks")
-                                for supervisor in self.supervisors:
-                                    links.start_soon(
-                                        self._supervise,
-                                        supervisor,
-                                        stop,
-                                        name=str(supervisor.adapter.account),
-                                    )
+                                sources.start_soon(self._watch, stop, name="watch")
                                 await self.locks.load()
                                 await self.approvals.load()
                                 started()
@@ -388,15 +369,6 @@ class App:
             )
             return End.CUT
         return End.CLEAN
-
-    async def _supervise(self, supervisor: Supervisor, stop: trio.Event) -> None:
-        if self.journal is not None:
-            # What is delivered again is known for that only when it is known what was there before.
-            await self.journal.loaded.wait()
-        await supervisor.run()
-        exits = supervisor.policy.reconnect is Reconnect.EXIT
-        if exits or all(s.stopped for s in self.supervisors):
-            stop.set()
 
 
 def _asking(call: Callable[..., Any]) -> Callable[[Request], object]:

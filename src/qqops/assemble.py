@@ -5,12 +5,13 @@ from __future__ import annotations
 import functools
 import pathlib
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import structlog
 
 from qqops._accounts import accounts
 from qqops._structure import SettingsFile, nearest
-from qqops.adapters.base import Opening, Operator
+from qqops.adapters.base import Adapter, Opening, Operator
 from qqops.app import App, AppPolicy
 from qqops.errors import ConfigError
 from qqops.model import AccountRef
@@ -100,4 +101,12 @@ def add_accounts(app: App, settings: Settings, file: SettingsFile, environ: Mapp
             raise ConfigError(
                 exc.message, where=file.where(f"accounts.{account.name}"), hint=exc.hint
             ) from exc
-        app.add_account(adapter, account.link, settings.outbox)
+        app.add_account(
+            adapter, account.link, settings.outbox,
+            again=functools.partial(_again, app, account.network, opening, account.options),
+        )  # fmt: skip
+
+
+def _again(app: App, network: str, opening: Opening, options: Any) -> Adapter:
+    """Return the adapter of an account, made anew by the plugin that brings its network now."""
+    return app.host.networks[network].open(opening, options)

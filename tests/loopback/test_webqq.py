@@ -337,18 +337,16 @@ async def test_two_accounts_in_one_group_give_one_answer_and_do_not_answer_each_
         )  # fmt: skip
         second = WebQQ(AccountRef("webqq", "second"), options, clock=bot.app.clock, rng=random.Random(5))
         supervisor = bot.app.add_account(second, LinkPolicy(), OutboxPolicy())
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(supervisor.run)
-            await bot.until(lambda: supervisor.state.phase is Phase.ONLINE)
-            await bot.until(lambda: any(r.name == "ops" and r.verified for r in second.rooms()))
-            for n in range(5):
-                bot.inject("Ali", f"/say answer-{n}", "ops")
-                await bot.until_sent(f"^answer-{n}$")
-            room = next(r for r in second.rooms() if r.name == "ops")
-            assert (await bot.app.rooms.send(room.ref, "/say from-second")).ok
-            bot.inject("Ali", "/say the-last", "ops")
-            await bot.until_sent("^the-last$")
-            nursery.cancel_scope.cancel()
+        await bot.until(lambda: supervisor.state.phase is Phase.ONLINE)
+        await bot.until(lambda: any(r.name == "ops" and r.verified for r in second.rooms()))
+        for n in range(5):
+            bot.inject("Ali", f"/say answer-{n}", "ops")
+            await bot.until_sent(f"^answer-{n}$")
+        room = next(r for r in second.rooms() if r.name == "ops")
+        assert (await bot.app.rooms.send(room.ref, "/say from-second")).ok
+        bot.inject("Ali", "/say the-last", "ops")
+        await bot.until_sent("^the-last$")
+        await bot.app.links.remove("second")
         assert [len(answers(f"answer-{n}")) for n in range(5)] == [1] * 5
         assert answers("the-last") == [100200300], "the first in the settings"
         assert answers("from-second") == [], "what the second said is nothing to the first"

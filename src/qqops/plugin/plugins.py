@@ -15,6 +15,7 @@ from qqops.plugin._collecting import Collected
 from qqops.plugin._finding import CORE, Candidate, discover
 from qqops.plugin._modules import Modules, package_of
 from qqops.plugin._reports import PluginReport, PluginState
+from qqops.runtime.links import Links
 from qqops.runtime.owners import Owners
 from qqops.runtime.storage.keep import Keep
 from qqops.texts import Say
@@ -69,8 +70,9 @@ class Plugins:
 
     host: Host
 
-    def __init__(self, owners: Owners, kept: Keep, refresh: Callable[[], None]) -> None:
+    def __init__(self, owners: Owners, links: Links, kept: Keep, refresh: Callable[[], None]) -> None:
         self._owners = owners
+        self._links = links
         self._kept = kept
         self._refresh = refresh
         self._turn = trio.Lock()
@@ -197,10 +199,15 @@ class Plugins:
 
     async def _end(self, name: str) -> list[str]:
         self._owners.hold(name)
+        found = self.host.collected(name)
+        networks = [network.name for network in found.networks] if found is not None else []
+        await self._links.leave(networks)
         return await self._owners.end(name)
 
     async def _begin(self, name: str) -> None:
         self._refresh()
+        offline = [ref for ref in self._links.offline() if ref.network in self.host.networks]
+        self._links.renew(offline)
         await self._owners.begin(name, self.host.migrations.get(name, ()))
 
     # -- at the start ---------------------------------------------------------------------------

@@ -77,6 +77,10 @@ class Accounts:
         """Make *adapter* reachable."""
         self._adapters[adapter.account] = adapter
 
+    def forget(self, account: AccountRef) -> None:
+        """Make *account* unreachable."""
+        self._adapters.pop(account, None)
+
     async def act(self, action: Action, *, in_words: bool = False) -> Outcome:
         """Do *action* with the account that it names, and return how that went.
 

@@ -118,6 +118,11 @@ class Dispatcher:
         self._names[ref] = ()
         self.siblings.add(ref)
 
+    def forget_account(self, ref: AccountRef) -> None:
+        """Forget an account, which is offline; what its handlers still want to say goes nowhere."""
+        del self._outboxes[ref], self._names[ref]
+        self.siblings.remove(ref)
+
     def online(self, ref: AccountRef, names: Sequence[str], me: str = "", ids: str = "") -> None:
         """Note that an account is online; see `qqops.adapters.base.Link.online`."""
         self._names[ref] = tuple(sorted({n.lower() for n in names if n}, key=len, reverse=True))

@@ -286,6 +286,14 @@ class Outbox:
         """Wait until everything that was queued has an outcome."""
         await self._idle.wait()
 
+    def renew(self, pace: Pace, can: Callable[[RoomKind], Capabilities]) -> None:
+        """Go by what another adapter of the same account can do, while nobody carries."""
+        self.queue.pace, self._can = pace, can
+
+    def open(self) -> None:
+        """Take messages again after a `close`."""
+        self._closed = ""
+
     def close(self, reason: str, *, keep: bool = False) -> None:
         """Refuse what still waits and all that comes; each with *reason*.
 

@@ -46,6 +46,11 @@ class Rooms:
         """Make the rooms of *adapter* reachable."""
         self._adapters[adapter.account] = (adapter, outbox)
 
+    def forget(self, account: AccountRef) -> None:
+        """Make the rooms of *account* unreachable."""
+        self._adapters.pop(account, None)
+        self._members = {room: users for room, users in self._members.items() if room.account != account}
+
     def known(self) -> Sequence[Room]:
         """Return every room that any account knows at this moment."""
         return [room for adapter, _ in self._adapters.values() for room in adapter.rooms()]

@@ -11,6 +11,7 @@ Copies know each other by what is the same for all accounts: place, kind, person
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections import deque
 from collections.abc import Callable, Hashable, Iterable, Sequence
@@ -123,6 +124,7 @@ class Siblings:
         self._stirs = stirs
         self._hand_on = hand_on
         self._accounts: dict[AccountRef, _Account] = {}
+        self._ranks = itertools.count()
         self._by_number: dict[tuple[str, str], _Account] = {}
         self._places: dict[_Where, _Place] = {}
         self._copies: dict[tuple[_Where, Hashable], list[_Copy]] = {}
@@ -134,7 +136,14 @@ class Siblings:
 
     def add(self, ref: AccountRef) -> None:
         """Add an account; those that were added first go first."""
-        self._accounts.setdefault(ref, _Account(ref, len(self._accounts)))
+        self._accounts.setdefault(ref, _Account(ref, next(self._ranks)))
+
+    def remove(self, ref: AccountRef) -> None:
+        """Forget an account."""
+        self.offline(ref)
+        one = self._accounts.pop(ref)
+        if self._by_number.get((one.ids, one.me)) is one:
+            del self._by_number[one.ids, one.me]
 
     def online(self, ref: AccountRef, names: tuple[str, ...], me: str, ids: str) -> None:
         """Note that an account is online, and who it is there; see `qqops.adapters.base.Link.online`.

@@ -117,6 +117,19 @@ class Supervisor:
             self._change(Phase.WAITING, cause=end.cause, retry_in=delay)
             await trio.sleep(delay or 0.0)
 
+    def renew(self, adapter: Adapter) -> None:
+        """Use *adapter* from now on, while there is no session."""
+        self.adapter = adapter
+        self.outbox.renew(adapter.pace, adapter.can)
+
+    def off(self, cause: str, *, stopped: bool) -> None:
+        """Note that `run` was cancelled: the account is off its service, for good if it is *stopped*."""
+        self._backoff.attempt = 0
+        self._dispatcher.offline(self.adapter.account)
+        if stopped:
+            self._operator.over(self.adapter.account)
+        self._change(Phase.STOPPED if stopped else Phase.WAITING, cause=cause)
+
     def leave_door(self) -> None:
         """Let the next account come online: this one is, or waits for a person, or has failed."""
         if self.doors is not None:

@@ -93,12 +93,10 @@ async def test_content_that_is_gone_or_damaged_costs_that_message(bots, tmp_path
         path.unlink()
     else:
         path.write_bytes(PNG[:-1] if how == "cut" else PNG.replace(b"p", b"q", 1))
-    sent = []
     async with bots.run(folder=tmp_path, policy=policy()) as bot:
-        bot.app.observers.add(lambda record: sent.append(record) if isinstance(record, Sent) else None)
         await trio.sleep(60)
         assert [draft.text for draft in bot.network.sent] == ["next"]
-    outcome = sent[0].outcome
+    outcome = next(record.outcome for record in bot.records if isinstance(record, Sent))
     assert outcome.delivery is Delivery.REFUSED
     assert outcome.reason.startswith(
         "'a.png' is not kept any more" if how == "missing" else "'a.png' is damaged on the disk"

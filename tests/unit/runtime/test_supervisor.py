@@ -9,11 +9,12 @@ import trio
 
 from qqops.adapters.base import Question, QuestionKind
 from qqops.adapters.memory import MemoryAdapter, MemoryNetwork
-from qqops.app import COMING_ONLINE, App, AppPolicy, End
+from qqops.app import App, AppPolicy, End
 from qqops.errors import FatalError, NeedsHuman, NotSent, ProtocolError, TransientError
 from qqops.model import AccountRef, Capabilities, Delivery, Draft, Outcome, Pace, RoomKind, RoomRef
 from qqops.runtime.alarms import Alarms
 from qqops.runtime.backoff import BackoffPolicy
+from qqops.runtime.links import COMING_ONLINE
 from qqops.runtime.observe import BadData, LinkState, Phase
 from qqops.runtime.outbox import Outbox, OutboxPolicy
 from qqops.runtime.supervisor import LinkPolicy, Reconnect
@@ -78,7 +79,7 @@ class Most(random.Random):
 class Running:
     def __init__(self, adapter, policy=None, operator=None, outbox=None, app_policy=None):
         self.app = App(app_policy or AppPolicy(seed=1), clock=VirtualClock(), operator=operator or Nobody())
-        self.app.rng = Most()
+        self.app.links.rng = Most()
         self.records = []
         self.app.observers.add(self.records.append)
         self.supervisor = self.app.add_account(adapter, policy or LinkPolicy(), outbox or OutboxPolicy())

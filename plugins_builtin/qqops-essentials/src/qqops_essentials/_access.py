@@ -30,10 +30,7 @@ def declare(plugin: Plugin) -> None:
     rules.command("remove", permission="access.rules", effects=True, inline=True)(rule_remove)
     rules.command("list", permission="access.rules", inline=True)(rule_list)
     rules.command("history", permission="access.rules", inline=True)(rule_history)
-    plugins, commands = plugin.group("plugin"), plugin.group("command")
-    plugins.command("on", permission="access.switches", effects=True, inline=True)(plugin_on)
-    plugins.command("off", permission="access.switches", effects=True, inline=True)(plugin_off)
-    plugins.command("list", permission="access.switches", inline=True)(plugin_list)
+    commands = plugin.group("command")
     commands.command("on", permission="access.switches", effects=True, inline=True)(command_on)
     commands.command("off", permission="access.switches", effects=True, inline=True)(command_off)
     plugin.command("why", aliases=("为什么",), inline=True)(why)
@@ -94,24 +91,6 @@ def rule_history(ctx: Ctx, *, page: int = 1, access: Access) -> str:
         f"{one.at[:19]} {one.by}: {one.what}: {one.old or '-'} → {one.new or '-'}" for one in access.history()
     ]
     return "\n".join(_cut(ctx, lines, page)) or say(ctx, "no_changes")
-
-
-def plugin_on(ctx: Ctx, name: str, *, access: Access) -> str:
-    """Switch a plugin on in this room. / 在此房间启用插件。"""
-    _tried(ctx, lambda: access.turn_plugin(ctx, name, True))
-    return say(ctx, "is_on", name=name)
-
-
-def plugin_off(ctx: Ctx, name: str, *, access: Access) -> str:
-    """Switch a plugin off in this room: commands and listeners. / 在此房间停用插件（命令与监听器）。"""
-    _tried(ctx, lambda: access.turn_plugin(ctx, name, False))
-    return say(ctx, "is_off", name=name)
-
-
-def plugin_list(ctx: Ctx, *, access: Access) -> str:
-    """Say which plugins are on in this room, and which commands are off. / 列出此房间的插件状态与停用的命令。"""
-    lines = [say(ctx, "on" if on else "off", name=name) for name, on in access.plugins(ctx).items()]
-    return "\n".join([*lines, *(say(ctx, "off", name=name) for name in access.commands_off(ctx))])
 
 
 def command_on(ctx: Ctx, *name: str, access: Access) -> str:

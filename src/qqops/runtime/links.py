@@ -1,0 +1,249 @@
+"""The accounts of a bot and their connections: added, stopped, started and taken away while it runs."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Sequence
+
+import attrs
+import structlog
+import trio
+
+from qqops.adapters.base import Adapter
+from qqops.errors import Refuse
+from qqops.model import AccountRef, Clock
+from qqops.runtime.accounts import Accounts
+from qqops.runtime.alarms import Alarms
+from qqops.runtime.dispatch import Dispatcher
+from qqops.runtime.observe import LinkState, Observers
+from qqops.runtime.outbox import Outbox, OutboxPolicy
+from qqops.runtime.outgoing import Chain
+from qqops.runtime.questions import Questions
+from qqops.runtime.rooms import Rooms
+from qqops.runtime.spawning import Spawn, spawning
+from qqops.runtime.storage.blobs import Blobs
+from qqops.runtime.storage.journal import Journal
+from qqops.runtime.supervisor import LinkPolicy, Reconnect, Supervisor
+from qqops.texts import Say
+
+log = structlog.get_logger("qqops.links")
+
+#: Accounts of one network that come online at the same time. More only slow each other down, and a service that has
+#: just come back is not overrun.
+COMING_ONLINE = 64
+#: Seconds that an account has to leave its service.
+LEAVE_WITHIN = 10.0
+
+
+@attrs.define(eq=False)
+class _Link:
+    """An account and its connection.
+
+    Attributes:
+        again: Makes its adapter anew; None where that cannot be.
+        wanted: Whether it is to be online; not after somebody has stopped it.
+        unloaded: Whether the plugin that brings its network is unloaded.
+        over: Set while it has no task.
+    """
+
+    supervisor: Supervisor
+    again: Callable[[], Adapter] | None
+    wanted: bool = True
+    unloaded: bool = False
+    scope: trio.CancelScope = attrs.field(factory=trio.CancelScope)
+    over: trio.Event = attrs.field(factory=trio.Event)
+
+    def __attrs_post_init__(self) -> None:
+        self.over.set()
+
+
+class Links:
+    """Owner of all accounts. Injected into handlers that ask for it.
+
+    Attributes:
+        rng: For the jitter between two tries.
+    """
+
+    def __init__(
+        self,
+        dispatcher: Dispatcher,
+        rooms: Rooms,
+        accounts: Accounts,
+        questions: Questions,
+        *,
+        observers: Observers,
+        clock: Clock,
+        rng: random.Random,
+        journal: Journal | None,
+        blobs: Blobs,
+        chain: Chain,
+    ) -> None:
+        self._dispatcher = dispatcher
+        self._rooms = rooms
+        self._accounts = accounts
+        self._questions = questions
+        self._observers = observers
+        self._clock = clock
+        self.rng = rng
+        self._journal = journal
+        self._blobs = blobs
+        self._chain = chain
+        self._alarms = Alarms()
+        self._doors: dict[str, trio.CapacityLimiter] = {}
+        self._links: dict[AccountRef, _Link] = {}
+        self._spawn: Spawn | None = None
+        self._end = trio.Event()
+
+    @property
+    def supervisors(self) -> list[Supervisor]:
+        """One for each account, in the order in which they were added."""
+        return [link.supervisor for link in self._links.values()]
+
+    def states(self) -> Sequence[LinkState]:
+        """Return the state of every connection."""
+        return [supervisor.state for supervisor in self.supervisors]
+
+    # -- which there are ------------------------------------------------------------------------
+
+    def add(
+        self,
+        adapter: Adapter,
+        link: LinkPolicy,
+        outbox: OutboxPolicy,
+        again: Callable[[], Adapter] | None = None,
+    ) -> Supervisor:
+        """Add an account; while the bot runs it is connected at once.
+
+        Args:
+            again: Makes its adapter anew, when the plugin that brings its network is reloaded.
+
+        Raises:
+            Refuse: There is an account of this name.
+        """
+        ref = adapter.account
+        if ref in self._links:
+            raise Refuse(Say("links.there", {"account": str(ref)}))
+        box = Outbox(
+            ref, adapter.pace, adapter.can, outbox, self._observers, self._alarms, self._journal, self.rng, self._chain,
+            self._rooms.left_out, self._blobs,
+        )  # fmt: skip
+        supervisor = Supervisor(
+            adapter, box, self._dispatcher, operator=self._questions, observers=self._observers, clock=self._clock,
+            policy=link, rng=self.rng,
+            doors=self._doors.setdefault(ref.network, trio.CapacityLimiter(COMING_ONLINE)),
+        )  # fmt: skip
+        self._rooms.account(adapter, box)
+        self._accounts.add(adapter)
+        self._dispatcher.add_account(ref, box)
+        added = self._links[ref] = _Link(supervisor, again)
+        self._begin(added)
+        return supervisor
+
+    async def remove(self, account: str | AccountRef) -> None:
+        """Stop an account and forget it; what it had to send is refused. Raises `Refuse` when there is none."""
+        link = self._find(account)
+        ref = link.supervisor.adapter.account
+        await self._leave(link, "the account was removed")
+        self._rooms.forget(ref)
+        self._accounts.forget(ref)
+        self._dispatcher.forget_account(ref)
+        del self._links[ref]
+
+    # -- on and off -----------------------------------------------------------------------------
+
+    async def stop(self, account: str | AccountRef) -> None:
+        """Take an account off its service until `start`; what it had to send is refused. Raises `Refuse`."""
+        link = self._find(account)
+        link.wanted = False
+        await self._leave(link, "the account was stopped")
+
+    def start(self, account: str | AccountRef) -> None:
+        """Connect an account that was stopped or given up; harmless when it is connected. Raises `Refuse`."""
+        link = self._find(account)
+        link.wanted = True
+        self._begin(link)
+
+    async def restart(self, account: str | AccountRef) -> None:
+        """Take an account off its service and connect it anew; what it has to send waits. Raises `Refuse`."""
+        link = self._find(account)
+        await self._leave(link)
+        link.wanted = True
+        self._begin(link)
+
+    # -- a network as a whole -------------------------------------------------------------------
+
+    async def leave(self, networks: Sequence[str]) -> None:
+        """Take the accounts of *networks* off their services, as their code is unloaded; what they have to send waits."""
+        for ref, link in self._links.items():
+            if ref.network in networks:
+                link.unloaded = True
+                await self._leave(link)
+
+    def offline(self) -> list[AccountRef]:
+        """Return the accounts whose code was unloaded."""
+        return [ref for ref, link in self._links.items() if link.unloaded]
+
+    def renew(self, accounts: Sequence[AccountRef]) -> None:
+        """Connect *accounts* with adapters made anew."""
+        for ref in accounts:
+            link = self._links[ref]
+            if link.again is None:
+                log.warning("an account cannot be made anew: restart the bot", account=str(ref))
+                continue
+            adapter = link.again()
+            link.unloaded = False
+            link.supervisor.renew(adapter)
+            self._rooms.account(adapter, link.supervisor.outbox)
+            self._accounts.add(adapter)
+            self._begin(link)
+
+    # -- the tasks ------------------------------------------------------------------------------
+
+    async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Keep all accounts connected until cancelled, or until none of them can go on."""
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._alarms.run, name="alarms")
+            self._spawn = spawning(nursery)
+            for link in self._links.values():
+                self._begin(link)
+            task_status.started()
+            await trio.sleep_forever()
+
+    async def given_up(self) -> None:
+        """Wait until no account can go on, or one says that the bot ends with it."""
+        await self._end.wait()
+
+    def _begin(self, link: _Link) -> None:
+        if self._spawn is None or not link.wanted or link.unloaded or not link.over.is_set():
+            return
+        link.over, link.scope = trio.Event(), trio.CancelScope()
+        link.supervisor.outbox.open()
+        self._spawn(self._supervise, link, name=str(link.supervisor.adapter.account))
+
+    async def _supervise(self, link: _Link) -> None:
+        try:
+            with link.scope:
+                if self._journal is not None:
+                    # What is delivered again is known for that only when it is known what was there before.
+                    await self._journal.loaded.wait()
+                await link.supervisor.run()
+        finally:
+            link.over.set()
+        exits = link.supervisor.policy.reconnect is Reconnect.EXIT and not link.scope.cancel_called
+        if exits or all(one.supervisor.stopped and one.wanted for one in self._links.values()):
+            self._end.set()
+
+    async def _leave(self, link: _Link, reason: str = "") -> None:
+        """End the task of *link*; with a *reason* it is stopped, and what it had to send is refused with it."""
+        link.scope.cancel(reason=reason or "the account is made anew")
+        with trio.move_on_after(LEAVE_WITHIN):
+            await link.over.wait()
+        link.supervisor.off(reason or "the account is made anew", stopped=bool(reason))
+        if reason:
+            link.supervisor.outbox.close(reason)
+
+    def _find(self, account: str | AccountRef) -> _Link:
+        found = [one for ref, one in self._links.items() if account in (ref, str(ref), ref.id)]
+        if len(found) != 1:
+            raise Refuse(Say("links.unknown", {"account": str(account)}))
+        return found[0]
