@@ -126,6 +126,7 @@ from qqops.runtime.declared import Approval, Limit
 from qqops.runtime.gate import Request
 from qqops.runtime.info import BotInfo, CommandInfo, Commands
 from qqops.runtime.jobs import JobInfo, Jobs
+from qqops.runtime.links import Links
 from qqops.runtime.listener import Listeners
 from qqops.runtime.locks import Lock, Locks
 from qqops.runtime.observe import Expired, Interrupted, LinkState, Overflow, Phase
@@ -222,6 +223,7 @@ __all__ = [
     "Left",
     "Limit",
     "LinkState",
+    "Links",
     "Listeners",
     "Lock",
     "Locks",

@@ -22,6 +22,7 @@ ROOT = pathlib.Path(__file__).parents[2]
 #: Seconds that one run of a test may take; one that hangs has noticed, too.
 PATIENCE = 60
 GUARANTEES = "tests/unit/runtime/test_guarantees.py"
+OWNERS = "tests/unit/plugin/test_owners.py"
 OUTBOX = "tests/unit/runtime/test_outbox.py"
 QUEUE = "tests/unit/runtime/test_sendqueue.py"
 SUPERVISOR = "tests/unit/runtime/test_supervisor.py"
@@ -85,6 +86,21 @@ MUTANTS = [
         f"{GUARANTEES}::test_runs_begin_in_the_order_in_which_they_were_set_off",
     ),
     Mutant(
+        "what is unloaded goes on running", RUNTIME + "runs.py",
+        '                task.scope.cancel(reason="the plugin is unloaded")\n', "                pass\n",
+        f"{OWNERS}::test_unloading_ends_everything_and_says_so",
+    ),
+    Mutant(
+        "a held plugin begins", RUNTIME + "runs.py", " or plugin in self._held:", ":",
+        f"{OWNERS}::test_what_waits_for_its_turn_is_run_by_the_new_copy_and_refused_when_there_is_none",
+    ),
+    Mutant(
+        "a failed reload leaves the new modules", "src/qqops/plugin/plugins.py",
+        "            if not isinstance(found, Collected):\n                modules.put_back()\n",
+        "            if not isinstance(found, Collected):\n",
+        f"{OWNERS}::test_the_old_copy_stays_when_the_new_one_cannot_be_loaded",
+    ),
+    Mutant(
         "a job starts while closing", RUNTIME + "dispatch.py",
         "        done = ticket.done = trio.Event()\n        if not self._runs.open:\n",
         "        done = ticket.done = trio.Event()\n        if False:\n",
@@ -115,8 +131,8 @@ MUTANTS = [
         f"{GUARANTEES}::test_what_was_accepted_is_handled_once_by_whichever_run",
     ),
     Mutant(
-        "accounts are connected before the journal is loaded", "src/qqops/app.py",
-        "            await self.journal.loaded.wait()\n", "            pass\n",
+        "accounts are connected before the journal is loaded", RUNTIME + "links.py",
+        "                    await self._journal.loaded.wait()\n", "                    pass\n",
         f"{GUARANTEES}::test_no_account_is_connected_before_it_is_known_what_was_there",
     ),
     Mutant(

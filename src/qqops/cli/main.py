@@ -74,7 +74,11 @@ def console(*, script: Script = None, verbose: bool = False) -> int:
 
 @app.command
 def run(
-    *, config: SettingsPath = DEFAULT, log_format: logs.LogFormat = "text", log_level: logs.LogLevel = "info"
+    *,
+    config: SettingsPath = DEFAULT,
+    log_format: logs.LogFormat = "text",
+    log_level: logs.LogLevel = "info",
+    dev: bool = False,
 ) -> int:
     """Run the bot of a settings file. / 运行设置文件中的机器人。
 
@@ -82,11 +86,12 @@ def run(
         config: The settings file. / 设置文件。
         log_format: Readable text, or JSON lines. / 日志格式。
         log_level: Lowest level that is shown. / 日志级别。
+        dev: Reload plugins whose files change. / 文件改动时重新加载插件。
     """
     from qqops.cli.run import run_bot
 
     logs.configure(log_format, log_level)
-    return run_bot(config, narrate=log_level == "debug")
+    return run_bot(config, narrate=log_level == "debug", dev=dev)
 
 
 @app.command

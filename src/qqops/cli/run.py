@@ -6,6 +6,7 @@ import gc
 import os
 import pathlib
 import signal
+import sys
 
 import structlog
 import trio
@@ -14,6 +15,7 @@ from qqops.adapters.base import Operator
 from qqops.app import App, End
 from qqops.assemble import add_accounts, make_app
 from qqops.cli import exits
+from qqops.cli.dev import watch
 from qqops.cli.operators import Folder, Terminal
 from qqops.errors import ConfigError
 from qqops.settings import load_settings
@@ -23,12 +25,16 @@ log = structlog.get_logger("qqops.run")
 _CODES = {End.CLEAN: exits.OK, End.CUT: exits.CUT, End.NO_ACCOUNTS: exits.NO_ACCOUNTS}
 
 
-def run_bot(path: pathlib.Path, *, narrate: bool = False) -> int:
+def run_bot(path: pathlib.Path, *, narrate: bool = False, dev: bool = False) -> int:
     """Run the bot of a settings file until SIGINT or SIGTERM; return the exit code.
 
     Args:
         narrate: Tell in the debug log what becomes of every message.
+        dev: Reload plugins whose files change.
     """
+    if dev:
+        # What is compiled is known by the second it was written in; who saves twice in one would get the first.
+        sys.dont_write_bytecode = True
     settings, file = load_settings(path, os.environ)
 
     async def main() -> int:
@@ -46,19 +52,27 @@ def run_bot(path: pathlib.Path, *, narrate: bool = False) -> int:
             gc.collect()
             gc.freeze()
             gc.set_threshold(50_000, 50, 1000)
-        return await run_until_signal(app)
+        return await run_until_signal(app, dev=dev)
 
     return trio.run(main)
 
 
-async def run_until_signal(app: App) -> int:
-    """Run *app*; the first signal stops it in good order, a second one at once. Return the exit code."""
+async def run_until_signal(app: App, *, dev: bool = False) -> int:
+    """Run *app*; the first signal stops it in good order, a second one at once. Return the exit code.
+
+    Args:
+        dev: Reload plugins whose files change.
+    """
     stop = trio.Event()
     ends: list[End] = []
     cut = False
 
     async def bot(nursery: trio.Nursery) -> None:
-        ends.append(await app.run(stop))
+        async with trio.open_nursery() as beside:
+            if dev:
+                beside.start_soon(watch, app.plugins, name="watch the files")
+            ends.append(await app.run(stop))
+            beside.cancel_scope.cancel(reason="the bot has ended")
         nursery.cancel_scope.cancel(reason="the bot has ended")
 
     async with trio.open_nursery() as nursery:

@@ -124,6 +124,7 @@ class Host:
         if isinstance(outcome, PluginReport):
             return outcome
         self.drop(candidate.name)
+        self.candidates.setdefault(candidate.name, candidate)
         report = self.failed(candidate, outcome, load_ms)
         self.reports.add(report)
         if later is not None and isinstance(outcome, Unfilled):

@@ -170,7 +170,12 @@ class Plugins:
             if not isinstance(found, Collected):
                 modules.put_back()
                 report = self.host.failed(candidate, found)
-                log.error("a plugin is not reloaded, the old copy goes on", plugin=name, reason=report.reason)
+                log.error(
+                    "plugin not reloaded, the old copy goes on",
+                    plugin=name,
+                    where=report.where,
+                    reason=report.reason,
+                )
                 return PluginChange(
                     report=self.host.reports[name], done=False, kept=True, reason=report.why, ms=_ms(began)
                 )

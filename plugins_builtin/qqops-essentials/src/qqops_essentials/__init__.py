@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 
 from qqops import BotInfo, Ctx, Questions, Refuse, Rest, RoomKind, Rooms
-from qqops_essentials import _access, _aliases, _help, _jobs, _plugins  # noqa: F401 - two of them declare their commands
+from qqops_essentials import _access, _accounts, _aliases, _help, _jobs, _plugins  # noqa: F401 - two of them declare their commands
 from qqops_essentials._approve import declare as declare_approvals
 from qqops_essentials._dice import roll as roll_dice
 from qqops_essentials._plugin import plugin
@@ -14,6 +14,7 @@ from qqops_essentials._text import duration, say
 declare_approvals(plugin)
 _access.declare(plugin)
 _plugins.declare(plugin)
+_accounts.declare(plugin)
 _jobs.declare(plugin)
 
 #: Rooms that /sends shows; an answer stays readable on a phone and below every network's size limit.

@@ -43,6 +43,8 @@ _TEXTS = {
     "no_locks": ("nothing is locked", "没有锁"),
     "no_audit": ("nothing was recorded yet", "还没有记录"),
     "audit_broken": ("the audit cannot be written: {reason}", "审计记录无法写入：{reason}"),
+    "account_off": ("{name} is off its service now", "{name} 已离线"),
+    "account_on": ("{name} is being connected", "正在连接 {name}"),
     "is_loaded": ("{name} is loaded ({ms} ms)", "{name} 已加载（{ms} 毫秒）"),
     "is_unloaded": (
         "{name} is unloaded everywhere, also after a restart ({ms} ms)",
