@@ -73,7 +73,7 @@ async def follow(bot, ali, transcript):
             shown, cut, _ = text.partition("…")
             said = await ali.expect(re.escape(shown))
             assert cut or said == shown
-    assert bot.unread(ali.room.room.ref) == []
+    assert bot.heard.texts(ali.room.refs) == []
 
 
 @pytest.mark.trio(run=run_virtual)

@@ -58,7 +58,7 @@ async def test_who_holds_everything_up_is_named_and_then_switched_off():
     network = MemoryNetwork(AccountRef("memory", "slow"), WallClock())
     app.add_account(MemoryAdapter(network), LinkPolicy(), OutboxPolicy())
     said = []
-    network.heard = lambda draft: said.append(draft.text)
+    network.heard = lambda draft, ref: said.append(draft.text)
     stop = trio.Event()
     room = network.group("ops", "ali")
 

@@ -6,7 +6,7 @@ import socket
 
 import pytest
 
-from qqops.testing.virtual import run_virtual
+from qqops.testing.virtual import run_test
 
 HERE = pathlib.Path(__file__).parent
 
@@ -15,7 +15,7 @@ HERE = pathlib.Path(__file__).parent
 def pytest_collection_modifyitems(items):
     for item in items:
         if HERE in item.path.parents and inspect.iscoroutinefunction(getattr(item, "obj", None)):
-            item.add_marker(pytest.mark.trio(run=run_virtual))
+            item.add_marker(pytest.mark.trio(run=run_test))
 
 
 @pytest.fixture(autouse=True)

@@ -164,7 +164,7 @@ class MemoryStage:
 
     def __init__(self, network: MemoryNetwork, heard: Heard) -> None:
         self._network = network
-        network.heard = lambda draft: heard(*self._place(draft.room.kind, draft.room.id), draft.text)
+        network.heard = lambda draft, ref: heard(*self._place(draft.room.kind, draft.room.id), draft.text)
         for room in ("qqops-test", "ops"):
             network.group(room, "Ali", "Bo", network.nick)
 

@@ -82,6 +82,7 @@ class Context:
         approvals: Who has approved this run.
         hops: How the thread of a plain `def` handler gets back here; None while there is none.
         verdicts: What the stages before the handler have decided so far, as far as they had anything to decide.
+        error: What the run has failed with.
     """
 
     id: str
@@ -102,6 +103,7 @@ class Context:
     approvals: tuple[str, ...] = attrs.field(default=(), init=False)
     verdicts: tuple[Verdict, ...] = attrs.field(default=(), init=False)
     hops: Hops | None = attrs.field(default=None, init=False)
+    error: BaseException | None = attrs.field(default=None, init=False)
 
     def fill(self, values: Mapping[str, Any]) -> None:
         """Note the converted values of the parameters; for who prepares the call."""
@@ -121,6 +123,10 @@ class Context:
     def decided(self, verdict: Verdict) -> None:
         """Note what a stage has decided; for who has decided it."""
         object.__setattr__(self, "verdicts", (*self.verdicts, verdict))
+
+    def failed(self, error: BaseException) -> None:
+        """Note what the run has failed with; for who tells of its end."""
+        object.__setattr__(self, "error", error)
 
     @property
     def message(self) -> Message:

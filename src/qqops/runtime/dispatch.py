@@ -146,6 +146,10 @@ class Dispatcher:
         """Handlers that run or wait; not those that wait for a person."""
         return self._runs.waiting + self._runs.active
 
+    def asking(self) -> list[Ticket]:
+        """Return the runs that wait for people."""
+        return self._runs.aside_now()
+
     # -- the synchronous part -------------------------------------------------------------------
 
     def chatter(self, account: AccountRef, text: str) -> bool:

@@ -145,6 +145,6 @@ class Execution:
             self.narrator.ran(ctx, handler, result, wait, run)
         self._observers.tell(
             Handled(
-                id=ticket.id, handler=handler.name, result=result, wait=wait, run=run, **names(ticket),
+                id=ticket.id, handler=handler.name, result=result, wait=wait, run=run, error=ctx.error, **names(ticket),
             )
         )  # fmt: skip

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from types import TracebackType
 from typing import Self
 
@@ -177,6 +177,11 @@ class Listener:
         self._large = trio.CapacityLimiter(MAX_LARGE_BODIES)
 
     @property
+    def routes(self) -> Sequence[Route]:
+        """Who has a path here."""
+        return self._routes
+
+    @property
     def address(self) -> str:
         """Host and port, as in a URL."""
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
@@ -216,15 +221,6 @@ class Listener:
         self._routes = sorted([*self._routes, route], key=lambda one: one.order)
         self._asked.set()
         return route
-
-    def paths(self, owner: str) -> list[str]:
-        """Return the paths that belong to *owner*."""
-        return [route.path for route in self._routes if route.owner == owner]
-
-    def drop(self, owner: str) -> None:
-        """Close the routes of *owner*."""
-        for route in [route for route in self._routes if route.owner == owner]:
-            route.close()
 
     def _check(self, route: Route) -> None:
         """Raise `ConfigError` when somebody else takes all that *route* would take."""
@@ -347,14 +343,13 @@ class Listeners:
             self._news.set()
         return self._listeners[key]
 
-    def of(self, owner: str) -> list[str]:
-        """Return the paths that belong to *owner*."""
-        return [path for listener in self._listeners.values() for path in listener.paths(owner)]
+    def routes(self) -> Sequence[tuple[str, Route]]:
+        """Return every path that somebody has, with the address it is at."""
+        return [(one.address, route) for one in self._listeners.values() for route in one.routes]
 
-    def drop(self, owner: str) -> None:
-        """Close the routes of *owner*."""
-        for listener in self._listeners.values():
-            listener.drop(owner)
+    def of(self, owner: str) -> list[Route]:
+        """Return what belongs to *owner*."""
+        return [route for _, route in self.routes() if route.owner == owner]
 
     def close(self) -> None:
         """Answer new requests with 503 from now on. Connections that were handed over, as WebSockets are, go on."""

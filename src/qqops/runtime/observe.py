@@ -81,6 +81,7 @@ class Handled:
         message: Id of the message, or "" when something else set it off.
         wait: Seconds between arrival and start.
         run: Seconds it took.
+        error: What came out of it, or of a filter around it, when it has failed.
     """
 
     id: str
@@ -92,6 +93,7 @@ class Handled:
     result: Result
     wait: float
     run: float
+    error: BaseException | None = None
 
 
 @attrs.frozen(kw_only=True)

@@ -76,7 +76,8 @@ class Owners:
             grace: Seconds for each floor: what does not end in that time is left to itself and named.
         """
         jobs = self._jobs.drop(plugin)
-        self._listeners.drop(plugin)
+        for route in self._listeners.of(plugin):
+            route.close()
         with trio.move_on_after(grace):
             await self._tasks.end(plugin)
             for job in jobs:
@@ -96,5 +97,5 @@ class Owners:
         jobs = [f"the job {one.id}" for one in self._jobs.of(plugin)]
         tasks = [f"the task {plugin}:{name}" for name in self._tasks.of(plugin)]
         services = [f"the service {plugin}:{name}" for name in self._services.of(plugin)]
-        routes = [f"the route {path}" for path in self._listeners.of(plugin)]
+        routes = [f"the route {route.path}" for route in self._listeners.of(plugin)]
         return [*jobs, *tasks, *routes, *self._dispatcher.of(plugin), *services]

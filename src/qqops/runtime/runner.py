@@ -124,6 +124,7 @@ class Runner:
             )
             self._apologize(ctx, hit, Say("error.filter" if culprit is not None else "error.handler", about))
         ctx.decided(Verdict(stage, False, Say("why.failed", {"name": key, "error": type(exc).__name__})))
+        ctx.failed(exc)
         return Result.FAILED
 
     def _log_failure(

@@ -127,6 +127,10 @@ class Runs(Generic[R]):
         """Whether something of *key* runs or waits."""
         return key in self._queues
 
+    def aside_now(self) -> list[R]:
+        """Return the runs that have stepped aside."""
+        return [run for run, task in self._tasks.items() if task.out]
+
     def overdue(self, run: R) -> bool:
         """Whether *run* is being cut off because it took too long."""
         task = self._tasks[run]

@@ -3,30 +3,59 @@
 from __future__ import annotations
 
 import contextlib
-import difflib
+import functools
+import inspect
 import pathlib
-import re
 from collections.abc import AsyncGenerator, Callable, Collection, Mapping
-from typing import Any
+from typing import Any, TypeVar, overload
 
 import attrs
 import trio
 
+from qqops import model
 from qqops._structure import SettingsFile, is_secret, structure
 from qqops.adapters.base import Question
 from qqops.adapters.memory import EVERYTHING, MemoryAdapter, MemoryNetwork
 from qqops.app import App, AppPolicy
 from qqops.errors import NeedsHuman, PluginError
-from qqops.model import AccountRef, Capabilities, Clock, Draft, MemberRole, Pace, Room, RoomRef, Secret
+from qqops.model import (
+    AccountRef,
+    Action,
+    At,
+    Capabilities,
+    Clock,
+    Delivery,
+    Draft,
+    Event,
+    MemberRole,
+    MessageRef,
+    Outcome,
+    Pace,
+    Secret,
+    Segment,
+)
 from qqops.plugin.host import Candidate, PluginState
 from qqops.plugin.plugin import Plugin
 from qqops.runtime.audit import Audit
-from qqops.runtime.observe import LinkState, Record
+from qqops.runtime.observe import Handled, LinkState, Record
 from qqops.runtime.outbox import OutboxPolicy
 from qqops.runtime.storage.drawers import Drawers
 from qqops.runtime.storage.store import Store
 from qqops.runtime.supervisor import LinkPolicy
+from qqops.testing import leaks
+from qqops.testing.heard import Heard, Said, told
+from qqops.testing.people import RoomUnderTest, UserUnderTest
 from qqops.testing.virtual import HeldThreads, VirtualClock
+
+T = TypeVar("T", bound="Segment | Action")
+
+#: What an account in a test can do, unless it is said otherwise: whatever qqops has a class for.
+ABLE = attrs.evolve(
+    EVERYTHING,
+    actions=frozenset(
+        kind for _, kind in inspect.getmembers(model, inspect.isclass) if issubclass(kind, Action)
+    ),
+)
 
 
 class Nobody:
@@ -61,6 +90,7 @@ class Bots:
         policy: AppPolicy | None = None,
         pace: Pace | None = None,
         can: Capabilities | None = None,
+        accounts: Collection[str] | Mapping[str, Capabilities] = ("test",),
         config: Mapping[str, Any] | None = None,
         folder: pathlib.Path | None = None,
         clock: VirtualClock | None = None,
@@ -72,90 +102,176 @@ class Bots:
         Args:
             policy: Without a seed it gets one: a test does the same every time.
             pace: How fast the network lets the bot send, to impersonate a platform.
-            can: What the network can do, for the same.
+            can: What an account can do, for the same.
+            accounts: Names of its accounts, ``NAME`` or ``NETWORK:NAME``; or with what each of them can do.
             config: What the settings would say in ``[plugins.NAME]``, for every plugin that asks.
-            folder: Where the store is kept; without one in memory, and nothing outlives the block.
+            folder: Where the store is kept; without one in memory, and nothing outlives the bot.
             drawers: What survives from one run to the next without a folder: locks, requests for approval.
             audit: Makes the audit; None for one in memory.
             clock: The wall clock, to be set forward or back, or to go on after a restart.
 
         Raises:
             PluginError: A plugin cannot be loaded.
+            AssertionError: A handler has failed and nobody expected it, or something is left of the bot.
         """
+        __tracebackhide__ = True
         clock = clock or VirtualClock()
-        held = HeldThreads()
         policy = policy or AppPolicy()
-        app = App(
-            policy if policy.seed is not None else attrs.evolve(policy, seed=1),
-            clock=clock,
-            operator=Nobody(),
-            threads=held,
-            store=Store(folder / "qqops.db", threads=held) if folder is not None else None,
-            configure=lambda plugin, cls: _configured(cls, config or {}, plugin),
-            drawers=drawers,
-            audit=audit(clock) if audit is not None else None,
-        )
-        for plugin in plugins:
-            report = app.host.load(Candidate(name=plugin.name, load=lambda p=plugin: p))  # type: ignore[misc]
-            if report.state is not PluginState.LOADED:
-                raise PluginError(report.reason, plugin=plugin.name, where=report.where)
         # A bot that is started again in the same folder knows the messages of its first life.
         self._run += 1
         first = 1 if folder is None else self._run * 1_000_000
-        network = MemoryNetwork(AccountRef("memory", "test"), clock, first=first)
-        app.add_account(
-            MemoryAdapter(network, pace or Pace(), can or EVERYTHING), LinkPolicy(), OutboxPolicy()
-        )
-        bot = BotUnderTest(app, network, clock)
-        stop = trio.Event()
-        failure: Exception | None = None
+        networks = _networks(accounts, clock, first)
+        given = accounts if isinstance(accounts, Mapping) else {}
+        held = HeldThreads()
+
+        def make() -> App:
+            app = App(
+                policy if policy.seed is not None else attrs.evolve(policy, seed=1),
+                clock=clock,
+                operator=Nobody(),
+                threads=held,
+                store=Store(folder / "qqops.db", threads=held) if folder is not None else None,
+                configure=lambda plugin, cls: _configured(cls, config or {}, plugin),
+                drawers=drawers,
+                audit=audit(clock) if audit is not None else None,
+            )
+            for plugin in plugins:
+                report = app.host.load(Candidate(name=plugin.name, load=lambda p=plugin: p))  # type: ignore[misc]
+                if report.state is not PluginState.LOADED:
+                    raise PluginError(report.reason, plugin=plugin.name, where=report.where)
+            for name, network in networks.items():
+                adapter = MemoryAdapter(network, pace or Pace(), given.get(name) or can or ABLE)
+                app.add_account(adapter, LinkPolicy(), OutboxPolicy())
+            return app
+
+        bot = BotUnderTest(make, networks, clock, held, lasting=folder is not None)
+        failure: BaseException | None = None
         async with trio.open_nursery() as nursery:
-            await nursery.start(app.run, stop)
-            await trio.testing.wait_all_tasks_blocked()
+            await bot.begin(nursery)
             try:
                 yield bot
-            except Exception as exc:  # noqa: BLE001 - raised below, so that the author sees it without a group
-                failure = exc
-            stop.set()
-        if failure is not None:
-            raise failure
+            except (trio.Cancelled, GeneratorExit, KeyboardInterrupt, SystemExit):
+                raise
+            except BaseException as exc:
+                if isinstance(exc, BaseExceptionGroup) and exc.subgroup(trio.Cancelled) is not None:
+                    raise
+                failure = exc  # raised below, so that the author sees it without a group
+                await bot.stop()
+            else:
+                await bot.finish()
+        _judge(bot, failure)
+
+
+def _networks(
+    accounts: Collection[str] | Mapping[str, Capabilities], clock: Clock, first: int
+) -> dict[str, MemoryNetwork]:
+    made = {}
+    for number, name in enumerate(accounts):
+        network, _, short = name.rpartition(":")
+        ref = AccountRef(network or "memory", short)
+        nick = "qqops-bot" if not number else f"qqops-{short}"
+        made[name] = MemoryNetwork(ref, clock, nick, first, me=f"b-{short}" if len(accounts) > 1 else "")
+    return made
+
+
+def _judge(bot: BotUnderTest, failure: BaseException | None) -> None:
+    """Raise what the block has raised, with what else went wrong; or what went wrong behind its back."""
+    __tracebackhide__ = True
+    failed = list(map(told, bot.failures))
+    if failure is not None:
+        for one in failed:
+            if one not in str(failure):
+                failure.add_note(one)
+        raise failure
+    if failed:
+        raise AssertionError(
+            "\n".join(
+                (
+                    "a handler failed. A test that wants this expects what the bot says about it, or takes it from `bot.failures`",
+                    *failed,
+                )
+            )
+        )
+    if bot.leaks:
+        raise AssertionError("\n  ".join(("this was left behind:", *bot.leaks)))
 
 
 class BotUnderTest:
-    """A running bot, and the people around it."""
+    """A running bot, and the world around it.
 
-    def __init__(self, app: App, network: MemoryNetwork, clock: VirtualClock) -> None:
-        self.app = app
-        self.network = network
+    Attributes:
+        app: The bot; another one after `restart`.
+        networks: The worlds of its accounts, by name.
+        heard: What it has said and done.
+        records: What its observers were told.
+        leaks: What it has left behind when it was stopped.
+    """
+
+    def __init__(
+        self,
+        make: Callable[[], App],
+        networks: Mapping[str, MemoryNetwork],
+        clock: VirtualClock,
+        held: HeldThreads,
+        *,
+        lasting: bool,
+    ) -> None:
+        self.networks = networks
+        self.network = next(iter(networks.values()))
         self.clock = clock
-        self.transcript: list[str] = []
+        self.heard = Heard()
         self.records: list[Record] = []
-        self._unread: list[Draft] = []
-        self._said = trio.Event()
-        network.heard = self._hear
-        app.observers.add(self.records.append)
+        self.leaks: list[str] = []
+        self.app = make()
+        self._make = make
+        self._held = held
+        self._lasting = lasting
+        self._news = trio.Event()
+        for name, network in networks.items():
+            by = "bot" if len(networks) == 1 else f"bot {name}"
+            network.heard = functools.partial(self._hear, by=by)
+            network.acted = functools.partial(self.heard.note, by=by)
 
-    def room(self, name: str) -> RoomUnderTest:
-        """Return the group *name*."""
-        return RoomUnderTest(self, self.network.group(name))
+    # -- its life -------------------------------------------------------------------------------
 
-    def user(
-        self, name: str, *, room: RoomUnderTest | None = None, roles: Collection[str] = ()
-    ) -> UserUnderTest:
-        """Return the person *name*, who speaks in *room*, or with the bot alone when there is none.
+    async def begin(self, nursery: trio.Nursery) -> None:
+        """Run `app` in *nursery*, until `stop`; returns when it is online and has nothing to do."""
+        self._nursery = nursery
+        self._ground = leaks.Ground.now()
+        self._stop, self._over = trio.Event(), trio.Event()
+        self.app.observers.add(self._note)
+        await nursery.start(self._live, name="bot")
+        await trio.testing.wait_all_tasks_blocked()
 
-        Args:
-            roles: What the person has from now on; ``room.admin`` and the like hold in every group.
-        """
-        for role in roles:
-            place, _, kind = role.partition("room.")
-            if not place:
-                self.network.become(name, MemberRole(kind))
-            else:
-                self.app.access.give(role, str(self.network.user(name).ref))
-        if room is not None:
-            self.network.group(room.name, name)
-        return UserUnderTest(self, name, room or RoomUnderTest(self, self.network.private(name)))
+    async def _live(self, task_status: trio.TaskStatus[None]) -> None:  # noqa: ASYNC128 - the app says it
+        self._root = trio.lowlevel.current_task()
+        try:
+            await self.app.run(self._stop, task_status)
+        finally:
+            self._over.set()
+
+    async def stop(self) -> None:
+        """Stop the bot as an administrator does, and return when it has ended."""
+        if self._over.is_set():
+            return
+        self.leaks += leaks.strays(self.app, self._root)
+        self._stop.set()
+        await self._over.wait()
+        self.leaks += await leaks.at_the_end(self.app, self._ground, self._held)
+
+    async def finish(self) -> None:
+        """Stop the bot at the end of the test: a question that is still open is one that the test has forgotten."""
+        if not self._over.is_set():
+            self.leaks += leaks.unanswered(self.app)
+        await self.stop()
+
+    async def restart(self) -> None:
+        """Stop the bot and start it again in the same world; what it keeps is in the *folder* of `Bots.run`."""
+        assert self._lasting, "nothing outlives a bot without a folder: bots.run(plugin, folder=tmp_path)"
+        await self.stop()
+        self.transcript.append("... restart")
+        self.app = self._make()
+        await self.begin(self._nursery)
 
     async def advance(self, seconds: float) -> None:
         """Let *seconds* of virtual time pass; everything that is due in them happens."""
@@ -167,87 +283,112 @@ class BotUnderTest:
         """Wait until nothing is left to do at this moment."""
         await trio.testing.wait_all_tasks_blocked()
 
-    def drop_connection(self) -> None:
+    async def run_job(self, job: str) -> None:
+        """Run the job *job* (its name, or ``PLUGIN:NAME``) now, and wait until it has ended."""
+        names = [one.id for one in self.app.jobs.list()]
+        found = [one for one in names if job in (one, one.partition(":")[2])]
+        assert len(found) == 1, f"there is no one job {job!r}; there are: {', '.join(names) or 'none'}"
+        self.transcript.append(f"... job {found[0]}")
+        self.app.jobs.run(found[0])
+        await trio.testing.wait_all_tasks_blocked()
+        while any(one.id == found[0] and one.running for one in self.app.jobs.list()):
+            self._news = trio.Event()
+            await self._news.wait()
+            await trio.testing.wait_all_tasks_blocked()
+
+    # -- its world ------------------------------------------------------------------------------
+
+    def room(self, name: str, *, accounts: Collection[str] = ()) -> RoomUnderTest:
+        """Return the group *name*, in which these *accounts* are; without any the first one."""
+        inside = [self.networks[one] for one in accounts] or [self.network]
+        return RoomUnderTest(self, [(network, network.group(name)) for network in inside])
+
+    def user(
+        self,
+        name: str,
+        *,
+        room: RoomUnderTest | None = None,
+        roles: str | Collection[str] = (),
+        account: str = "",
+    ) -> UserUnderTest:
+        """Return the person *name*, who speaks in *room*, or with the bot alone when there is none.
+
+        Args:
+            roles: What the person has from now on: a role, or several. ``room.admin`` and the like hold in *room*, and
+                without one in every group.
+            account: Whom they speak with alone, where it is not the first.
+        """
+        for role in (roles,) if isinstance(roles, str) else roles:
+            place, _, kind = role.partition("room.")
+            for network in self.networks.values():
+                if not place:
+                    network.become(name, MemberRole(kind), room.name if room is not None else "")
+                else:
+                    self.app.access.give(role, str(network.user(name).ref))
+        if room is None:
+            network = self.networks[account] if account else self.network
+            room = RoomUnderTest(self, [(network, network.private(name))])
+        elif not room.room.private:
+            for network, one in room.rooms:
+                network.group(one.name, name)
+        return UserUnderTest(self, name, room)
+
+    def at(self, account: str = "") -> At:
+        """Return a mention of the bot, as a piece of what people say."""
+        return (self.networks[account] if account else self.network).at
+
+    async def event(self, event: Event) -> None:
+        """Let *event* happen, of whatever class, and let the bot react as far as it can without waiting."""
+        self.transcript.append(f"... {type(event).__name__}")
+        next(n for n in self.networks.values() if n.account == event.account).happen(event)
+        await trio.testing.wait_all_tasks_blocked()
+
+    def drop_connection(self, account: str = "") -> None:
         """Break the connection; the supervisor brings it back after its delay."""
-        assert self.network.drop(), "there is no connection to drop"
+        network = self.networks[account] if account else self.network
+        assert network.drop(), "there is no connection to drop"
+
+    def refuse(self, reason: str, delivery: Delivery = Delivery.REFUSED) -> None:
+        """Let nothing that the bot sends or does succeed from now on, for this *reason*; "" ends that."""
+        for network in self.networks.values():
+            network.refusal = Outcome(delivery=delivery, reason=reason) if reason else None
+
+    # -- what it says and does ------------------------------------------------------------------
+
+    @property
+    def transcript(self) -> list[str]:
+        """Everything that was said, done and waited for, a line each."""
+        return self.heard.transcript
+
+    @property
+    def failures(self) -> list[Handled]:
+        """Runs of handlers that have failed and that nobody has expected to; see `Heard`."""
+        return self.heard.failures
+
+    @property
+    def actions(self) -> list[Action]:
+        """Everything that the bot has done besides sending, in order."""
+        return [action for network in self.networks.values() for action in network.done]
 
     @property
     def links(self) -> list[LinkState]:
         """Every state that the connection has had."""
         return [r for r in self.records if isinstance(r, LinkState)]
 
-    def _hear(self, draft: Draft) -> None:
-        self._unread.append(draft)
-        self.transcript.append(f"bot> {draft.text}")
-        self._said.set()
+    @overload
+    async def expect(self, wanted: str, *, within: float = 10.0) -> Said: ...
+    @overload
+    async def expect(self, wanted: type[T], *, within: float = 10.0) -> T: ...
+    async def expect(self, wanted: str | type[Any], *, within: float = 10.0) -> Any:
+        """Wait for something in whatever room, or in none; see `RoomUnderTest.expect`."""
+        __tracebackhide__ = True
+        return await self.heard.expect(wanted, None, within)
 
-    async def expect(self, pattern: str, room: RoomRef, within: float) -> str:
-        """Wait until the bot has said something in *room* that *pattern* is found in; return its text."""
-        with trio.move_on_after(within):
-            while True:
-                for draft in self._unread:
-                    if draft.room == room and re.search(pattern, draft.text):
-                        self._unread.remove(draft)
-                        return draft.text
-                self._said = trio.Event()
-                await self._said.wait()
-        raise AssertionError(self._explain(pattern, room, within))
+    def _hear(self, draft: Draft, ref: MessageRef, by: str) -> None:
+        self.heard.note(Said.of(draft, ref), by)
 
-    def unread(self, room: RoomRef) -> list[str]:
-        """Return what the bot has said in *room* and no expectation has taken."""
-        return [d.text for d in self._unread if d.room == room]
-
-    def _explain(self, pattern: str, room: RoomRef, within: float) -> str:
-        texts = [d.text for d in self._unread if d.room == room]
-        nearest = max(texts, key=lambda t: difflib.SequenceMatcher(None, t, pattern).ratio(), default=None)
-        shown = "\n  ".join(self.transcript) or "(nothing was said)"
-        got = f"nearest answer: {nearest!r}" if nearest is not None else "the bot said nothing more here"
-        return f"expected {pattern!r} within {within:g} s\n{got}\ntranscript so far:\n  {shown}"
-
-
-class RoomUnderTest:
-    """A room of the test."""
-
-    def __init__(self, bot: BotUnderTest, room: Room) -> None:
-        self._bot = bot
-        self.room = room
-
-    @property
-    def name(self) -> str:
-        """The room's name."""
-        return self.room.name
-
-    async def expect(self, pattern: str, *, within: float = 10.0) -> str:
-        """Wait until the bot says something here that *pattern* is found in; return its text.
-
-        Args:
-            within: Virtual seconds to wait.
-        """
-        return await self._bot.expect(pattern, self.room.ref, within)
-
-    async def quiet(self, seconds: float = 5.0) -> None:
-        """Let *seconds* pass and check that the bot has nothing more to say here."""
-        await trio.sleep(seconds)
-        texts = self._bot.unread(self.room.ref)
-        assert not texts, f"expected silence in {self.name}, but the bot said {texts}"
-
-
-class UserUnderTest:
-    """A person of the test."""
-
-    def __init__(self, bot: BotUnderTest, name: str, room: RoomUnderTest) -> None:
-        self._bot = bot
-        self.name = name
-        self.room = room
-
-    async def say(self, text: str, *, room: RoomUnderTest | None = None) -> None:
-        """Say *text* and let the bot react as far as it can without waiting."""
-        where = room or self.room
-        place = "" if where.room.private else f" in {where.name}"
-        self._bot.transcript.append(f"{self.name}{place}> {text}")
-        self._bot.network.say(self.name, where.room, text)
-        await trio.testing.wait_all_tasks_blocked()
-
-    async def expect(self, pattern: str, *, within: float = 10.0) -> str:
-        """Wait for an answer where this person speaks; see `RoomUnderTest.expect`."""
-        return await self.room.expect(pattern, within=within)
+    def _note(self, record: Record) -> None:
+        self.records.append(record)
+        if isinstance(record, Handled) and record.error is not None:
+            self.heard.failures.append(record)
+        self._news.set()

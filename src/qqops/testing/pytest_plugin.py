@@ -35,6 +35,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if "bots" in getattr(item, "fixturenames", ()) and inspect.iscoroutinefunction(
             getattr(item, "obj", None)
         ):
-            from qqops.testing.virtual import run_virtual
+            from qqops.testing.virtual import run_test
 
-            item.add_marker(pytest.mark.trio(run=run_virtual))
+            item.add_marker(pytest.mark.trio(run=run_test))

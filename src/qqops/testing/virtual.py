@@ -78,3 +78,15 @@ def run_virtual(
 ) -> T:
     """Run *function* on virtual time: when every task waits, the clock jumps to the next deadline."""
     return trio.run(function, *args, clock=MockClock(autojump_threshold=0), instruments=tuple(instruments))
+
+
+def run_test(function: Callable[..., Awaitable[T]], *args: Any, **more: Any) -> T:
+    """Do the same for pytest-trio, which runs a test in a nursery: what the test raises comes out as it was raised."""
+    __tracebackhide__ = True
+    try:
+        return run_virtual(function, *args, **more)
+    except BaseExceptionGroup as group:
+        if len(group.exceptions) > 1:
+            raise
+        failure = group.exceptions[0]
+    raise failure  # out here, where it gets no context that it did not have

@@ -3,6 +3,7 @@
 import pytest
 
 from qqops import Accounts, Ctx, Delivery, Edit, Plugin, React, Text
+from qqops.adapters.memory import EVERYTHING
 from qqops.app import AppPolicy
 from qqops.runtime.named_rooms import RoomSettings
 
@@ -30,7 +31,7 @@ def acts(action):
 async def test_what_the_account_cannot_do_is_said_in_the_room_if_that_is_wanted(bots, action, en, zh):
     plugin = acts(action)
     rooms = RoomSettings(languages={"zh": "zh"})
-    async with bots.run(plugin, policy=AppPolicy(seed=1, rooms=rooms)) as bot:
+    async with bots.run(plugin, policy=AppPolicy(seed=1, rooms=rooms), can=EVERYTHING) as bot:
         for name, words in (("ops", en), ("zh", zh)):
             ali = bot.user("ali", room=bot.room(name))
             await ali.say("/act yes")
@@ -48,7 +49,7 @@ async def test_what_the_account_cannot_do_is_said_in_the_room_if_that_is_wanted(
 )
 async def test_else_it_is_refused_with_what_is_missing(bots, action, line):
     plugin = acts(action)
-    async with bots.run(plugin) as bot:
+    async with bots.run(plugin, can=EVERYTHING) as bot:
         ali = bot.user("ali", room=bot.room("ops"))
         await ali.say(line)
         await ali.room.quiet()

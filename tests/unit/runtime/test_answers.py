@@ -60,6 +60,7 @@ async def test_an_answer_may_be_of_any_type_that_a_parameter_may_have(bots, kind
         await ali.expect("well")
         await ali.say(answer)
         await ali.expect(expected)
+        await bot.stop()  # some are asked again
 
 
 async def test_an_answer_may_be_a_mention_or_a_picture(bots):
@@ -112,6 +113,7 @@ async def test_the_prefix_of_the_room_tells_a_command_from_an_answer(bots):
         await ali.expect("still|first|answer")
         await ali.say("/greet ali you")
         await ali.expect("no service")
+        await ali.say("cancel")
 
 
 async def test_aliases_outlive_the_process(bots, tmp_path):

@@ -175,6 +175,7 @@ async def test_a_listener_that_raises_is_silent_in_the_chat(bots, cause):
         await ali.room.quiet()
         assert results(bot, "listen") == results(bot, "welcome") == [Result.FAILED]
         await still_there(bot)
+        bot.failures.clear()
 
 
 @pytest.mark.parametrize("cause", CAUSES.values(), ids=CAUSES)
@@ -234,6 +235,7 @@ async def test_whatever_else_of_a_plugin_raises_the_bot_goes_on(bots, cause):
         # A converter may say no with any error; what is not an error is not a no.
         assert results(bot, "take") == [Result.REFUSED if isinstance(cause(), Exception) else Result.FAILED]
         assert results(bot, "late") == [Result.FAILED]
+        bot.failures.clear()
 
 
 @pytest.mark.parametrize("cause", CAUSES.values(), ids=CAUSES)
@@ -367,6 +369,7 @@ async def test_a_listener_that_fails_again_and_again_is_in_the_log_once_a_minute
                 await ali.say("/boom")
         told = [(line["name"], line.get("left_out")) for line in logs if line["log_level"] == "error"]
         assert told == [("p:listen", None), ("p:listen", 4), ("p:boom", None), ("p:boom", None)]
+        bot.failures.clear()
 
 
 async def test_a_refused_job_is_in_the_log(bots):

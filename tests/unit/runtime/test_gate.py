@@ -119,6 +119,7 @@ async def test_a_run_is_given_back_however_it_ends(bots, end):
         await bot.advance(10)
         assert gate._inside == {}
         assert gate.limits._running == {}
+        bot.failures.clear()
 
 
 async def test_a_run_that_is_cut_by_the_end_of_the_bot_is_given_back(bots):

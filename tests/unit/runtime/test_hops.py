@@ -15,7 +15,19 @@ from qqops.runtime.observe import Handled, Result
 from qqops.runtime.sync_context import SyncContext
 
 #: What of `Context` is the runtime's own business.
-PLUMBING = {"fill", "approved", "decided", "in_thread", "hops", "verdicts", "draft", "complete", "catalogue"}
+PLUMBING = {
+    "fill",
+    "approved",
+    "decided",
+    "in_thread",
+    "hops",
+    "verdicts",
+    "failed",
+    "error",
+    "draft",
+    "complete",
+    "catalogue",
+}
 
 
 def results(bot, name):

@@ -660,7 +660,7 @@ async def test_log_lines_about_a_message_say_which(bots):
     try:
         async with bots.run(plugin) as bot:
             await bot.user("ali", room=bot.room("ops")).say("/boom")
-            await trio.testing.wait_all_tasks_blocked()
+            await bot.room("ops").expect("went wrong")
     finally:
         structlog.configure(processors=old)
     (line,) = [e for e in processor.entries if e["event"] == "handler failed"]
