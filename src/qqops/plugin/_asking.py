@@ -12,8 +12,9 @@ from qqops.plugin._converter import BadWord, Converter
 from qqops.plugin._line import BadLine, Slot
 from qqops.plugin.convert import Rest, converter_for
 from qqops.protocol.words import QUOTES, Word, split
+from qqops.runtime.addressed import unaddressed
 from qqops.runtime.context import Context
-from qqops.runtime.conversations import NotThat, Reader, bare
+from qqops.runtime.conversations import NotThat, Reader
 from qqops.runtime.registry import Line
 from qqops.runtime.routes import pieces_of
 from qqops.texts import Say
@@ -39,9 +40,8 @@ def reader_for(kind: Any, ctx: Context, own: Mapping[type[Any], Converter] | Non
 
 
 def _convert(converter: Converter, message: Message, ctx: Context, *, whole: bool) -> Any:
-    answer = bare(message)
-    text = answer.text.rstrip()
-    words = split(text, 0, pieces_of(answer.segments, 0))
+    text = message.text.rstrip()
+    words = split(text, 0, pieces_of(message.segments, 0))
     if not words:
         raise NotThat(Say("converse.no_text"))
     try:
@@ -83,16 +83,15 @@ def ask_missing(ctx: Context, line: Line, bad: BadLine, text: str) -> str:
 
 def _begun(ctx: Context, line: Line) -> tuple[Segment, ...]:
     """Return the line as far as it was typed, with what is not text in it."""
-    message = bare(ctx.message)
+    message = unaddressed(ctx.message, ())
     # What an alias stands for has no prefix.
     return message.segments if line.text == ctx.text else (Text(ctx.prefix + line.text),)
 
 
 def _answered(message: Message, *, whole: bool) -> tuple[Segment, ...]:
-    answer = bare(message)
-    if not all(isinstance(one, Text) for one in answer.segments):
-        return answer.segments
-    text = answer.text.strip()
+    if not all(isinstance(one, Text) for one in message.segments):
+        return message.segments
+    text = message.text.strip()
     return (Text(text if whole else _quoted(text)),)
 
 

@@ -17,7 +17,8 @@ import structlog
 import trio
 
 from qqops.errors import AnswerCancelled, AnswerExpired, NoAnswer, Refuse
-from qqops.model import AccountRef, At, Message, PersonRef, RoomRef
+from qqops.model import AccountRef, Message, PersonRef, RoomRef
+from qqops.protocol.words import plainer
 from qqops.runtime.alarms import Alarm, Alarms
 from qqops.runtime.border import ANYTHING
 from qqops.texts import Say
@@ -27,8 +28,12 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger("qqops.conversations")
 
-#: Words that end a question, in any case.
+#: Words that end a question, in any case and width.
 CANCEL_WORDS = frozenset({"cancel", "取消"})
+#: Characters beyond which nothing is looked at: such a message is none of them, whatever it says.
+CANCEL_LIMIT = 32
+#: What may stand around them.
+_AROUND = " .。!,;~…\"'“”‘’「」"
 
 #: Where and with whom.
 Key: TypeAlias = tuple[RoomRef, PersonRef]
@@ -83,17 +88,15 @@ class Question:
     alarm: Alarm | None = None
 
 
-def plain(message: Message) -> str:
-    """Return what *message* says, without the mention that addresses the bot."""
-    return bare(message).text.strip()
+def said(message: Message) -> str:
+    """Return the text of *message*."""
+    return message.text.strip()
 
 
-def bare(message: Message) -> Message:
-    """Return *message* without the mention that addresses the bot."""
-    first = message.segments[0] if message.segments else None
-    if message.at_me and isinstance(first, At):
-        return attrs.evolve(message, segments=message.segments[1:])
-    return message
+def cancels(message: Message) -> bool:
+    """Whether *message*, without what addresses the bot, says that a question shall end."""
+    text = message.text
+    return len(text) < CANCEL_LIMIT and plainer(text).strip().strip(_AROUND).casefold() in CANCEL_WORDS
 
 
 class Conversations:
@@ -177,7 +180,7 @@ class Conversations:
 
     def reader(self, kind: Any, ctx: Context) -> Reader:
         """Return how an answer of type *kind* to *ctx* is read. Raises `TypeError` when nothing can."""
-        return plain if self._readers is None else self._readers(kind, ctx)
+        return said if self._readers is None else self._readers(kind, ctx)
 
     # -- hearing --------------------------------------------------------------------------------
 
@@ -185,12 +188,13 @@ class Conversations:
         """Give *message* to the question that waits for it; False when it is for others.
 
         Args:
+            message: Without what addresses the bot.
             calls: Whether a message calls a command by a prefix.
         """
         question = self.open.get((message.room.ref, message.sender.ref))
         if question is None:
             return False
-        if plain(message).casefold() in CANCEL_WORDS:
+        if cancels(message):
             self.end(question, Ending.CANCELLED)
         elif not calls(message):
             self.hear(question, message)

@@ -18,7 +18,7 @@ from qqops.runtime.conversations import (
     NotThat,
     Question,
     Reader,
-    plain,
+    said,
 )
 from qqops.texts import Say
 
@@ -77,7 +77,7 @@ class Desk:
         by_name = {name.casefold(): item for name, item in reversed([*zip(names, items, strict=True)])}
 
         def read(message: Message) -> T:
-            word = plain(message)
+            word = said(message)
             found = by_name if word.casefold() in by_name else by_number
             try:
                 return found[word.casefold().rstrip(".。")]

@@ -16,13 +16,14 @@ import trio
 
 from qqops.model import AccountRef, Clock, Draft, Event, Message
 from qqops.runtime._request import Request
+from qqops.runtime.addressed import unaddressed
 from qqops.runtime.alarms import Alarms
 from qqops.runtime.approvals import Approvals
 from qqops.runtime.audit import Audit
 from qqops.runtime.bounds import Bounds
 from qqops.runtime.compiling import compile_routes
 from qqops.runtime.context import Known
-from qqops.runtime.conversations import Conversations, plain
+from qqops.runtime.conversations import Conversations, cancels
 from qqops.runtime.declared import OPEN
 from qqops.runtime.desk import Desk
 from qqops.runtime.dispatch_policy import DispatchPolicy as DispatchPolicy
@@ -102,7 +103,8 @@ class Dispatcher:
         self.approvals.rerun = functools.partial(self.rerun, journal=False)
         self.approvals.tell = self._tell_room
         self.execution.desk = Desk(
-            talks=self.talks, approvals=self.approvals, aside=self._runs.aside, rerun=self.rerun, prefixed=self._calls,
+            talks=self.talks, approvals=self.approvals, aside=self._runs.aside, rerun=self.rerun,
+            prefixed=lambda message: self._calls(unaddressed(message, ())),
         )  # fmt: skip
         self.siblings = Siblings(
             self.talks.alarms, talking=self.talks.waits_for, account_of=rooms.account, stirs=self._stirs,
@@ -204,7 +206,7 @@ class Dispatcher:
             hits = self._routes.listening(type(event))
             return self._queue_all(event, list(hits)) if hits else self._left(event, "nobody listens to it")
         self.messages += 1
-        if self.talks.open and self.talks.take(event, self._calls):
+        if self.talks.open and self._answers(event):
             return self._left(event, "an answer to an open question")
         (last, hits), self._matched = self._matched, (None, [])
         if last is not event:
@@ -215,9 +217,17 @@ class Dispatcher:
             self._note_unmatched(event)
         return self._queue_all(event, hits) if hits else self._left(event, "nothing matched")
 
+    def _answers(self, message: Message) -> bool:
+        """Whether *message* is for a question that waits for an answer; it has it then."""
+        if not self.talks.waits_for(message.room.ref, message.sender.ref):
+            return False
+        names = self._names.get(message.account, ())
+        answer = unaddressed(message, names, loosely=True)
+        return self.talks.take(answer if cancels(answer) else unaddressed(message, names), self._calls)
+
     def _calls(self, message: Message) -> bool:
-        """Whether *message* calls a command by a prefix."""
-        return self._routes.prefixed(plain(message), message.room) is not None
+        """Whether *message*, without what addresses the bot, calls a command by a prefix."""
+        return self._routes.prefixed(message.text.strip(), message.room) is not None
 
     def rerun(self, message: Message, handler: str, *, journal: bool) -> bool:
         """Run the command that *message* calls, as its sender and through the same gate, if it is *handler* still.

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from qqops.errors import Refuse
-from qqops.model import At, Event, Message, Room, RoomRef, Segment, Text, plain
+from qqops.model import Event, Message, Room, RoomRef, Segment, Text, plain
 from qqops.protocol.words import INVISIBLE, Piece, Word, plainer, split
+from qqops.runtime.addressed import NAME_LIMIT, after_name, skip
 from qqops.runtime.aliases import DEEPEST, Aliases
 from qqops.runtime.hints import HINT, Hints
 from qqops.runtime.named_rooms import NamedRooms
@@ -35,11 +36,6 @@ if TYPE_CHECKING:
 
 #: A word without quotes.
 _FIRST_WORD = re.compile(r"""[^\s"'“‘「『＂＇]+(?=\s|$)""")
-#: What may stand before a prefix.
-_LEADING = re.compile(rf"[\s{INVISIBLE}]*")
-
-#: Longest part of a message that is searched for the bot's name, in characters.
-NAME_LIMIT = 64
 
 
 @attrs.define(eq=False)
@@ -197,7 +193,7 @@ class Routes:
         """Return where the command's name begins, or -1. Most chatter ends at the first test."""
         if not text or (text[0] not in self.first and not text[0].isspace()):
             return -1
-        return self._skip_prefix(text, _skip(text, 0), room, -1)
+        return self._skip_prefix(text, skip(text, 0), room, -1)
 
     def _skip_prefix(self, text: str, start: int, room: Room, without: int) -> int:
         prefixes = self.prefixes
@@ -212,25 +208,9 @@ class Routes:
         return without
 
     def _after_name(self, message: Message, text: str, names: tuple[str, ...]) -> int:
-        """Return where the text after ``@bot`` or ``bot,`` begins, or -1."""
-        start = -1
-        if message.at_me and isinstance(message.segments[0] if message.segments else None, At):
-            first = message.segments[0]
-            start = len(f"@{first.name or first.person.id}") if isinstance(first, At) else -1
-        elif text and names:
-            bare = text[1:] if text[0] in "@＠" else text
-            folded = bare[:NAME_LIMIT].lower()
-            if folded.startswith(names):
-                name = max((n for n in names if folded.startswith(n)), key=len)
-                after = bare[len(name) : len(name) + 1]
-                if not after or after.isspace() or after in ",，:：、/／":
-                    start = len(text) - len(bare) + len(name)
-        if start < 0:
-            return -1
-        while start < len(text) and (text[start].isspace() or text[start] in ",，:：、"):
-            start += 1
-        start = _skip(text, start)
-        return self._skip_prefix(text, start, message.room, start)
+        """Return where the text after ``@bot`` or ``bot,`` and a prefix begins, or -1."""
+        start = after_name(message, text, names)
+        return -1 if start < 0 else self._skip_prefix(text, start, message.room, start)
 
     def _line(self, message: Message, text: str, start: int, prefixed: bool) -> Hit | None:
         pieces = pieces_of(message.segments, start) if len(message.segments) > 1 else ()
@@ -345,11 +325,6 @@ def _says(plugin: str, say: Say) -> Handler:
         raise Refuse(ctx.render(say))
 
     return Handler(plugin=plugin, name="says", where="", mode=Mode.INLINE, prepare=prepare)
-
-
-def _skip(text: str, start: int) -> int:
-    found = _LEADING.match(text, start)
-    return found.end() if found is not None else start
 
 
 def _look_up(table: Mapping[str, Node], word: str) -> Node | None:

@@ -7,10 +7,10 @@ import random
 import pytest
 import trio
 
-from qqops import AnswerCancelled, AnswerExpired, Ctx, Message, NoAnswer, Plugin, Rest
+from qqops import AnswerCancelled, AnswerExpired, At, Ctx, Joined, Message, NoAnswer, Plugin, Rest, User
 from qqops.app import AppPolicy
 from qqops.runtime.dispatch import DispatchPolicy
-from qqops.runtime.observe import Handled, Result
+from qqops.runtime.observe import Handled, Phase, Result
 
 
 class Color(enum.Enum):
@@ -105,12 +105,11 @@ async def test_a_choice_by_number_or_name(bots, said, taken):
         await ali.expect(f"took Color.{taken}")
 
 
-@pytest.mark.parametrize("word", ["cancel", "CANCEL", "取消"])
-async def test_the_cancel_word_ends_it(bots, word):
+async def test_the_cancel_word_ends_it(bots):
     async with bots.run(asking()) as bot:
         ali = bot.user("ali")
         await ali.say("/age")
-        await ali.say(word)
+        await ali.say("cancel")
         await ali.expect("all right, I have stopped")
         assert results(bot, "age") == [Result.REFUSED]
         await ali.say("/ping")
@@ -479,3 +478,204 @@ async def test_a_missing_argument_is_not_asked_for_by_name_in_a_group_or_when_sw
         await ali.say("/add")
         assert "Say it now" not in await ali.expect("a is missing")
         assert not bot.app.talks.open
+
+
+# -- words that end it ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "word",
+    ["cancel", "Cancel", "cancel.", "Cancel!", "取消", "取消。", " 取消！ ", "“cancel”", "ｃａｎｃｅｌ"],
+)
+async def test_cancel_is_understood_however_it_is_written(bots, word):
+    async with bots.run(asking()) as bot:
+        ali = bot.user("ali")
+        await ali.say("/age")
+        await ali.say(word)
+        await ali.expect("all right, I have stopped")
+
+
+@pytest.mark.parametrize(
+    "word",
+    ["qqops-bot, cancel", "qqops-bot: 取消", "QQops-Bot cancel.", "@qqops-bot cancel", "qqops-bot，取消"],
+)
+async def test_cancel_may_be_said_to_the_bot_by_name(bots, word):
+    async with bots.run(asking()) as bot:
+        ali = bot.user("ali", room=bot.room("ops"))
+        await ali.say("/age")
+        await ali.expect("how old")
+        await ali.say(word)
+        await ali.expect("all right, I have stopped")
+
+
+@pytest.mark.parametrize("word", ["qqops-bot cancel", "QQops-Bot 取消。"])
+async def test_the_bare_name_is_enough_before_cancel(bots, word):
+    async with bots.run(asking()) as bot:
+        ali = bot.user("ali", room=bot.room("ops"))
+        await ali.say("/age")
+        await ali.say(word)
+        await ali.expect("all right, I have stopped")
+
+
+@pytest.mark.parametrize("text", ["cancel the order", "cancelled", "no, cancel", "取消订单"])
+async def test_a_text_that_holds_the_word_is_an_answer(bots, text):
+    async with bots.run(asking()) as bot:
+        ali = bot.user("ali")
+        await ali.say("/wizard")
+        await ali.say(text)
+        await ali.expect("color")
+        await ali.say("cancel")
+
+
+# -- answers that address the bot -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("said", ["@qqops-bot 41", "qqops-bot, 41", "QQops-Bot：41", "＠qqops-bot 41"])
+async def test_an_answer_may_address_the_bot(bots, said):
+    async with bots.run(asking()) as bot:
+        ali = bot.user("ali", room=bot.room("ops"))
+        await ali.say("/age")
+        await ali.say(said)
+        await ali.expect("^42 next year$")
+
+
+async def test_an_answer_may_mention_the_bot_and_then_somebody(bots):
+    plugin = Plugin("p")
+
+    @plugin.command("tell")
+    async def tell(ctx: Ctx) -> str:
+        who = await ctx.ask("whom?", User)
+        return f"told {who.name}"
+
+    async with bots.run(plugin) as bot:
+        ops = bot.room("ops")
+        ali, bo = bot.user("ali", room=ops), bot.user("bo", room=ops)
+        for answer in (
+            (bot.at(), " ", At(bo.user.ref, "bo")),
+            ("qqops-bot, ", At(bo.user.ref, "bo")),
+            (At(bo.user.ref, "bo"),),
+        ):
+            await ali.say("/tell")
+            await ali.say(*answer)
+            await ali.expect("^told bo$")
+
+
+async def test_an_answer_may_begin_with_a_word_that_the_bot_is_called_by(bots):
+    async with bots.run(asking()) as bot:
+        ali = bot.user("ali", room=bot.room("ops"))
+        for line in ("/wizard", "qqops-bot restart", "red", "yes"):
+            await ali.say(line)
+        await ali.expect("^qqops-bot restart red True$")
+
+
+async def test_a_command_that_addresses_the_bot_is_a_command(bots):
+    async with bots.run(asking()) as bot:
+        ali = bot.user("ali", room=bot.room("ops"))
+        await ali.say("/age")
+        await ali.say(bot.at(), " /ping")
+        await ali.expect("waiting for your answer")
+        await ali.say("qqops-bot, /ping")
+        await ali.expect("waiting for your answer")
+        await ali.say("cancel")
+
+
+async def test_a_second_question_to_who_has_one_is_refused_and_leaves_the_first(bots):
+    plugin = asking()
+    plugin.refused = []
+
+    @plugin.on(Joined)
+    async def welcome(ctx: Ctx) -> None:
+        try:
+            await ctx.ask("what brings you here?")
+        except AnswerCancelled as exc:
+            plugin.refused.append(exc.text)
+
+    async with bots.run(plugin) as bot:
+        ali = bot.user("ali", room=bot.room("ops"))
+        await ali.say("/age")
+        await ali.joins(ali.room)
+        assert plugin.refused == ["I am waiting for your answer here; “cancel” ends that"]
+        await ali.say("41")
+        await ali.expect("42 next year")
+
+
+async def test_a_second_question_replaces_one_that_may_be(bots):
+    plugin = asking()
+
+    @plugin.on(Joined)
+    async def welcome(ctx: Ctx) -> str:
+        return f"so {await ctx.ask('what brings you here?')}"
+
+    async with bots.run(plugin) as bot:
+        ali = bot.user("ali", room=bot.room("ops"))
+        await ali.say("/wizard")
+        await ali.joins(ali.room)
+        await ali.expect("what brings you here")
+        await ali.expect("stopped what I was asking")
+        await ali.say("work")
+        await ali.expect("^so work$")
+        assert results(bot, "wizard") == [Result.REFUSED]
+
+
+# -- outages and crowds -----------------------------------------------------------------------------
+
+
+async def test_a_question_that_is_put_during_an_outage_waits_for_its_end(bots):
+    plugin = Plugin("p")
+    go = trio.Event()
+
+    @plugin.command("age", timeout=60)
+    async def age(ctx: Ctx) -> str:
+        await go.wait()
+        return f"{await ctx.ask('how old?', int, within=60) + 1} next year"
+
+    async with bots.run(plugin) as bot:
+        ali = bot.user("ali", room=bot.room("ops"))
+        await ali.say("/age")
+        bot.drop_connection()
+        go.set()
+        await bot.settle()
+        assert bot.links[-1].phase is not Phase.ONLINE
+        await ali.room.quiet(0)
+        await ali.expect("how old", within=15)
+        bot.drop_connection()
+        await ali.say("41")  # while nobody hears it
+        await ali.room.quiet(0)
+        await ali.expect("^42 next year$", within=15)
+
+
+async def test_a_thousand_people_are_asked_over_64_slots(bots):
+    plugin = asking()
+
+    @plugin.command("who")
+    async def who(ctx: Ctx) -> str:
+        before = ctx.sender.name
+        number = await ctx.ask("number?", int, within=600)
+        await trio.sleep(1)
+        return f"{before} said {number}"
+
+    policy = AppPolicy(seed=1, dispatch=DispatchPolicy(slots=64, per_plugin=64))
+    async with bots.run(plugin, policy=policy) as bot:
+        ops = bot.room("ops")
+        people = [bot.user(f"p{number}", room=ops) for number in range(1000)]
+        for one in people:
+            bot.network.say(one.name, ops.room, "/who")
+        await bot.settle()
+        assert bot.app.dispatcher.statistics() == {"running": 0, "waiting": 0, "asking": 1000, "late": 0}
+        assert bot.heard.texts(ops.refs) == ["number?"] * 1000
+        await bot.user("zoe", room=ops).say("/ping")
+        assert await ops.expect("pong", within=0)
+        began = trio.current_time()
+        for number, one in enumerate(people):
+            bot.network.say(one.name, ops.room, str(number))
+        await bot.settle()
+        assert bot.app.dispatcher.statistics()["running"] == 64
+        await bot.advance(30)
+        answers = [text for text in bot.heard.texts(ops.refs) if "said" in text]
+        assert sorted(answers) == sorted(f"p{number} said {number}" for number in range(1000))
+        assert max(r.run for r in bot.records if isinstance(r, Handled)) < 1000 / 64 + 1 + 1
+        assert trio.current_time() - began == 30
+        assert not bot.app.talks.open
+        assert bot.app.dispatcher.statistics() == {"running": 0, "waiting": 0, "asking": 0, "late": 0}
+        runs = bot.app.dispatcher._runs
+        assert [runs._queues, runs._running, runs._tasks, runs._parked] == [{}, {}, {}, {}]
