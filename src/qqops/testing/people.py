@@ -11,6 +11,7 @@ import trio
 from qqops.adapters.memory import MemoryNetwork
 from qqops.model import (
     Action,
+    At,
     Edited,
     Event,
     FriendRequest,
@@ -99,6 +100,11 @@ class UserUnderTest:
     def user(self) -> User:
         """Who that is to the bot, where they speak."""
         return _seen(*self.room.rooms[0], self.name)
+
+    @property
+    def mention(self) -> At:
+        """A mention of this person, as a piece of what people say."""
+        return At(self.user.ref, self.name)
 
     async def say(
         self,
