@@ -58,7 +58,10 @@ def unaddressed(message: Message, names: tuple[str, ...], *, loosely: bool = Fal
             may well begin with a word that the bot is called by.
     """
     start = after_name(message, message.text, names)
-    if start < 0:
+    first = message.segments[0] if message.segments else None
+    # All that is said in private is for the bot: a mention there is of somebody else, unless it is by its name.
+    other = isinstance(first, At) and message.room.private and first.name.lower() not in names
+    if start < 0 or other:
         return message
     name = message.text[:start]
     if not loosely and name[:1] not in "@＠" and not any(sign in name for sign in _SEPARATORS):

@@ -1,6 +1,7 @@
 """Test kit for plugin authors: a whole bot on an in-memory network and on virtual time."""
 
-from qqops.testing.bots import Bots, BotUnderTest
+from qqops.testing.bot import BotUnderTest
+from qqops.testing.bots import Bots
 from qqops.testing.heard import Said
 from qqops.testing.people import RoomUnderTest, UserUnderTest
 from qqops.testing.virtual import VirtualClock, run_virtual

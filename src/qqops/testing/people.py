@@ -33,7 +33,7 @@ from qqops.model import (
 from qqops.testing.heard import Said
 
 if TYPE_CHECKING:
-    from qqops.testing.bots import BotUnderTest
+    from qqops.testing.bot import BotUnderTest
 
 E = TypeVar("E", bound=Event)
 T = TypeVar("T", bound="Segment | Action")

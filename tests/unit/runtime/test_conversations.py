@@ -558,6 +558,12 @@ async def test_an_answer_may_mention_the_bot_and_then_somebody(bots):
             await ali.say("/tell")
             await ali.say(*answer)
             await ali.expect("^told bo$")
+        alone = bot.user("ali")
+        await alone.say("/tell")
+        await alone.say(
+            At(bo.user.ref, "bo")
+        )  # nobody else is there to be addressed, and yet it is not the bot
+        await alone.expect("^told bo$")
 
 
 async def test_an_answer_may_begin_with_a_word_that_the_bot_is_called_by(bots):
