@@ -147,7 +147,7 @@ class App:
         self.tasks = Tasks(self.rng)
         self.shelves = Shelves(store, clock)
         self.owners = Owners(
-            self.dispatcher, self.jobs, self.tasks, self.services, self.listeners, self.shelves,
+            self.dispatcher.handlers, self.jobs, self.tasks, self.services, self.listeners, self.shelves,
             lambda plugin: [one for one in self.registry.jobs if one.handler.plugin == plugin],
         )  # fmt: skip
         self.plugins = Plugins(self.owners, self.links, self.keep("plugins"), self.refresh)

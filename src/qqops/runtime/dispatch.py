@@ -11,7 +11,6 @@ import functools
 import itertools
 from collections.abc import Callable, Hashable, Mapping, Sequence
 
-import attrs
 import trio
 
 from qqops.model import AccountRef, Clock, Draft, Event, Message
@@ -29,6 +28,7 @@ from qqops.runtime.desk import Desk
 from qqops.runtime.dispatch_policy import DispatchPolicy as DispatchPolicy
 from qqops.runtime.execution import Execution
 from qqops.runtime.gate import Gate
+from qqops.runtime.handlers import Handlers
 from qqops.runtime.hints import HINT, Hints
 from qqops.runtime.leftovers import hit_of, start_of, to_run
 from qqops.runtime.named_rooms import NamedRooms
@@ -44,7 +44,6 @@ from qqops.runtime.storage.journal import Journal, Recovered, Unfinished
 from qqops.runtime.threads import InThread, in_thread
 from qqops.runtime.ticket import Ticket as Ticket
 from qqops.runtime.ticket import add_run as add_run
-from qqops.runtime.ticket import running
 from qqops.runtime.why import SHOWN
 from qqops.texts import Catalogue, Say
 
@@ -106,6 +105,9 @@ class Dispatcher:
             talks=self.talks, approvals=self.approvals, aside=self._runs.aside, rerun=self.rerun,
             prefixed=lambda message: self._calls(unaddressed(message, ())),
         )  # fmt: skip
+        self.handlers = Handlers(
+            registry, self._runs, self.execution, self.talks, self.approvals, self._gate.halted
+        )
         self.siblings = Siblings(
             self.talks.alarms, talking=self.talks.waits_for, account_of=rooms.account, stirs=self._stirs,
             hand_on=self._set_off,
@@ -250,46 +252,6 @@ class Dispatcher:
         if message.account not in self._outboxes or not self._runs.open:
             return None
         return next(filter(wanted, self._routes.match(message, self._names[message.account])), None)
-
-    def hold(self, plugin: str) -> None:
-        """Let nothing of *plugin* begin until `hand_over`."""
-        self._runs.hold(plugin)
-
-    def hand_over(self, plugin: str) -> None:
-        """Let what has waited since `hold` be run by the handlers that *plugin* has now; what has none is refused."""
-        handlers = {one.key: one for one in self._registry.handlers(plugin)}
-        queued = self._runs.queued(plugin)
-        homeless = [ticket for ticket in queued if ticket.name not in handlers]
-        for ticket in queued:
-            if ticket.name in handlers:
-                ticket.hit = attrs.evolve(ticket.hit, handler=handlers[ticket.name])
-        self._runs.take_out(homeless)
-        for ticket in homeless:
-            self.execution.refuse(ticket)
-        self._runs.go_on(plugin)
-
-    async def end(self, plugin: str) -> None:
-        """End what runs and talks on behalf of *plugin*, which is held; returns when its last run has ended.
-
-        A run that has asked for this itself goes on.
-        """
-        self._gate.halted.lift(plugin)
-        self.talks.end_plugin(plugin)
-        self.approvals.end_plugin(plugin)
-        await self._runs.end(plugin, spare=running.get())
-
-    def of(self, plugin: str) -> list[str]:
-        """Return what runs and talks on behalf of *plugin*, and was not told to go on, for people."""
-        asker = running.get()
-        runs = [
-            f"run #{one.id} of {one.name} ({one.hit.handler.where})"
-            for one in self._runs.of(plugin)
-            if one is not asker
-        ]
-        talks = [
-            f"a question in {room}" for (room, _), one in self.talks.open.items() if one.plugin == plugin
-        ]
-        return [*runs, *talks, *self.execution.threads_of(plugin)]
 
     def _tell_room(self, request: Request, say: Say) -> None:
         room = request.message.room

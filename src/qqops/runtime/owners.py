@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 import structlog
 import trio
 
-from qqops.runtime.dispatch import Dispatcher
+from qqops.runtime.handlers import Handlers
 from qqops.runtime.jobs import Jobs
 from qqops.runtime.listener import Listeners
 from qqops.runtime.registry import Job
@@ -31,7 +31,7 @@ class Owners:
 
     def __init__(
         self,
-        dispatcher: Dispatcher,
+        handlers: Handlers,
         jobs: Jobs,
         tasks: Tasks,
         services: Services,
@@ -39,7 +39,7 @@ class Owners:
         shelves: Shelves,
         declared: Callable[[str], Sequence[Job]],
     ) -> None:
-        self._dispatcher = dispatcher
+        self._handlers = handlers
         self._jobs = jobs
         self._tasks = tasks
         self._services = services
@@ -61,11 +61,11 @@ class Owners:
 
     def hold(self, plugin: str) -> None:
         """Let nothing of *plugin* begin until `hand_over`."""
-        self._dispatcher.hold(plugin)
+        self._handlers.hold(plugin)
 
     def hand_over(self, plugin: str) -> None:
         """Let what has waited since `hold` be run by what *plugin* declares now; what it does not any more is refused."""
-        self._dispatcher.hand_over(plugin)
+        self._handlers.hand_over(plugin)
 
     async def end(self, plugin: str, grace: float = GRACE) -> list[str]:
         """End what *plugin* has running, and return what would not end, for people.
@@ -83,7 +83,7 @@ class Owners:
             for job in jobs:
                 await job.over.wait()
         with trio.move_on_after(grace):
-            await self._dispatcher.end(plugin)
+            await self._handlers.end(plugin)
         with trio.move_on_after(grace):
             await self._services.end(plugin)
             await self._shelves.end(plugin)
@@ -98,4 +98,4 @@ class Owners:
         tasks = [f"the task {plugin}:{name}" for name in self._tasks.of(plugin)]
         services = [f"the service {plugin}:{name}" for name in self._services.of(plugin)]
         routes = [f"the route {route.path}" for route in self._listeners.of(plugin)]
-        return [*jobs, *tasks, *routes, *self._dispatcher.of(plugin), *services]
+        return [*jobs, *tasks, *routes, *self._handlers.of(plugin), *services]

@@ -97,7 +97,7 @@ async def test_it_outlives_a_refresh_and_not_an_unload(bots):
         bot.app.refresh()
         await ali.say("aaa$")
         await bot.room("ops").quiet()
-        await bot.app.dispatcher.end("p")
+        await bot.app.dispatcher.handlers.end("p")
         await ali.say("aaa$")
         await ali.expect(r"boom \$")
 

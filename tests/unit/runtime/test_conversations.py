@@ -289,7 +289,7 @@ async def test_unloading_its_plugin_ends_it(bots):
     async with bots.run(asking()) as bot:
         ali = bot.user("ali")
         await ali.say("/age")
-        await bot.app.dispatcher.end("p")
+        await bot.app.dispatcher.handlers.end("p")
         await ali.expect("was unloaded")
 
 
@@ -639,6 +639,7 @@ async def test_a_question_that_is_put_during_an_outage_waits_for_its_end(bots):
         ali = bot.user("ali", room=bot.room("ops"))
         await ali.say("/age")
         bot.drop_connection()
+        await bot.settle()
         go.set()
         await bot.settle()
         assert bot.links[-1].phase is not Phase.ONLINE

@@ -132,7 +132,7 @@ async def test_when_the_run_ends_the_thread_is_told_and_can_do_nothing_more(bots
         ali = bot.user("ali")
         await ali.say("/slow")
         await ali.expect("well")
-        await bot.app.dispatcher.end("p")
+        await bot.app.dispatcher.handlers.end("p")
         await ali.expect("was unloaded")
         assert not bot.app.talks.open
 

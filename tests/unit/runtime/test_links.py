@@ -30,7 +30,7 @@ def tools():
 def second(bot, first=1):
     network = MemoryNetwork(AccountRef("memory", "second"), bot.clock, first=first)
     said = []
-    network.heard = lambda draft: said.append(draft.text)
+    network.heard = lambda draft, ref: said.append(draft.text)
     return network, said
 
 
@@ -172,7 +172,7 @@ async def test_accounts_of_a_network_that_is_reloaded_come_back_by_the_new_code(
         await bot.settle()
         assert (len(opened), phase(bot, 1)) == (3, Phase.ONLINE)
         said = []
-        opened[-1].heard = lambda draft: said.append(draft.text)
+        opened[-1].heard = lambda draft, ref: said.append(draft.text)
         opened[-1].say("bo", opened[-1].group("lab"), "/ping")
         await bot.settle()
         assert said == ["pong"]

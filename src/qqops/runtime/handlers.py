@@ -1,0 +1,73 @@
+"""The handlers of one plugin as a whole: held, ended, handed over to its next copy."""
+
+from __future__ import annotations
+
+import attrs
+
+from qqops.runtime.approvals import Approvals
+from qqops.runtime.conversations import Conversations
+from qqops.runtime.execution import Execution
+from qqops.runtime.halted import Halted
+from qqops.runtime.registry import Registry
+from qqops.runtime.runs import Runs
+from qqops.runtime.ticket import Ticket, running
+
+
+class Handlers:
+    """What runs, waits and talks on behalf of plugins."""
+
+    def __init__(
+        self,
+        registry: Registry,
+        runs: Runs[Ticket],
+        execution: Execution,
+        talks: Conversations,
+        approvals: Approvals,
+        halted: Halted,
+    ) -> None:
+        self._registry = registry
+        self._runs = runs
+        self._execution = execution
+        self._talks = talks
+        self._approvals = approvals
+        self._halted = halted
+
+    def hold(self, plugin: str) -> None:
+        """Let nothing of *plugin* begin until `hand_over`."""
+        self._runs.hold(plugin)
+
+    def hand_over(self, plugin: str) -> None:
+        """Let what has waited since `hold` be run by the handlers that *plugin* has now; what has none is refused."""
+        handlers = {one.key: one for one in self._registry.handlers(plugin)}
+        queued = self._runs.queued(plugin)
+        homeless = [ticket for ticket in queued if ticket.name not in handlers]
+        for ticket in queued:
+            if ticket.name in handlers:
+                ticket.hit = attrs.evolve(ticket.hit, handler=handlers[ticket.name])
+        self._runs.take_out(homeless)
+        for ticket in homeless:
+            self._execution.refuse(ticket)
+        self._runs.go_on(plugin)
+
+    async def end(self, plugin: str) -> None:
+        """End what runs and talks on behalf of *plugin*, which is held; returns when its last run has ended.
+
+        A run that has asked for this itself goes on.
+        """
+        self._halted.lift(plugin)
+        self._talks.end_plugin(plugin)
+        self._approvals.end_plugin(plugin)
+        await self._runs.end(plugin, spare=running.get())
+
+    def of(self, plugin: str) -> list[str]:
+        """Return what runs and talks on behalf of *plugin*, and was not told to go on, for people."""
+        asker = running.get()
+        runs = [
+            f"run #{one.id} of {one.name} ({one.hit.handler.where})"
+            for one in self._runs.of(plugin)
+            if one is not asker
+        ]
+        talks = [
+            f"a question in {room}" for (room, _), one in self._talks.open.items() if one.plugin == plugin
+        ]
+        return [*runs, *talks, *self._execution.threads_of(plugin)]
