@@ -6,11 +6,15 @@ import functools
 from collections.abc import Callable, Collection, Mapping
 from typing import Any, TypeVar, overload
 
+import attrs
 import trio
 
 from qqops.adapters.memory import MemoryNetwork
 from qqops.app import App
+from qqops.errors import PluginError
 from qqops.model import Action, At, Delivery, Draft, Event, MemberRole, MessageRef, Outcome, Segment
+from qqops.plugin.plugin import Plugin
+from qqops.plugin.plugins import PluginChange
 from qqops.runtime.observe import Handled, LinkState, Record
 from qqops.testing import leaks
 from qqops.testing.heard import Heard, Said
@@ -96,6 +100,34 @@ class BotUnderTest:
         self.transcript.append("... restart")
         self.app = self._make()
         await self.begin(self._nursery)
+
+    async def reload(self, plugin: Plugin) -> PluginChange:
+        """Put *plugin* in the place of the loaded copy of its name, as ``/plugin reload`` does from files.
+
+        Returns:
+            What came of it. What the old copy has left running is a leak as well.
+
+        Raises:
+            PluginError: It cannot be loaded; the old copy goes on.
+        """
+        host = self.app.host
+        before = host.candidates[plugin.name]
+        host.candidates[plugin.name] = attrs.evolve(before, load=lambda: plugin)
+        self.transcript.append(f"... reload {plugin.name}")
+        change = await self.app.plugins.reload(plugin.name)
+        if not change.done:
+            host.candidates[plugin.name] = before
+            raise PluginError(change.reason, plugin=plugin.name)
+        self.leaks += [f"{plugin.name}: after a reload, {one}" for one in change.left]
+        await trio.testing.wait_all_tasks_blocked()
+        return change
+
+    async def unload(self, plugin: str) -> PluginChange:
+        """Unload the plugin *plugin*, as ``/plugin off --everywhere`` does. What it has left running is a leak as well."""
+        self.transcript.append(f"... unload {plugin}")
+        change = await self.app.plugins.unload(plugin)
+        self.leaks += [f"{plugin}: after it was unloaded, {one}" for one in change.left]
+        return change
 
     async def advance(self, seconds: float) -> None:
         """Let *seconds* of virtual time pass; everything that is due in them happens."""

@@ -10,7 +10,7 @@ import attrs
 import pytest
 import trio
 
-from qqops import Ctx, Message, Plugin, Refuse, Store
+from qqops import Ctx, Message, Plugin, PluginError, Refuse, Store
 from qqops.app import AppPolicy
 from qqops.plugin.host import Candidate, PluginState
 from qqops.plugin.plugins import Plugins
@@ -414,3 +414,45 @@ async def test_what_was_unloaded_stays_so_after_a_restart(bots, tmp_path):
     await life(loaded=False, then=lambda plugins: plugins.load)
     await life(loaded=True, then=lambda plugins: plugins.reload)
     await life(loaded=True, then=lambda plugins: plugins.unload)
+
+
+# -- in tests of plugins -------------------------------------------------------------------------------
+
+
+def greeter(word, returns=str):
+    plugin = Plugin("greeter")
+
+    @plugin.command("greet")
+    async def greet():
+        return word
+
+    greet.__annotations__["return"] = returns
+    return plugin
+
+
+async def test_a_test_reloads_its_plugin_and_unloads_it(bots):
+    async with bots.run(greeter("hello")) as bot:
+        ali = bot.user("ali")
+        await bot.reload(greeter("goodbye"))
+        await ali.say("/greet")
+        await ali.expect("goodbye")
+        with pytest.raises(PluginError, match="cannot be said"):
+            await bot.reload(greeter("never", returns=dict))
+        await bot.unload("greeter")
+        await ali.say("/greet")
+        await ali.room.quiet()
+
+
+async def test_what_the_old_copy_leaves_is_a_leak(bots):
+    plugin, may_end = greeter("x"), trio.Event()
+
+    @plugin.command("deaf")
+    async def deaf() -> None:
+        with trio.CancelScope(shield=True):
+            await may_end.wait()
+
+    with pytest.raises(AssertionError, match="greeter: after a reload, run #0001 of greeter:deaf"):
+        async with bots.run(plugin) as bot:
+            await bot.user("ali").say("/deaf")
+            await bot.reload(greeter("y"))
+            may_end.set()
