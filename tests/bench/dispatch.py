@@ -17,13 +17,14 @@ from collections.abc import Callable
 import attrs
 import trio
 
-from qqops import Ctx, Next, Plugin
+from qqops import Ctx, Limit, Next, Plugin
 from qqops.adapters.memory import MemoryAdapter, MemoryNetwork
 from qqops.app import App, AppPolicy
 from qqops.cli import logs
 from qqops.model import AccountRef, Joined, Message
 from qqops.plugin.host import Candidate
 from qqops.runtime.clock import WallClock
+from qqops.runtime.granted import AccessPolicy
 from qqops.runtime.outbox import OutboxPolicy
 from qqops.runtime.supervisor import LinkPolicy
 from qqops.testing.bots import Nobody
@@ -79,6 +80,10 @@ def plugin(case: Case) -> Plugin:
     def inline() -> str:
         return "pong"
 
+    @made.command("guarded", permission="bench.run", limit=Limit(10**9, 60))
+    async def guarded(text: str = "") -> str:
+        return "pong"
+
     made.on(Message, regex=r"INC-(?P<n>\d+)")(numbered)
     for i in range(case.more):
         KINDS[case.kind](made, i)
@@ -87,7 +92,8 @@ def plugin(case: Case) -> Plugin:
 
 async def run(case: Case) -> float:
     """Return CPU µs per message."""
-    app = App(AppPolicy(), clock=WallClock(), operator=Nobody(), watch=True)
+    access = AccessPolicy(permissions={"everyone": ["bench.*"]})
+    app = App(AppPolicy(access=access), clock=WallClock(), operator=Nobody(), watch=True)
     made = plugin(case)
     app.host.load(Candidate(name="bench", load=lambda: made))
     network = MemoryNetwork(AccountRef("memory", "bench"), WallClock())
@@ -114,6 +120,7 @@ CASES = {
     "command, 1000 registered": Case(COMMAND, 1000),
     "command, 10 filters": Case(COMMAND, more=10),
     "command, inline handler": Case("/inline"),
+    "command, permission and limit": Case("/guarded x"),
 }
 #: How many more of a kind are declared to see what one costs: a difference must stand out of the noise.
 MORE = {kind: 10 if "filter" in kind else len(WORDS) for kind in KINDS}

@@ -49,6 +49,7 @@ def deploy(env: str) -> None: ...
 
 
 called = functools.partial(deploy, "prod")
+ALI, BO = context("ali"), context("bo")
 
 
 def gate(count: int, *more: str) -> Gate:
@@ -67,13 +68,16 @@ def cost(rounds: int, call) -> float:
         began = time.process_time()
         for _ in range(COUNT):
             call()
+            # Each decision is one of a run that has just begun.
+            object.__setattr__(ALI, "verdicts", ())
+            object.__setattr__(BO, "verdicts", ())
         best = min(best, time.process_time() - began)
     return best / COUNT * 1e6
 
 
 def main() -> None:
     rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 7
-    ali, bo, opened = context("ali"), context("bo"), handler()
+    ali, bo, opened = ALI, BO, handler()
     needs = handler(Guards(permission="deploy.run"))
     print(f"CPU µs per decision, least of {rounds} rounds of {COUNT}")
     for count in (0, 10, 100):

@@ -84,6 +84,9 @@ class Gate:
         self.version = 0
         self._inside: dict[Context, list[_Inside]] = {}
         self._looked: dict[tuple[int, int], tuple[Room, User, _Look]] = {}
+        self._verdicts: dict[
+            tuple[str, int], Verdict
+        ] = {}  # by permission and rule, which the tables keep alive
         self.refresh()
 
     def refresh(self) -> None:
@@ -95,6 +98,7 @@ class Gate:
         self._plain = not (sealed or self._tables.denying or self.switches or self.halted or self.vetoes)
         self.roles.refresh()
         self._looked.clear()
+        self._verdicts.clear()
         self.version += 1
 
     # -- before a run ---------------------------------------------------------------------------
@@ -104,8 +108,8 @@ class Gate:
         if self._plain and not hit.handler.guards.permission:
             return None
         said = self._decide(ctx, hit.handler, None)
-        if isinstance(said, Say):
-            ctx.decided(Verdict(Stage.PERMISSION, True, said))
+        if isinstance(said, Verdict):
+            ctx.decided(said)
             return None
         return self._told(ctx, said)
 
@@ -184,14 +188,18 @@ class Gate:
 
     # -- inside ---------------------------------------------------------------------------------
 
-    def _decide(self, ctx: Context, handler: Handler, call: Callable[[], Any] | None) -> Refusal | Say | None:
-        """Return why not, or what spoke for it, if anything did."""
+    def _decide(
+        self, ctx: Context, handler: Handler, call: Callable[[], Any] | None
+    ) -> Refusal | Verdict | None:
+        """Return why not, or the verdict with what spoke for it, if anything did."""
         try:
             return self._judge(ctx, handler, call)
         except ANYTHING as exc:  # an error in a decision means no; nothing in it waits
             return _error(handler, exc)
 
-    def _judge(self, ctx: Context, handler: Handler, call: Callable[[], Any] | None) -> Refusal | Say | None:
+    def _judge(
+        self, ctx: Context, handler: Handler, call: Callable[[], Any] | None
+    ) -> Refusal | Verdict | None:
         if not self.loaded:
             return Refusal(Say("gate.closed"), Say("why.closed"))
         if self.halted and (halt := self.halted.get(handler.key)) is not None:
@@ -233,11 +241,19 @@ class Gate:
         needs = {"permission": permission}
         if allowed and not permission:
             return None
-        if allowed and OWNER in standing.proven:
-            return Say("why.allowed", {**needs, "by": OWNER})
         if allowed:
-            return Say("why.allowed", {**needs, "by": str(verdict.rule or "qqops_permission")})
+            by = OWNER if OWNER in standing.proven else verdict.rule or "qqops_permission"
+            return self._allowed(permission, by)
         return Refusal(Say("gate.needs", needs), Say("why.needs", needs))
+
+    def _allowed(self, permission: str, by: Rule | str) -> Verdict:
+        """Return the verdict that *by* allows *permission*; the same for everybody whom it does."""
+        key = permission, id(by)
+        found = self._verdicts.get(key)
+        if found is None:
+            reason = Say("why.allowed", {"permission": permission, "by": str(by)})
+            found = self._verdicts[key] = Verdict(Stage.PERMISSION, True, reason)
+        return found
 
     def _ask(self, request: Request) -> tuple[bool | None, str]:
         """Ask every plugin; one no outweighs all else. Raises `PluginError` or `TypeError`."""
