@@ -155,7 +155,7 @@ class App:
             self.registry,
             self._injected(),
             version=__version__,
-            own=self.shelves.own,
+            own=lambda plugin: {**self.shelves.own(plugin), Rooms: self.rooms.of_plugin(plugin)},
             configure=configure,
             provided=self.services,
             tasks=self.tasks,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from typing import Protocol, runtime_checkable
 
@@ -17,6 +18,8 @@ from qqops.texts import Catalogue, Say
 
 log = structlog.get_logger("qqops.rooms")
 
+#: Who speaks when no plugin does.
+CORE = "core"
 #: Rooms whose members are remembered after somebody has asked for them; the oldest are forgotten.
 _REMEMBERED = 256
 
@@ -34,6 +37,7 @@ class Rooms:
 
     Attributes:
         named: What is set for rooms.
+        plugin: Who speaks, for the records; each plugin is given an object of its own.
     """
 
     def __init__(self, settings: RoomSettings, catalogue: Catalogue) -> None:
@@ -41,6 +45,13 @@ class Rooms:
         self._catalogue = catalogue
         self._adapters: dict[AccountRef, tuple[Adapter, Outbox]] = {}
         self._members: dict[RoomRef, Sequence[User]] = {}
+        self.plugin = CORE
+
+    def of_plugin(self, plugin: str) -> Rooms:
+        """Return the same rooms, for *plugin* to speak in."""
+        rooms = copy.copy(self)
+        rooms.plugin = plugin
+        return rooms
 
     def account(self, adapter: Adapter, outbox: Outbox) -> None:
         """Make the rooms of *adapter* reachable."""
@@ -49,7 +60,8 @@ class Rooms:
     def forget(self, account: AccountRef) -> None:
         """Make the rooms of *account* unreachable."""
         self._adapters.pop(account, None)
-        self._members = {room: users for room, users in self._members.items() if room.account != account}
+        for room in [room for room in self._members if room.account == account]:
+            del self._members[room]
 
     def known(self) -> Sequence[Room]:
         """Return every room that any account knows at this moment."""
@@ -105,13 +117,13 @@ class Rooms:
             )
         if isinstance(answer, Say):
             answer = self._catalogue.render(answer, self.named.language(known or self._room(ref)))
-        return await self._adapters[ref.account][1].send(Draft.of(ref, answer))
+        return await self._adapters[ref.account][1].send(Draft.of(ref, answer), plugin=self.plugin)
 
     def say(self, room: RoomRef, text: str) -> bool:
         """Queue *text* to *room* without waiting; False when none of our accounts is there."""
         if room.account not in self._adapters:
             return False
-        self._adapters[room.account][1].put(Draft.of(room, text), plugin="", message="")
+        self._adapters[room.account][1].put(Draft.of(room, text), plugin=self.plugin)
         return True
 
     def left_out(self, room: RoomRef, count: int) -> str:

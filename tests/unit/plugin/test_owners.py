@@ -10,12 +10,12 @@ import attrs
 import pytest
 import trio
 
-from qqops import Ctx, Message, Plugin, PluginError, Refuse, Store
+from qqops import Ctx, Message, Plugin, PluginError, Refuse, Rooms, Store
 from qqops.app import AppPolicy
 from qqops.plugin.host import Candidate, PluginState
 from qqops.plugin.plugins import Plugins
 from qqops.runtime.dispatch import DispatchPolicy
-from qqops.runtime.observe import Handled, Result
+from qqops.runtime.observe import Handled, Result, Sent
 
 
 @attrs.frozen
@@ -456,3 +456,27 @@ async def test_what_the_old_copy_leaves_is_a_leak(bots):
             await bot.user("ali").say("/deaf")
             await bot.reload(greeter("y"))
             may_end.set()
+
+
+async def test_every_message_names_who_sent_it(bots):
+    plugin = Plugin("speaker")
+
+    @plugin.command("say")
+    async def say(ctx: Ctx, *, rooms: Rooms) -> str:
+        await rooms.send(ctx.room.ref, "by the command")
+        return "its answer"
+
+    @plugin.task
+    async def shout(*, rooms: Rooms) -> None:
+        await trio.sleep(5)
+        await rooms.send("ops", "by the task")
+        await trio.sleep_forever()
+
+    async with bots.run(plugin) as bot:
+        ali = bot.user("ali", room=bot.room("ops"))
+        await ali.say("/say")
+        await bot.advance(6)
+        for text in ("by the command", "its answer", "by the task"):
+            await ali.expect(text)
+        await ali.say("/remind")
+        assert {one.plugin for one in bot.records if isinstance(one, Sent)} == {"speaker"}
