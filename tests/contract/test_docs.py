@@ -104,11 +104,11 @@ def test_every_command_flag_and_exit_code_is_documented(language):
             yield path, node.default_command
 
     found = dict(commands(app, "qqops"))
-    assert len(found) == 13
+    assert len(found) == 14
     for path, function in found.items():
         assert f"`{path}" in text, path
         for name, parameter in inspect.signature(function).parameters.items():
-            positional = parameter.default is parameter.empty
+            positional = parameter.default is parameter.empty or parameter.kind is parameter.POSITIONAL_ONLY
             flag = (
                 name.upper() if positional else f"--no-{name}" if parameter.default is True else f"--{name}"
             )

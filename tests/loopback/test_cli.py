@@ -297,6 +297,48 @@ def test_a_broken_plugin_is_named_and_the_rest_runs(tmp_path, forks):
     assert "plugin broken (broken 1.0) skipped" in done.stderr
 
 
+TICKS = """
+from qqops import Logger, Plugin
+
+plugin = Plugin("ticking")
+
+
+@plugin.job(every=0.1)
+async def tick(*, log: Logger) -> None:
+    log.info("tick", word="{word}")
+"""
+
+
+def test_with_dev_a_running_bot_reloads_what_changes_on_disk(tmp_path, forks):
+    module = install(tmp_path, "ticking", "1.0", "ticking = ticking_plugin", TICKS.format(word="one"))
+    (tmp_path / "qqops.toml").write_text("[accounts.a]\nnetwork = 'memory'\n")
+    env = {"PYTHONPATH": str(tmp_path)}
+    with Process("run", "--dev", cwd=tmp_path, env=env, forks=forks) as bot:
+        bot.until("word=one", "stderr")
+        module.write_text("def f(:")
+        bot.until("plugin not reloaded, the old copy goes on.*SyntaxError", "stderr")
+        bot.until("word=one", "stderr")
+        module.write_text(TICKS.format(word="two"))
+        bot.until("word=two", "stderr")
+        bot.end(signal.SIGTERM)
+
+
+def test_a_single_plugin_is_checked(tmp_path, forks):
+    module = install(tmp_path, "ticking", "1.0", "ticking = ticking_plugin", TICKS.format(word="one"))
+    env = {"PYTHONPATH": str(tmp_path)}
+    checked = forks.run("qqops", "plugin", "check", "ticking", cwd=tmp_path, env=env)
+    assert checked.returncode == 0
+    assert checked.stdout == f"ticking (ticking 1.0): loaded\n  job tick  {module}:7\n"
+    unknown = forks.run("qqops", "plugin", "check", "tickin", cwd=tmp_path, env=env)
+    assert unknown.returncode == 2
+    assert "there is no plugin 'tickin' (did you mean 'ticking'?)" in unknown.stderr
+    module.write_text("import no_such_thing\n")
+    checked = forks.run("qqops", "plugin", "check", cwd=tmp_path, env=env)
+    assert checked.returncode == 1
+    assert f"ticking (ticking 1.0): skipped: {module}:1: ModuleNotFoundError" in checked.stdout
+    assert "essentials (qqops-essentials" in checked.stdout
+
+
 def test_two_packages_with_one_name_are_both_shown(tmp_path, forks):
     install(tmp_path, "alpha", "1.0", "deploy = alpha_plugin", says("alpha"))
     install(tmp_path, "beta", "2.0", "deploy = beta_plugin", says("beta"))

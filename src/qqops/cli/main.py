@@ -197,6 +197,21 @@ def plugin_list(*, config: SettingsPath = DEFAULT) -> int:
     return list_plugins(config)
 
 
+@plugin.command(name="check")
+def plugin_check(name: str = "", /, *, config: SettingsPath = DEFAULT, traceback: bool = False) -> int:
+    """Load a plugin, or all, and say what is wrong with it, or what it declares and where. / 加载插件，指出其中的错误，或列出它的声明及所在行。
+
+    Args:
+        name: The plugin; all when it is left out. / 插件名；省略则检查全部。
+        config: The settings file. / 设置文件。
+        traceback: Print the whole error of a skipped plugin. / 打印被跳过插件的完整错误。
+    """
+    from qqops.cli.plugins import check_plugins
+
+    logs.configure("text", "error")
+    return check_plugins(config, name, traceback=traceback)
+
+
 @simulate.command
 def webqq(
     *,
