@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import attrs
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
     from qqops.plugin.host import Host
 
 log = structlog.get_logger("qqops.plugins")
+
+#: The package of the bot itself: its modules are never read anew.
+_OWN = __package__.partition(".")[0]
 
 
 @attrs.frozen(kw_only=True)
@@ -109,11 +113,10 @@ class Plugins:
             if not self.host.is_loaded(name):
                 raise Refuse(Say("plugins.not_loaded", {"name": name}))
             began = time.perf_counter()
-            with trio.CancelScope(shield=True):
+            with trio.CancelScope(shield=True), self._holding(name):
                 left = await self._end(name)
                 self.host.drop(name)
                 self._refresh()
-                self._owners.hand_over(name)
             report = self.host.off(name)
             if keep:
                 self._kept.save(name, "off")
@@ -133,9 +136,9 @@ class Plugins:
                 raise Refuse(Say("plugins.loaded", {"name": name}))
             began = time.perf_counter()
             candidate = self._candidate(name)
-            modules = Modules(package_of(candidate.target))
-            if modules.package != __package__.partition(".")[0]:
-                modules.take_out()
+            package = package_of(candidate.target)
+            modules = Modules(package if package != _OWN else "")
+            modules.take_out()
             report = self.host.load(candidate)
             if report.state is PluginState.LOADED:
                 self._kept.delete(name)
@@ -179,13 +182,12 @@ class Plugins:
                 return PluginChange(
                     report=self.host.reports[name], done=False, kept=True, reason=report.why, ms=_ms(began)
                 )
-            with trio.CancelScope(shield=True):
+            with trio.CancelScope(shield=True), self._holding(name):
                 left = await self._end(name)
                 reason = self._exchange(candidate, old, found, began)
                 if reason:
                     modules.put_back()
                 await self._begin(name)
-                self._owners.hand_over(name)
             log.info("plugin reloaded", plugin=name, left=left, kept=bool(reason))
             return PluginChange(
                 report=self.host.reports[name], done=not reason, kept=bool(reason), reason=reason, left=left,
@@ -202,8 +204,16 @@ class Plugins:
         self.host.install(candidate, old, 0.0)
         return str(outcome)
 
-    async def _end(self, name: str) -> list[str]:
+    @contextlib.contextmanager
+    def _holding(self, name: str) -> Iterator[None]:
+        """Let what is set off meanwhile wait; what *name* declares at the end runs it, or it is refused."""
         self._owners.hold(name)
+        try:
+            yield
+        finally:
+            self._owners.hand_over(name)
+
+    async def _end(self, name: str) -> list[str]:
         found = self.host.collected(name)
         networks = [network.name for network in found.networks] if found is not None else []
         await self._links.leave(networks)
@@ -234,7 +244,7 @@ class Plugins:
 
     def _changeable(self, name: str) -> None:
         report = self._report(name)
-        if name == CORE or package_of(report.entry) == __package__.partition(".")[0]:
+        if name == CORE or package_of(report.entry) == _OWN:
             raise Refuse(Say("plugins.own", {"name": name}))
 
     def _candidate(self, name: str) -> Candidate:

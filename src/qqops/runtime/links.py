@@ -14,6 +14,7 @@ from qqops.errors import Refuse
 from qqops.model import AccountRef, Clock
 from qqops.runtime.accounts import Accounts
 from qqops.runtime.alarms import Alarms
+from qqops.runtime.border import ANYTHING
 from qqops.runtime.dispatch import Dispatcher
 from qqops.runtime.observe import LinkState, Observers
 from qqops.runtime.outbox import Outbox, OutboxPolicy
@@ -190,7 +191,11 @@ class Links:
             if link.again is None:
                 log.warning("an account cannot be made anew: restart the bot", account=str(ref))
                 continue
-            adapter = link.again()
+            try:
+                adapter = link.again()
+            except ANYTHING:  # a plugin's, as all of its code; nothing in it waits
+                log.exception("an account cannot be made anew", account=str(ref))
+                continue
             link.unloaded = False
             link.supervisor.renew(adapter)
             self._rooms.account(adapter, link.supervisor.outbox)

@@ -389,6 +389,18 @@ async def test_what_belongs_to_the_bot_is_not_reloaded_and_what_is_unknown_is_to
             assert told.value.say.key == reason
 
 
+async def test_a_plugin_of_the_bot_itself_that_fails_takes_no_module_of_it_along(bots):
+    def broken():
+        raise ImportError("no")
+
+    own = Candidate(name="own", load=broken, target="qqops.somewhere")
+    async with bots.run() as bot:
+        bot.app.host.load(own)
+        before = {name for name in sys.modules if name.partition(".")[0] == "qqops"}
+        assert not (await bot.app.plugins.load("own")).done
+        assert {name for name in sys.modules if name.partition(".")[0] == "qqops"} >= before
+
+
 async def test_what_was_unloaded_stays_so_after_a_restart(bots, tmp_path):
     def make():
         plugin = Plugin("p")
