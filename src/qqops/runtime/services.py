@@ -90,11 +90,17 @@ class Service:
 
 @attrs.define(eq=False)
 class _Slot:
-    """A service, and where it stands."""
+    """A service, and where it stands.
+
+    Attributes:
+        waiting: Around what it waits for while it is not up; cancelled by `stop`.
+        dropped: Whether it was forgotten, though it may still be leaving: its place is that of a newer copy now.
+    """
 
     service: Service
     begun: bool = False
     stopping: bool = False
+    dropped: bool = False
     tried: trio.Event = attrs.field(factory=trio.Event)
     waiting: trio.CancelScope = attrs.field(factory=trio.CancelScope)
     leave: trio.Event = attrs.field(factory=trio.Event)
@@ -106,6 +112,10 @@ class _Slot:
 
     def stopped(self) -> bool:
         return self.stopping
+
+    def clear(self, reason: str) -> None:
+        if not self.dropped:
+            self.service.provided.clear(reason)
 
     def stop(self) -> None:
         self.stopping = True
@@ -143,7 +153,11 @@ class Services:
 
     def drop(self, plugin: str) -> None:
         """Forget the services of *plugin*, which do not run, or run no more."""
-        self._slots = {k: s for k, s in self._slots.items() if s.service.provided.plugin != plugin}
+        for kind, slot in list(self._slots.items()):
+            if slot.service.provided.plugin == plugin:
+                slot.clear("it is unloaded")
+                slot.dropped = True
+                del self._slots[kind]
 
     def besides(self, plugin: str) -> dict[type[Any], Provided]:
         """Return the place of every service's value but those of *plugin*, by type."""
@@ -213,7 +227,7 @@ class Services:
                     await self._hold(slot)
                 except ANYTHING as exc:
                     theirs(exc)
-                    provided.clear(f"{type(exc).__name__}: {exc}")
+                    slot.clear(f"{type(exc).__name__}: {exc}")
                     backoff.ended(trio.current_time() - began)
                     pause = backoff.next_delay()
                     log.exception(
@@ -221,11 +235,13 @@ class Services:
                         again_in=round(pause, 1),
                     )  # fmt: skip
                     slot.tried.set()
+                    if slot.stopped():
+                        return
                     slot.waiting = trio.CancelScope()
                     with slot.waiting:
                         await trio.sleep(pause)
         finally:
-            provided.clear("it is closed")
+            slot.clear("it is closed")
             slot.tried.set()
             slot.closed.set()
 
@@ -236,21 +252,24 @@ class Services:
         entered = False
         try:
             with trio.CancelScope(deadline=trio.current_time() + START_WITHIN) as scope:
+                slot.waiting = scope
                 async with slot.service.open() as value:
                     entered = True
-                    scope.deadline = math.inf
+                    scope.deadline, slot.waiting = math.inf, trio.CancelScope()
+                    if slot.stopped():  # it did not listen; its place may be that of a newer copy
+                        return
                     provided.fill(value)
                     slot.tried.set()
                     try:
                         await slot.leave.wait()
                     finally:
-                        provided.clear("it is closing")
+                        slot.clear("it is closing")
                         # A service that failed is cancelled already, and others still hold what it gave them.
                         with trio.move_on_after(LEAVE_WITHIN, shield=True):
                             await self._send_away(slot)
         finally:
             slot.left.set()
-        if not entered:
+        if not entered and not slot.stopped():
             raise TimeoutError(f"it did not start within {START_WITHIN:g} s")
 
     async def _send_away(self, slot: _Slot) -> None:

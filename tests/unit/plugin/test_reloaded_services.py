@@ -1,0 +1,74 @@
+"""A service of an old copy that will not end does not take the place of the new copy's."""
+
+import contextlib
+from collections.abc import AsyncGenerator
+
+import attrs
+import pytest
+import trio
+
+from qqops import Plugin
+from qqops.plugin.host import Candidate, PluginState
+
+
+@attrs.frozen
+class Pool:
+    number: int
+
+
+class Slow:
+    """A plugin whose first copy has a service that takes its time."""
+
+    def __init__(self, *, starting=0.0, leaving=0.0, listens=True, failing=False):
+        self.starting, self.leaving, self.listens, self.failing = starting, leaving, listens, failing
+        self.made = 0
+
+    def __call__(self):
+        self.made += 1
+        number = self.made
+        plugin = Plugin("slow")
+
+        @plugin.service
+        @contextlib.asynccontextmanager
+        async def pool() -> AsyncGenerator[Pool]:
+            if number == 1:
+                with trio.CancelScope(shield=not self.listens):
+                    await trio.sleep(self.starting)
+                if self.failing:
+                    raise OSError("no")
+            yield Pool(number)
+            if number == 1:
+                await trio.sleep(self.leaving)
+
+        @plugin.command("which")
+        async def which(*, pool: Pool) -> str:
+            return f"pool {pool.number}"
+
+        return plugin
+
+
+@pytest.mark.parametrize(
+    ("slow", "left"),
+    [
+        (Slow(leaving=20), ["the service slow:pool"]),
+        (Slow(starting=20), []),
+        (Slow(starting=20, listens=False), ["the service slow:pool"]),
+        (Slow(starting=11, listens=False, failing=True), []),
+    ],
+    ids=["leaving", "starting", "starting, deaf", "failing while it is told to end"],
+)
+async def test_the_new_service_stays_whatever_the_old_one_does(bots, slow, left):
+    async with bots.run() as bot:
+        assert bot.app.host.load(Candidate(name="slow", load=slow)).state is PluginState.LOADED
+        bot.app.refresh()
+        await bot.app.owners.begin("slow")
+        change = await bot.app.plugins.reload("slow")
+        assert change.done
+        assert change.left == left
+        ali = bot.user("ali")
+        await ali.say("/which")
+        await ali.expect("pool 2")
+        await bot.advance(60)
+        await ali.say("/which")
+        await ali.expect("pool 2")
+        assert bot.app.services.of("slow") == ["pool"]
