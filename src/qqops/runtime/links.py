@@ -45,6 +45,7 @@ class _Link:
         wanted: Whether it is to be online; not after somebody has stopped it.
         unloaded: Whether the plugin that brings its network is unloaded.
         over: Set while it has no task.
+        turn: Held while it leaves its service: two who take it off do so one after the other.
     """
 
     supervisor: Supervisor
@@ -53,6 +54,7 @@ class _Link:
     unloaded: bool = False
     scope: trio.CancelScope = attrs.field(factory=trio.CancelScope)
     over: trio.Event = attrs.field(factory=trio.Event)
+    turn: trio.Lock = attrs.field(factory=trio.Lock)
 
     def __attrs_post_init__(self) -> None:
         self.over.set()
@@ -141,10 +143,15 @@ class Links:
         return supervisor
 
     async def remove(self, account: str | AccountRef) -> None:
-        """Stop an account and forget it; what it had to send is refused. Raises `Refuse` when there is none."""
+        """Stop an account and forget it; what it had to send is refused. Raises `Refuse` when there is none.
+
+        Cancellation: waits until it is off, `LEAVE_WITHIN` seconds at most; so do `stop` and `restart`.
+        """
         link = self._find(account)
         ref = link.supervisor.adapter.account
         await self._leave(link, "the account was removed")
+        if not self._known(link):
+            return  # somebody else has removed it meanwhile
         self._rooms.forget(ref)
         self._accounts.forget(ref)
         self._dispatcher.forget_account(ref)
@@ -157,6 +164,7 @@ class Links:
         link = self._find(account)
         link.wanted = False
         await self._leave(link, "the account was stopped")
+        self._begin(link)  # somebody may have started it meanwhile
 
     def start(self, account: str | AccountRef) -> None:
         """Connect an account that was stopped or given up; harmless when it is connected. Raises `Refuse`."""
@@ -175,7 +183,7 @@ class Links:
 
     async def leave(self, networks: Sequence[str]) -> None:
         """Take the accounts of *networks* off their services, as their code is unloaded; what they have to send waits."""
-        for ref, link in self._links.items():
+        for ref, link in list(self._links.items()):
             if ref.network in networks:
                 link.unloaded = True
                 await self._leave(link)
@@ -221,6 +229,8 @@ class Links:
     def _begin(self, link: _Link) -> None:
         if self._spawn is None or not link.wanted or link.unloaded or not link.over.is_set():
             return
+        if not self._known(link):
+            return
         link.over, link.scope = trio.Event(), trio.CancelScope()
         link.supervisor.outbox.open()
         self._spawn(self._supervise, link, name=str(link.supervisor.adapter.account))
@@ -240,12 +250,20 @@ class Links:
 
     async def _leave(self, link: _Link, reason: str = "") -> None:
         """End the task of *link*; with a *reason* it is stopped, and what it had to send is refused with it."""
-        link.scope.cancel(reason=reason or "the account is made anew")
-        with trio.move_on_after(LEAVE_WITHIN):
-            await link.over.wait()
-        link.supervisor.off(reason or "the account is made anew", stopped=bool(reason))
-        if reason:
-            link.supervisor.outbox.close(reason)
+        with trio.CancelScope(shield=True):
+            async with link.turn:
+                if not self._known(link):
+                    return
+                link.scope.cancel(reason=reason or "the account is made anew")
+                with trio.move_on_after(LEAVE_WITHIN):
+                    await link.over.wait()
+                link.supervisor.off(reason or "the account is made anew", stopped=bool(reason))
+                if reason:
+                    link.supervisor.outbox.close(reason)
+
+    def _known(self, link: _Link) -> bool:
+        """Whether *link* was not removed."""
+        return self._links.get(link.supervisor.adapter.account) is link
 
     def _find(self, account: str | AccountRef) -> _Link:
         found = [one for ref, one in self._links.items() if account in (ref, str(ref), ref.id)]

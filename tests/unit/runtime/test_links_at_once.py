@@ -1,0 +1,86 @@
+"""Several people take one account off its service and back, at once, and some of them are cut off in the middle."""
+
+import pytest
+import trio
+
+from qqops.adapters.memory import MemoryAdapter, MemoryNetwork
+from qqops.model import AccountRef
+from qqops.runtime.observe import Phase
+from qqops.runtime.outbox import OutboxPolicy
+from qqops.runtime.supervisor import LinkPolicy
+
+
+class Parting(MemoryAdapter):
+    """Takes two seconds to leave."""
+
+    async def serve(self, link, outbox):
+        try:
+            await super().serve(link, outbox)
+        finally:
+            with trio.CancelScope(shield=True):
+                await trio.sleep(2)
+
+
+async def second(bot):
+    network = MemoryNetwork(AccountRef("memory", "second"), bot.clock)
+    bot.app.links.add(Parting(network), LinkPolicy(), OutboxPolicy())
+    await bot.settle()
+    return bot.app.links
+
+
+async def test_one_who_starts_an_account_while_another_stops_it_has_the_last_word(bots):
+    async with bots.run() as bot:
+        links = await second(bot)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(links.stop, "second")
+            await trio.sleep(1)
+            links.start("second")
+        await bot.settle()
+        assert links.states()[1].phase is Phase.ONLINE
+
+
+async def test_two_who_remove_an_account_at_once_have_both_removed_it(bots):
+    async with bots.run() as bot:
+        links = await second(bot)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(links.remove, "second")
+            nursery.start_soon(links.remove, "second")
+        assert len(links.states()) == 1
+
+
+async def test_an_account_that_is_restarted_while_it_is_removed_stays_away(bots):
+    async with bots.run() as bot:
+        links = await second(bot)
+        before = trio.lowlevel.current_statistics().tasks_living
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(links.remove, "second")
+            await trio.sleep(1)
+            nursery.start_soon(links.restart, "second")
+        await bot.settle()
+        assert len(links.states()) == 1
+        assert trio.lowlevel.current_statistics().tasks_living < before
+
+
+async def test_two_who_restart_an_account_at_once_find_it_online(bots):
+    async with bots.run() as bot:
+        links = await second(bot)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(links.restart, "second")
+            nursery.start_soon(links.restart, "second")
+        await bot.settle()
+        assert links.states()[1].phase is Phase.ONLINE
+
+
+@pytest.mark.parametrize(
+    ("what", "phase"), [("restart", Phase.ONLINE), ("stop", Phase.STOPPED)], ids=["restart", "stop"]
+)
+async def test_who_is_cut_off_in_the_middle_has_done_it_all_the_same(bots, what, phase):
+    async with bots.run() as bot:
+        links = await second(bot)
+        since = links.states()[1].since
+        await bot.advance(10)
+        with trio.move_on_after(1):
+            await getattr(links, what)("second")
+        await bot.settle()
+        assert links.states()[1].phase is phase
+        assert links.states()[1].since > since
