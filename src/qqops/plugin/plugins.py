@@ -113,7 +113,7 @@ class Plugins:
             if not self.host.is_loaded(name):
                 raise Refuse(Say("plugins.not_loaded", {"name": name}))
             began = time.perf_counter()
-            with trio.CancelScope(shield=True), self._holding(name):
+            with trio.CancelScope(shield=True), self._held(name):
                 left = await self._end(name)
                 self.host.drop(name)
                 self._refresh()
@@ -182,7 +182,7 @@ class Plugins:
                 return PluginChange(
                     report=self.host.reports[name], done=False, kept=True, reason=report.why, ms=_ms(began)
                 )
-            with trio.CancelScope(shield=True), self._holding(name):
+            with trio.CancelScope(shield=True), self._held(name):
                 left = await self._end(name)
                 reason = self._exchange(candidate, old, found, began)
                 if reason:
@@ -205,8 +205,8 @@ class Plugins:
         return str(outcome)
 
     @contextlib.contextmanager
-    def _holding(self, name: str) -> Iterator[None]:
-        """Let what is set off meanwhile wait; what *name* declares at the end runs it, or it is refused."""
+    def _held(self, name: str) -> Iterator[None]:
+        """Let nothing of *name* begin within the block, and what has waited afterwards, whatever comes out of it."""
         self._owners.hold(name)
         try:
             yield

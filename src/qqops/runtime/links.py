@@ -220,7 +220,10 @@ class Links:
             for link in self._links.values():
                 self._begin(link)
             task_status.started()
-            await trio.sleep_forever()
+            try:
+                await trio.sleep_forever()
+            finally:
+                self._spawn = None
 
     async def given_up(self) -> None:
         """Wait until no account can go on, or one says that the bot ends with it."""

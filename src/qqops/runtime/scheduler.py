@@ -32,6 +32,10 @@ SET_BACK = 26 * 3600.0
 MAX_QUEUED = 10
 
 
+def _nothing(entry: Entry) -> None:
+    """What becomes of jobs when nothing is started any more."""
+
+
 class Scheduler:
     """One task for each job: sleep until it is due, note that, run it, again.
 
@@ -75,7 +79,10 @@ class Scheduler:
             self._jobs.begin = lambda entry: self._begin(entry, spawn, queue=True)
             for entry in list(self._jobs.entries.values()):
                 start(entry)
-            await trio.sleep_forever()  # the nursery must outlive the last job: people make new ones
+            try:
+                await trio.sleep_forever()  # the nursery must outlive the last job: people make new ones
+            finally:
+                self._jobs.start = self._jobs.begin = _nothing
 
     async def _hold(self, entry: Entry, spawn: Spawn) -> None:
         try:

@@ -80,7 +80,10 @@ class Tasks:
             self._spawn = spawning(nursery)
             for plugin in dict.fromkeys(one.plugin for one in self.all):
                 self.start(plugin)
-            await trio.sleep_forever()
+            try:
+                await trio.sleep_forever()
+            finally:
+                self._spawn = None  # a plugin that is being reloaded at the end starts nothing
 
     def start(self, plugin: str) -> None:
         """Start the tasks of *plugin* while the bot runs."""
