@@ -14,7 +14,7 @@ from qqops.errors import Refuse
 from qqops.model import AccountRef, Clock
 from qqops.runtime.accounts import Accounts
 from qqops.runtime.alarms import Alarms
-from qqops.runtime.border import ANYTHING
+from qqops.runtime.border import ANYTHING, theirs
 from qqops.runtime.dispatch import Dispatcher
 from qqops.runtime.observe import LinkState, Observers
 from qqops.runtime.outbox import Outbox, OutboxPolicy
@@ -193,7 +193,7 @@ class Links:
         return [ref for ref, link in self._links.items() if link.unloaded]
 
     def renew(self, accounts: Sequence[AccountRef]) -> None:
-        """Connect *accounts* with adapters made anew."""
+        """Connect *accounts* with adapters made anew; one that cannot be made stays offline until the next time."""
         for ref in accounts:
             link = self._links[ref]
             if link.again is None:
@@ -201,8 +201,12 @@ class Links:
                 continue
             try:
                 adapter = link.again()
-            except ANYTHING:  # a plugin's, as all of its code; nothing in it waits
+            except ANYTHING as exc:  # the border of a plugin
+                failure = theirs(exc)
                 log.exception("an account cannot be made anew", account=str(ref))
+                link.supervisor.off(
+                    f"it cannot be made anew: {type(failure).__name__}: {failure}", stopped=False
+                )
                 continue
             link.unloaded = False
             link.supervisor.renew(adapter)

@@ -3,8 +3,15 @@
 import trio
 
 from qqops import Plugin
+from qqops.adapters.base import Network
+from qqops.adapters.memory import MemoryAdapter, MemoryNetwork, MemoryOptions
+from qqops.model import AccountRef
+from qqops.plugin.hooks import hookimpl
 from qqops.plugin.host import Candidate
 from qqops.plugin.plugins import Plugins
+from qqops.runtime.observe import Phase
+from qqops.runtime.outbox import OutboxPolicy
+from qqops.runtime.supervisor import LinkPolicy
 
 
 def busy(said):
@@ -53,3 +60,43 @@ async def test_a_reload_that_the_end_of_the_bot_overtakes_is_whole_and_runs_what
         assert said == []
     assert [change.done for change in changes] == [True]
     assert said == ["hi"]
+
+
+async def test_an_account_that_the_new_code_cannot_make_stays_offline_and_holds_nothing_back(bots):
+    made = []
+
+    def open_(opening, options):
+        made.append(opening)
+        if len(made) == 2:
+            raise TypeError("a mistake in the new code")
+        return MemoryAdapter(MemoryNetwork(opening, bot.clock))
+
+    def make():
+        plugin = busy(said)
+
+        @hookimpl
+        def qqops_networks():
+            return [Network(name="parley", options=MemoryOptions, open=open_)]
+
+        plugin.qqops_networks = qqops_networks
+        return plugin
+
+    said, ref = [], AccountRef("parley", "one")
+    async with bots.run() as bot:
+        bot.app.host.load(Candidate(name="busy", load=make))
+        bot.app.refresh()
+        again = lambda: bot.app.host.networks["parley"].open(ref, None)  # noqa: E731
+        bot.app.links.add(again(), LinkPolicy(), OutboxPolicy(), again)
+        await bot.settle()
+        assert (await bot.app.plugins.reload("busy")).done
+        state = bot.app.links.states()[1]
+        assert (state.phase, state.cause) == (
+            Phase.WAITING,
+            "it cannot be made anew: TypeError: a mistake in the new code",
+        )
+        await bot.user("ali").say("/hi")
+        await bot.settle()
+        assert said == ["hi"]
+        assert (await bot.app.plugins.reload("busy")).done
+        await bot.settle()
+        assert bot.app.links.states()[1].phase is Phase.ONLINE
