@@ -287,6 +287,8 @@ class Dispatcher:
         at_once = handler.mode is Mode.INLINE and handler.guards is OPEN and not ticket.row
         if not at_once or self._routes.around.messages.all or self._runs.busy(key):
             return self._queue(key, ticket)
+        if self._runs.holds(handler.plugin):
+            return self._queue(key, ticket)
         self.execution.run_inline(ticket)
         return ticket
 

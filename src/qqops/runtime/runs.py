@@ -232,6 +232,10 @@ class Runs(Generic[R]):
         self._ready.extend(self._parked.pop(plugin, ()))
         self._begin()
 
+    def holds(self, plugin: str) -> bool:
+        """Whether nothing of *plugin* may begin."""
+        return plugin in self._held
+
     def queued(self, plugin: str) -> list[R]:
         """Return what of *plugin* waits for its turn."""
         return [

@@ -100,3 +100,28 @@ async def test_an_account_that_the_new_code_cannot_make_stays_offline_and_holds_
         assert (await bot.app.plugins.reload("busy")).done
         await bot.settle()
         assert bot.app.links.states()[1].phase is Phase.ONLINE
+
+
+async def test_an_inline_command_waits_for_the_new_copy_like_every_other(bots):
+    made = []
+
+    def make():
+        made.append(None)
+        number, plugin = len(made), busy([])
+
+        @plugin.command("which", inline=True)
+        def which() -> str:
+            return f"copy {number}"
+
+        return plugin
+
+    async with bots.run() as bot:
+        bot.app.host.load(Candidate(name="busy", load=make))
+        bot.app.refresh()
+        await bot.user("ali").say("/hang")
+        bo = bot.user("bo")
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(bot.app.plugins.reload, "busy")
+            await trio.sleep(1)
+            await bo.say("/which")
+        await bo.expect("copy 2")
