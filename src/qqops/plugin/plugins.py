@@ -129,7 +129,7 @@ class Plugins:
         Raises:
             Refuse: There is none, or it is loaded.
 
-        Cancellation: waits until the change is whole, 10 seconds at most.
+        Cancellation: waits until the change is whole, 20 seconds at most.
         """
         async with self._turn:
             if self.host.is_loaded(name):
@@ -158,7 +158,7 @@ class Plugins:
         Raises:
             Refuse: There is none, or it belongs to the bot itself.
 
-        Cancellation: waits until the change is whole, 25 seconds at most.
+        Cancellation: waits until the change is whole, 35 seconds at most.
         """
         async with self._turn:
             self._changeable(name)

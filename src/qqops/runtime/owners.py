@@ -20,6 +20,8 @@ log = structlog.get_logger("qqops.owners")
 
 #: Seconds that each of the three floors of a plugin has to end.
 GRACE = 5.0
+#: Seconds that the migrations of a plugin have that begins while the bot runs: whoever talks to it waits meanwhile.
+MIGRATE_WITHIN = 10.0
 
 
 class Owners:
@@ -54,7 +56,7 @@ class Owners:
             migrations: Steps that its stored data may need.
         """
         if migrations:
-            await self._shelves.upgrade({plugin: migrations})
+            await self._shelves.upgrade({plugin: migrations}, within=MIGRATE_WITHIN)
         await self._services.start(plugin)
         self._tasks.start(plugin)
         self._jobs.take_up(self._declared(plugin))

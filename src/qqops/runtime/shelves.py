@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 import structlog
+import trio
 
 from qqops.model import Clock
 from qqops.runtime.storage.kv import MemoryRows, Rows, Store, StoredRows
 from qqops.runtime.storage.store import Store as File
 from qqops.runtime.storage.upgrade import Migration, upgrade
 from qqops.runtime.web import HTTP
+
+log = structlog.get_logger("qqops.shelves")
 
 
 class Logger(Protocol):
@@ -50,12 +54,24 @@ class Shelves:
         logger = structlog.get_logger(f"qqops.plugin.{plugin}").bind(plugin=plugin)
         return {Store: store, HTTP: client, Logger: logger}
 
-    async def upgrade(self, migrations: Mapping[str, Sequence[Migration]]) -> None:
-        """Bring stored data to the versions that plugins know; who reads it meanwhile waits."""
+    async def upgrade(
+        self, migrations: Mapping[str, Sequence[Migration]], *, within: float = math.inf
+    ) -> None:
+        """Bring stored data to the versions that plugins know; who reads it meanwhile waits.
+
+        Args:
+            within: Seconds for each plugin. A step that is cut off has changed nothing; the data is closed then.
+        """
         for plugin in migrations:
             self._stores[plugin].hold()
         for plugin, steps in migrations.items():
-            await upgrade(self._stores[plugin], steps, self._rows, self._file)
+            store = self._stores[plugin]
+            with trio.move_on_after(within) as scope:
+                await upgrade(store, steps, self._rows, self._file)
+            if scope.cancelled_caught:
+                reason = f"a migration of {plugin} took more than {within:g} s: it is run by the next start of the bot"
+                log.error("migration cut off: nothing was changed", plugin=plugin, reason=reason)
+                store.release(reason)
 
     async def end(self, plugin: str) -> None:
         """Close the HTTP client of *plugin*; the next copy of it gets a new one."""

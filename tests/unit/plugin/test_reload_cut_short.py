@@ -2,7 +2,7 @@
 
 import trio
 
-from qqops import Plugin
+from qqops import Plugin, Store, Transaction
 from qqops.adapters.base import Network
 from qqops.adapters.memory import MemoryAdapter, MemoryNetwork, MemoryOptions
 from qqops.model import AccountRef
@@ -125,3 +125,44 @@ async def test_an_inline_command_waits_for_the_new_copy_like_every_other(bots):
             await trio.sleep(1)
             await bo.say("/which")
         await bo.expect("copy 2")
+
+
+async def test_a_migration_that_does_not_end_is_cut_off_and_the_data_closed_with_the_reason(bots):
+    made = []
+
+    def make():
+        made.append(None)
+        number, plugin = len(made), Plugin("notes")
+
+        @plugin.command("note")
+        async def note(*, store: Store) -> str:
+            await store.put("count", number)
+            return f"copy {number}"
+
+        if number == 2:
+
+            @plugin.migration(1)
+            async def endless(old: Transaction) -> None:
+                await trio.sleep_forever()
+
+        if number == 3:
+
+            @plugin.migration(1)
+            async def mended(old: Transaction) -> None: ...
+
+        return plugin
+
+    async with bots.run() as bot:
+        bot.app.host.load(Candidate(name="notes", load=make))
+        bot.app.refresh()
+        ali = bot.user("ali")
+        await ali.say("/note")
+        await ali.expect("copy 1")
+        before = trio.current_time()
+        assert (await bot.app.plugins.reload("notes")).done
+        assert trio.current_time() - before == 10
+        await ali.say("/note")
+        await ali.expect("data")
+        assert (await bot.app.plugins.reload("notes")).done
+        await ali.say("/note")
+        await ali.expect("copy 3")
