@@ -8,7 +8,7 @@ is the same to the last argument. Nobody approves for themselves, and an error a
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import TypeAlias
 
@@ -299,12 +299,18 @@ class Approvals:
         self._end_waits(lambda request: True, "converse.stopping")
 
     def end_plugin(self, plugin: str) -> None:
-        """End what a plugin that is being unloaded waits for; its stored requests go as well."""
+        """End what runs of a plugin wait for that is being unloaded or reloaded; its stored requests stay."""
         self._end_waits(lambda request: request.plugin == plugin, "converse.unloaded")
+
+    def keep_only(self, plugin: str, handlers: Collection[str]) -> None:
+        """Forget the stored requests of *plugin* for what is not among its *handlers* any more, and say so."""
         for request in [r for r in self._requests.values() if r.plugin == plugin and r.asks is None]:
-            del self._requests[request.id]
-            self._off(request)
-            self._keep.forget(KIND, request.id)
+            if request.handler not in handlers:
+                del self._requests[request.id]
+                self._off(request)
+                self._keep.forget(KIND, request.id)
+                self._audit.note("unload", id=request.id, **self._where(request))
+                self.tell(request, self._says("approval.unloaded", request))
 
     def _end_waits(self, wanted: Callable[[Request], bool], ending: str) -> None:
         for request in list(self._requests.values()):

@@ -285,9 +285,7 @@ class Dispatcher:
         """Run an inline handler on the spot where nothing has to go before it; queue all others."""
         handler = ticket.hit.handler
         at_once = handler.mode is Mode.INLINE and handler.guards is OPEN and not ticket.row
-        if not at_once or self._routes.around.messages.all or self._runs.busy(key):
-            return self._queue(key, ticket)
-        if self._runs.holds(handler.plugin):
+        if not at_once or self._routes.around.messages.all or self._runs.busy(key, ticket.plugin):
             return self._queue(key, ticket)
         self.execution.run_inline(ticket)
         return ticket

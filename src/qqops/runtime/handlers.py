@@ -47,6 +47,7 @@ class Handlers:
         self._runs.take_out(homeless)
         for ticket in homeless:
             self._execution.refuse(ticket)
+        self._approvals.keep_only(plugin, handlers)
         self._runs.go_on(plugin)
 
     async def end(self, plugin: str) -> None:

@@ -123,9 +123,9 @@ class Runs(Generic[R]):
         """Whether new work is refused."""
         return self._closed.is_set()
 
-    def busy(self, key: Hashable) -> bool:
-        """Whether something of *key* runs or waits."""
-        return key in self._queues
+    def busy(self, key: Hashable, plugin: str) -> bool:
+        """Whether something of *key* runs or waits, or nothing of *plugin* may begin."""
+        return key in self._queues or plugin in self._held
 
     def aside_now(self) -> list[R]:
         """Return the runs that have stepped aside."""
@@ -231,10 +231,6 @@ class Runs(Generic[R]):
         self._held.discard(plugin)
         self._ready.extend(self._parked.pop(plugin, ()))
         self._begin()
-
-    def holds(self, plugin: str) -> bool:
-        """Whether nothing of *plugin* may begin."""
-        return plugin in self._held
 
     def queued(self, plugin: str) -> list[R]:
         """Return what of *plugin* waits for its turn."""
