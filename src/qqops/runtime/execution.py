@@ -101,6 +101,10 @@ class Execution:
         """Return the threads of *plugin* that have not ended, for people."""
         return self._runner.threads.of(plugin)
 
+    def forget_threads(self, plugin: str) -> None:
+        """Let threads of *plugin* that have not ended take no more places from its next copy."""
+        self._runner.threads.begin_anew(plugin)
+
     def refuse(self, ticket: Ticket) -> None:
         """End *ticket*, which has not begun and will not: its plugin is unloaded."""
         ctx = self.context(ticket)

@@ -48,6 +48,7 @@ class Handlers:
         for ticket in homeless:
             self._execution.refuse(ticket)
         self._approvals.keep_only(plugin, handlers)
+        self._execution.forget_threads(plugin)
         self._runs.go_on(plugin)
 
     async def end(self, plugin: str) -> None:

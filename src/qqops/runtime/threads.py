@@ -114,6 +114,10 @@ class Threads:
         finally:
             busy.left = True
 
+    def begin_anew(self, plugin: str) -> None:
+        """Give *plugin* all its places again: its code is reloaded, and what hangs is the old copy's."""
+        self._limiters.pop(plugin, None)
+
     def of(self, plugin: str) -> list[str]:
         """Return the threads of *plugin* that nobody waits for and that have not ended, and where they stand."""
         return [str(one) for one in list(self._busy.values()) if one.left and one.handler.plugin == plugin]
