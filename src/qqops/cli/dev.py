@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.util
 import os
-import pathlib
 from collections.abc import Iterator, Mapping
 
 import structlog
@@ -65,9 +64,9 @@ def files_of(package: str) -> Iterator[str]:
         return
     if spec is None:
         return
-    for folder in spec.submodule_search_locations or ():
-        for path in pathlib.Path(folder).rglob("*.py"):
-            yield str(path)
+    for top in spec.submodule_search_locations or ():
+        for folder, _, files in os.walk(top):  # it passes over folders that vanish under it
+            yield from (os.path.join(folder, name) for name in files if name.endswith(".py"))
     if spec.origin is not None and not spec.submodule_search_locations:
         yield spec.origin
 

@@ -1,11 +1,13 @@
 """`qqops run --dev`: what changes on disk is reloaded."""
 
+import os
+import shutil
 import sys
 
 import pytest
 import trio
 
-from qqops.cli.dev import watch
+from qqops.cli.dev import files_of, watch
 from qqops.plugin._finding import Candidate, reach
 
 GOOD = """
@@ -80,3 +82,19 @@ async def test_a_file_that_is_being_written_is_waited_for(bots, package):
             await bot.advance(0.4)
             assert bot.app.host.collected("devpkg") is loaded
         nursery.cancel_scope.cancel()
+
+
+def test_a_folder_that_vanishes_while_it_is_looked_through_is_passed_over(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(tmp_path)
+    for name in ("one", "two", "three"):
+        (tmp_path / "vanishing_pkg" / name).mkdir(parents=True)
+        (tmp_path / "vanishing_pkg" / name / "inner.py").touch()
+    (tmp_path / "vanishing_pkg" / "__init__.py").touch()
+    found = []
+    for path in files_of("vanishing_pkg"):
+        found.append(os.path.relpath(path, tmp_path / "vanishing_pkg"))
+        for name in ("one", "two", "three"):
+            if len(found) == 2 and name not in path:
+                shutil.rmtree(tmp_path / "vanishing_pkg" / name)
+    assert len(found) == 2
+    assert found[0] == "__init__.py"
