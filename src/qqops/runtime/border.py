@@ -43,6 +43,14 @@ def sole(exc: BaseException) -> BaseException:
     return exc
 
 
+def described(exc: BaseException) -> str:
+    """Return the class of *exc* and what it says, if it can say it: that is code of who raised it as well."""
+    try:
+        return f"{type(exc).__name__}: {exc}"
+    except Exception:  # noqa: BLE001 - the border itself
+        return f"{type(exc).__name__}, which cannot be printed"
+
+
 def leaves(exc: BaseException) -> Iterator[BaseException]:
     """Yield what *exc* is, or what is in it, however deep."""
     if isinstance(exc, BaseExceptionGroup):

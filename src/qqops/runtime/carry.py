@@ -11,7 +11,7 @@ import trio
 from qqops.adapters.base import Poster, Sender
 from qqops.errors import AdapterError, ContentLost, NotSent, StoreError
 from qqops.model import Delivery, Draft, Later, Outcome, Scope
-from qqops.runtime.border import ANYTHING, leaves, theirs
+from qqops.runtime.border import ANYTHING, described, leaves, theirs
 from qqops.runtime.entry import Entry
 from qqops.runtime.storage.journal import Journal
 
@@ -156,7 +156,7 @@ class Carrier:
         except ANYTHING as exc:
             ends = [one for one in leaves(theirs(exc)) if isinstance(one, AdapterError)]
             if not ends:
-                return bug(self._outbox, flight.entry, f"{type(exc).__name__}: {exc}", left=flight.left)
+                return bug(self._outbox, flight.entry, described(exc), left=flight.left)
             if all(isinstance(one, NotSent) for one in ends):
                 flight.left = False
             flight.reason = str(ends[0])
@@ -329,7 +329,7 @@ class Streamer:
             # It is closing, or does not read. Whoever waits next in line would hear the same.
             self._landed(posted, Later(BLOCKED, Scope.ACCOUNT, str(exc)))
         except ANYTHING as exc:  # `bug` logs it; nothing in it waits
-            reason = bug(self._outbox, entry, f"{type(exc).__name__}: {exc}", left=False)
+            reason = bug(self._outbox, entry, described(exc), left=False)
             self._landed(posted, reason)
 
     def _landed(self, posted: _Posted, result: Outcome | Later | None) -> None:

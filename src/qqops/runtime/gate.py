@@ -11,7 +11,7 @@ import structlog
 from qqops.errors import PluginError, Refuse
 from qqops.model import Clock, Room, User
 from qqops.runtime.arguments import arguments_of
-from qqops.runtime.border import ANYTHING, split
+from qqops.runtime.border import ANYTHING, described, split
 from qqops.runtime.clock import WallClock
 from qqops.runtime.context import Content, Context
 from qqops.runtime.declared import Limit
@@ -262,7 +262,7 @@ class Gate:
             try:
                 answer = hook(request)
             except ANYTHING as exc:
-                raise PluginError(f"{plugin}: qqops_permission failed: {type(exc).__name__}: {exc}") from exc
+                raise PluginError(f"{plugin}: qqops_permission failed: {described(exc)}") from exc
             if answer is False:
                 return False, plugin
             if answer is True:
@@ -348,7 +348,7 @@ _BOT = Who("", "", "", "", "", True, True)
 
 def _error(handler: Handler, exc: BaseException) -> Refusal:
     log.error("an error while deciding means no", handler=handler.key, exc_info=exc)
-    return Refusal(Say("gate.error"), Say("why.error", {"error": f"{type(exc).__name__}: {exc}"}))
+    return Refusal(Say("gate.error"), Say("why.error", {"error": described(exc)}))
 
 
 def _whose(ctx: Context, limit: Limit) -> str:

@@ -14,7 +14,7 @@ from qqops.errors import Refuse
 from qqops.model import AccountRef, Clock
 from qqops.runtime.accounts import Accounts
 from qqops.runtime.alarms import Alarms
-from qqops.runtime.border import ANYTHING, theirs
+from qqops.runtime.border import ANYTHING, described, theirs
 from qqops.runtime.dispatch import Dispatcher
 from qqops.runtime.observe import LinkState, Observers
 from qqops.runtime.outbox import Outbox, OutboxPolicy
@@ -204,9 +204,7 @@ class Links:
             except ANYTHING as exc:  # the border of a plugin
                 failure = theirs(exc)
                 log.exception("an account cannot be made anew", account=str(ref))
-                link.supervisor.off(
-                    f"it cannot be made anew: {type(failure).__name__}: {failure}", stopped=False
-                )
+                link.supervisor.off(f"it cannot be made anew: {described(failure)}", stopped=False)
                 continue
             link.unloaded = False
             link.supervisor.renew(adapter)

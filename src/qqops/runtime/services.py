@@ -18,7 +18,7 @@ import trio
 
 from qqops.errors import PluginError, Refuse
 from qqops.runtime.backoff import Backoff, BackoffPolicy
-from qqops.runtime.border import ANYTHING, theirs
+from qqops.runtime.border import ANYTHING, described, theirs
 from qqops.runtime.context import Context
 from qqops.runtime.spawning import Spawn, spawning
 from qqops.texts import Say
@@ -227,7 +227,7 @@ class Services:
                     await self._hold(slot)
                 except ANYTHING as exc:
                     theirs(exc)
-                    slot.clear(f"{type(exc).__name__}: {exc}")
+                    slot.clear(described(exc))
                     backoff.ended(trio.current_time() - began)
                     pause = backoff.next_delay()
                     log.exception(

@@ -21,7 +21,7 @@ from qqops.adapters.base import Adapter, Question
 from qqops.errors import AdapterError, FatalError, NeedsHuman, ProtocolError, TransientError
 from qqops.model import Clock, Connected, Disconnected, Event
 from qqops.runtime.backoff import Backoff, BackoffPolicy
-from qqops.runtime.border import ANYTHING, leaves, theirs
+from qqops.runtime.border import ANYTHING, described, leaves, theirs
 from qqops.runtime.intake import Intake
 from qqops.runtime.observe import BadData, LinkState, Observers, Overflow, Phase
 from qqops.runtime.outbox import Outbox
@@ -342,7 +342,7 @@ def _worst(errors: list[BaseException]) -> _End:
             # A bug in an adapter, which may be somebody else's package. It must not end the other accounts,
             # and it must not be quiet.
             log.error("unexpected error in an adapter", exc_info=exc)
-            return _End(cause=f"internal error: {type(exc).__name__}: {exc}")
+            return _End(cause=f"internal error: {described(exc)}")
     hints = [
         exc.retry_after for exc in errors if isinstance(exc, TransientError) and exc.retry_after is not None
     ]
