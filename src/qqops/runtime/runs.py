@@ -50,6 +50,7 @@ class _Task(Generic[R]):
     Attributes:
         ended: Whether it was told to end.
         out: Whether it has stepped aside; it counts for nothing then.
+        waits: How many people it waits for; its time stands still until the last has answered.
         left: Seconds that it had left when it stepped aside.
         back: Its place in the queue, once it wants to go on.
     """
@@ -59,6 +60,7 @@ class _Task(Generic[R]):
     scope: trio.CancelScope = attrs.field(factory=trio.CancelScope)
     ended: bool = False
     out: bool = False
+    waits: int = 0
     left: float = 0.0
     back: _Back[R] | None = None
 
@@ -292,14 +294,17 @@ class Runs(Generic[R]):
             self.away += 1
             self._vacate(run.plugin, task.key)
             self._begin()
-        if task.scope.deadline < math.inf:
+        task.waits += 1
+        if task.waits == 1:
             task.left, task.scope.deadline = task.scope.deadline - trio.current_time(), math.inf
         try:
             yield
             if task.out:
                 await self._come_back(task)
         finally:
-            task.scope.deadline = trio.current_time() + task.left
+            task.waits -= 1
+            if not task.waits:
+                task.scope.deadline = trio.current_time() + task.left
 
     async def _come_back(self, task: _Task[R]) -> None:
         back = task.back
