@@ -249,6 +249,9 @@ class Links:
                 await link.supervisor.run()
         finally:
             link.over.set()
+        if link.scope.cancel_called and not link.turn.locked():
+            self._begin(link)  # nobody waits for it any more, but it may be wanted again
+            return
         exits = link.supervisor.policy.reconnect is Reconnect.EXIT and not link.scope.cancel_called
         if exits or all(one.supervisor.stopped and one.wanted for one in self._links.values()):
             self._end.set()
@@ -262,6 +265,8 @@ class Links:
                 link.scope.cancel(reason=reason or "the account is made anew")
                 with trio.move_on_after(LEAVE_WITHIN):
                     await link.over.wait()
+                if not link.over.is_set():
+                    log.error("an account does not leave its service", account=str(link.supervisor.adapter.account))
                 link.supervisor.off(reason or "the account is made anew", stopped=bool(reason))
                 if reason:
                     link.supervisor.outbox.close(reason)

@@ -11,19 +11,21 @@ from qqops.runtime.supervisor import LinkPolicy
 
 
 class Parting(MemoryAdapter):
-    """Takes two seconds to leave."""
+    """Takes its time to leave."""
+
+    seconds = 2
 
     async def serve(self, link, outbox):
         try:
             await super().serve(link, outbox)
         finally:
             with trio.CancelScope(shield=True):
-                await trio.sleep(2)
+                await trio.sleep(self.seconds)
 
 
-async def second(bot):
+async def second(bot, kind=Parting):
     network = MemoryNetwork(AccountRef("memory", "second"), bot.clock)
-    bot.app.links.add(Parting(network), LinkPolicy(), OutboxPolicy())
+    bot.app.links.add(kind(network), LinkPolicy(), OutboxPolicy())
     await bot.settle()
     return bot.app.links
 
@@ -84,3 +86,18 @@ async def test_who_is_cut_off_in_the_middle_has_done_it_all_the_same(bots, what,
         await bot.settle()
         assert links.states()[1].phase is phase
         assert links.states()[1].since > since
+
+
+async def test_an_account_that_takes_too_long_to_leave_comes_back_once_it_has_left(bots):
+    class Deaf(Parting):
+        seconds = 25
+
+    async with bots.run() as bot:
+        links = await second(bot, Deaf)
+        await links.restart("second")
+        assert links.states()[1].phase is Phase.WAITING
+        await bot.advance(16)
+        assert links.states()[1].phase is Phase.ONLINE
+        await links.stop("second")
+        await bot.advance(100)
+        assert links.states()[1].phase is Phase.STOPPED
