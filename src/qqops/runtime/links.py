@@ -266,7 +266,9 @@ class Links:
                 with trio.move_on_after(LEAVE_WITHIN):
                     await link.over.wait()
                 if not link.over.is_set():
-                    log.error("an account does not leave its service", account=str(link.supervisor.adapter.account))
+                    log.error(
+                        "an account does not leave its service", account=str(link.supervisor.adapter.account)
+                    )
                 link.supervisor.off(reason or "the account is made anew", stopped=bool(reason))
                 if reason:
                     link.supervisor.outbox.close(reason)
