@@ -131,7 +131,10 @@ class Providing:
             kind = _kind(d)
             if kind in places:
                 raise PluginError(f"{kind.__name__} is provided twice", where=location(d.function))
-            place = build.places.get(d.name) or Provided(build.plugin, d.name)
+            what = f"{kind.__module__}.{kind.__qualname__}"
+            place = build.places.get(d.name)
+            if place is None or place.what != what:  # who leans on another class is refused, not given this one
+                place = Provided(build.plugin, d.name, what)
             place.where = location(d.function)
             places[kind] = place
         known = {**build.services, **places}

@@ -36,6 +36,7 @@ class Provided:
     """The place of a service's value: empty while it is not up.
 
     Attributes:
+        what: Name of the class that its value is of; the class itself is another one after each reload.
         where: ``file:line`` of the service.
         reason: Why it is not up.
         up: Set while it is.
@@ -43,6 +44,7 @@ class Provided:
 
     plugin: str
     name: str
+    what: str = ""
     where: str = ""
     reason: str = "it has not started yet"
     up: trio.Event = attrs.field(factory=trio.Event)

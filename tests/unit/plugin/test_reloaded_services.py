@@ -72,3 +72,41 @@ async def test_the_new_service_stays_whatever_the_old_one_does(bots, slow, left)
         await ali.say("/which")
         await ali.expect("pool 2")
         assert bot.app.services.of("slow") == ["pool"]
+
+
+@attrs.frozen
+class Lake:
+    name: str
+
+
+async def test_who_leans_on_a_service_that_is_another_class_now_is_refused_and_not_given_that(bots):
+    kinds, leaning = iter((Pool(1), Lake("Garda"), Pool(3))), Plugin("leaning")
+
+    def make():
+        value, plugin = next(kinds), Plugin("water")
+        Kind = type(value)
+
+        @plugin.service
+        @contextlib.asynccontextmanager
+        async def water() -> AsyncGenerator[Kind]:
+            yield value
+
+        return plugin
+
+    @leaning.command("swim")
+    async def swim(*, pool: Pool) -> str:
+        return f"in pool {pool.number}"
+
+    async with bots.run() as bot:
+        bot.app.host.load(Candidate(name="water", load=make))
+        bot.app.host.load(Candidate(name="leaning", load=lambda: leaning))
+        bot.app.refresh()
+        await bot.app.owners.begin("water")
+        ali = bot.user("ali")
+        for answer in ("in pool 1", "water:water"):
+            await ali.say("/swim")
+            await ali.expect(answer)
+            assert (await bot.app.plugins.reload("water")).done
+        assert (await bot.app.plugins.reload("leaning")).done
+        await ali.say("/swim")
+        await ali.expect("in pool 3")
