@@ -106,7 +106,7 @@ class Plugins:
         Raises:
             Refuse: There is none, or it belongs to the bot itself.
 
-        Cancellation: waits until the change is whole, 15 seconds at most.
+        Cancellation: waits until the change is whole, 25 seconds at most.
         """
         async with self._turn:
             self._changeable(name)
@@ -158,7 +158,7 @@ class Plugins:
         Raises:
             Refuse: There is none, or it belongs to the bot itself.
 
-        Cancellation: waits until the change is whole, 35 seconds at most.
+        Cancellation: waits until the change is whole, 45 seconds at most.
         """
         async with self._turn:
             self._changeable(name)

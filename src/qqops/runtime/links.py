@@ -183,10 +183,11 @@ class Links:
 
     async def leave(self, networks: Sequence[str]) -> None:
         """Take the accounts of *networks* off their services, as their code is unloaded; what they have to send waits."""
-        for ref, link in list(self._links.items()):
-            if ref.network in networks:
-                link.unloaded = True
-                await self._leave(link)
+        async with trio.open_nursery() as nursery:
+            for ref, link in self._links.items():
+                if ref.network in networks:
+                    link.unloaded = True
+                    nursery.start_soon(self._leave, link, name=f"{ref} leaves")
 
     def offline(self) -> list[AccountRef]:
         """Return the accounts whose code was unloaded."""

@@ -101,3 +101,14 @@ async def test_an_account_that_takes_too_long_to_leave_comes_back_once_it_has_le
         await links.stop("second")
         await bot.advance(100)
         assert links.states()[1].phase is Phase.STOPPED
+
+
+async def test_accounts_of_one_network_leave_at_the_same_time(bots):
+    async with bots.run() as bot:
+        for name in ("second", "third", "fourth"):
+            network = MemoryNetwork(AccountRef("parley", name), bot.clock)
+            bot.app.links.add(Parting(network), LinkPolicy(), OutboxPolicy())
+        await bot.settle()
+        before = trio.current_time()
+        await bot.app.links.leave(["parley"])
+        assert trio.current_time() - before == 2
