@@ -133,7 +133,9 @@ class Providing:
                 raise PluginError(f"{kind.__name__} is provided twice", where=location(d.function))
             what = f"{kind.__module__}.{kind.__qualname__}"
             place = build.places.get(d.name)
-            if place is None or place.what != what:  # who leans on another class is refused, not given this one
+            if (
+                place is None or place.what != what
+            ):  # who leans on another class is refused, not given this one
                 place = Provided(build.plugin, d.name, what)
             place.where = location(d.function)
             places[kind] = place

@@ -60,6 +60,7 @@ class Handlers:
         self._talks.end_plugin(plugin)
         self._approvals.end_plugin(plugin)
         await self._runs.end(plugin, spare=running.get())
+        self._talks.end_plugin(plugin)  # one that has just begun may have asked as its last act
 
     def of(self, plugin: str) -> list[str]:
         """Return what runs and talks on behalf of *plugin*, and was not told to go on, for people."""

@@ -1,8 +1,9 @@
 """A reload that something gets in the way of: the end of the bot, or code of the plugin that raises where nobody waits for it."""
 
+import pytest
 import trio
 
-from qqops import Plugin, Store, Transaction
+from qqops import Ctx, Plugin, Store, Transaction
 from qqops.adapters.base import Network
 from qqops.adapters.memory import MemoryAdapter, MemoryNetwork, MemoryOptions
 from qqops.model import AccountRef
@@ -166,3 +167,38 @@ async def test_a_migration_that_does_not_end_is_cut_off_and_the_data_closed_with
         assert (await bot.app.plugins.reload("notes")).done
         await ali.say("/note")
         await ali.expect("copy 3")
+
+
+@pytest.mark.parametrize("people", range(40, 46))
+async def test_reloads_in_a_row_leave_no_question_of_runs_that_have_hardly_begun(bots, people):
+    def make():
+        plugin = Plugin("busy")
+
+        @plugin.command("weather")
+        async def weather(ctx: Ctx, city: str) -> str:
+            return await ctx.ask(f"{city}?", within=1000)
+
+        @plugin.command("slow")
+        async def slow() -> None:
+            await trio.sleep(30)
+
+        return plugin
+
+    async def reload():
+        left.extend((await bot.app.plugins.reload("busy")).left)
+
+    left = []
+    async with bots.run() as bot:
+        bot.app.host.load(Candidate(name="busy", load=make))
+        bot.app.refresh()
+        for number in range(people):
+            await bot.user(f"u{number}").say("/weather" if number % 2 else "/weather here")
+            for _ in range(2):
+                await bot.user(f"s{number}").say("/slow")
+        await bot.settle()
+        async with trio.open_nursery() as nursery:
+            for _ in range(3):
+                nursery.start_soon(reload)
+        assert left == []
+        await bot.advance(3000)
+        assert not bot.app.dispatcher._runs._queues
