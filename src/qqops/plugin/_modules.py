@@ -17,10 +17,10 @@ def package_of(target: str) -> str:
 
 @attrs.define(eq=False)
 class Modules:
-    """What of one top-level package is imported.
+    """What of one package, or module, is imported.
 
     Attributes:
-        package: Its name; "" for a plugin that comes from no module.
+        package: Its name; "" for nothing.
     """
 
     package: str

@@ -136,8 +136,7 @@ class Plugins:
                 raise Refuse(Say("plugins.loaded", {"name": name}))
             began = time.perf_counter()
             candidate = self._candidate(name)
-            package = package_of(candidate.target)
-            modules = Modules(package if package != _OWN else "")
+            modules = self._modules(candidate)
             modules.take_out()
             report = self.host.load(candidate)
             if report.state is PluginState.LOADED:
@@ -167,7 +166,7 @@ class Plugins:
             began = time.perf_counter()
             candidate, old = self._candidate(name), self.host.collected(name)
             assert old is not None
-            modules = Modules(package_of(candidate.target))
+            modules = self._modules(candidate)
             modules.take_out()
             found = self.host.prepare(candidate)
             if not isinstance(found, Collected):
@@ -246,6 +245,16 @@ class Plugins:
         report = self._report(name)
         if name == CORE or package_of(report.entry) == _OWN:
             raise Refuse(Say("plugins.own", {"name": name}))
+
+    def _modules(self, candidate: Candidate) -> Modules:
+        """Return what is read anew: the plugin's package, or just its own module where others live in the package."""
+        package = package_of(candidate.target)
+        others = [one for one in self.all() if one.name != candidate.name and one.state is PluginState.LOADED]
+        if package == _OWN:
+            return Modules("")
+        if any(package_of(one.entry) == package for one in others):
+            return Modules(candidate.target.partition(":")[0].strip())
+        return Modules(package)
 
     def _candidate(self, name: str) -> Candidate:
         found = self.host.candidates.get(name)

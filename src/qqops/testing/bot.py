@@ -68,10 +68,10 @@ class BotUnderTest:
         self._ground = leaks.Ground.now()
         self._stop, self._over = trio.Event(), trio.Event()
         self.app.observers.add(self._note)
-        await nursery.start(self._live, name="bot")
+        await nursery.start(self._run, name="bot")
         await trio.testing.wait_all_tasks_blocked()
 
-    async def _live(self, task_status: trio.TaskStatus[None]) -> None:  # noqa: ASYNC128 - the app says it
+    async def _run(self, task_status: trio.TaskStatus[None]) -> None:  # noqa: ASYNC128 - the app says it
         self._root = trio.lowlevel.current_task()
         try:
             await self.app.run(self._stop, task_status)

@@ -1,6 +1,8 @@
 """Plugins of a running bot are unloaded and reloaded, and leave nothing behind."""
 
 import contextlib
+import functools
+import pathlib
 import sys
 import textwrap
 import threading
@@ -371,6 +373,60 @@ async def test_the_old_copy_stays_when_the_new_one_cannot_be_loaded(bots, packag
         assert (await bot.app.plugins.reload("pkg")).done
         await ali.say("/word")
         await ali.expect("^mended$")
+
+
+async def test_plugins_that_share_a_package_are_reloaded_one_by_one_and_what_they_share_stays(bots, package):
+    write, _ = package
+    write("", "class Thing:\n    number = 0\n")
+    from qqops.plugin._finding import reach
+
+    folder = pathlib.Path(sys.path[0]) / "reloaded_pkg"
+    giver = """
+        import contextlib
+        from collections.abc import AsyncGenerator
+        from qqops import Plugin
+        from reloaded_pkg.inner import Thing
+
+        plugin = Plugin("giver")
+
+        @plugin.service
+        @contextlib.asynccontextmanager
+        async def thing() -> AsyncGenerator[Thing]:
+            made = Thing()
+            made.number = {number}
+            yield made
+    """
+    taker = """
+        from qqops import Plugin
+        from reloaded_pkg.inner import Thing
+
+        plugin = Plugin("taker")
+
+        @plugin.command("take")
+        async def take(*, thing: Thing) -> str:
+            return f"copy {number}: {{thing.number}}"
+    """
+
+    def copy(name, text, number):
+        (folder / f"{name}.py").write_text(textwrap.dedent(text.format(number=number)))
+
+    copy("giver", giver, 1)
+    copy("taker", taker, 1)
+    async with bots.run() as bot:
+        for name in ("giver", "taker"):
+            target = f"reloaded_pkg.{name}"
+            bot.app.host.load(Candidate(name=name, load=functools.partial(reach, target), target=target))
+        bot.app.refresh()
+        await bot.app.owners.begin("giver")
+        ali = bot.user("ali")
+        for number in (2, 3):
+            copy("giver", giver, number)
+            copy("taker", taker, number)
+            assert (await bot.app.plugins.reload("giver")).done
+            change = await bot.app.plugins.reload("taker")
+            assert change.done, change.reason
+            await ali.say("/take")
+            await ali.expect(f"copy {number}: {number}")
 
 
 async def test_what_belongs_to_the_bot_is_not_reloaded_and_what_is_unknown_is_told(bots):

@@ -14,7 +14,7 @@ def declare(plugin: Plugin) -> None:
     accounts = plugin.group("account")
     accounts.command("list", permission=MANAGE, inline=True)(account_list)
     accounts.command("stop", permission=MANAGE, effects=True)(account_stop)
-    accounts.command("start", permission=MANAGE, effects=True)(account_start)
+    accounts.command("start", permission=MANAGE, effects=True, inline=True)(account_start)
     accounts.command("restart", permission=MANAGE, effects=True)(account_restart)
 
 
@@ -29,7 +29,7 @@ async def account_stop(ctx: Ctx, name: str, *, links: Links) -> str:
     return say(ctx, "account_off", name=name)
 
 
-async def account_start(ctx: Ctx, name: str, *, links: Links) -> str:
+def account_start(ctx: Ctx, name: str, *, links: Links) -> str:
     """Connect an account that was stopped or given up. / 重新连接已停止的账号。"""
     links.start(name)
     return say(ctx, "account_on", name=name)
