@@ -23,13 +23,12 @@ from qqops.adapters.base import (
     Routed,
     Sender,
 )
-from qqops.adapters.http.server import (
+from qqops.adapters.http.exchange import (
     HttpAnswer,
     HttpRequest,
     Takeover,
     address,
     is_upgrade,
-    serve_connection,
 )
 from qqops.errors import Redaction
 from qqops.model import Capabilities, Clock, Later, Pace, Scope, Secret, combine
@@ -37,12 +36,14 @@ from qqops.model import Capabilities, Clock, Later, Pace, Scope, Secret, combine
 if TYPE_CHECKING:
     from qqops.adapters.http.client import Http, HttpClient, HttpReply
     from qqops.adapters.http.download import download
+    from qqops.adapters.http.server import serve_connection
     from qqops.adapters.websocket.handshake import Dial, accept, connect
     from qqops.adapters.websocket.socket import Unauthorized, WebSocket
 
 #: Names that bring a library along; it is loaded when the name is asked for.
 _LATER = {
     "Http": "http.client", "HttpClient": "http.client", "HttpReply": "http.client", "download": "http.download",
+    "serve_connection": "http.server",
     "Unauthorized": "websocket.socket", "WebSocket": "websocket.socket",
     "Dial": "websocket.handshake", "accept": "websocket.handshake", "connect": "websocket.handshake",
 }  # fmt: skip

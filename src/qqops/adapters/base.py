@@ -11,11 +11,10 @@ import enum
 import pathlib
 import random
 from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence
-from typing import Any, ClassVar, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeAlias
 
 import attrs
 
-from qqops.adapters.http.server import HttpHandler, HttpRequest
 from qqops.errors import PluginError, ProtocolError
 from qqops.model import (
     AccountRef,
@@ -31,6 +30,9 @@ from qqops.model import (
     RoomRef,
     User,
 )
+
+if TYPE_CHECKING:
+    from qqops.adapters.http.exchange import HttpHandler, HttpRequest
 
 #: Awaited right before a part goes on the wire; returns when it is its turn, at the pace of the account.
 OnWire: TypeAlias = Callable[[], Awaitable[None]]

@@ -20,14 +20,13 @@ import attrs
 import structlog
 import trio
 
-from qqops.adapters.http.server import (
+from qqops.adapters.http.exchange import (
     HttpAnswer,
     HttpHandler,
     HttpRequest,
     Takeover,
     address,
     is_upgrade,
-    serve_connection,
 )
 from qqops.errors import ConfigError, excerpt
 from qqops.runtime.border import ANYTHING, theirs
@@ -313,6 +312,8 @@ class Listener:
                 log.error("too many connections: one is closed", address=self.address, times=self._refused)
             await trio.aclose_forcefully(stream)
             return
+        from qqops.adapters.http.server import serve_connection  # here: a bot that nobody calls needs no h11
+
         self._connections += 1
         try:
             await serve_connection(stream, self.handle, self._large)

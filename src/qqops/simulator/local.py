@@ -8,7 +8,7 @@ from typing import Self
 import trio
 
 from qqops.adapters.http.client import HttpReply
-from qqops.adapters.http.server import HttpRequest
+from qqops.adapters.http.exchange import HttpRequest
 from qqops.errors import NotSent, TransientError
 from qqops.simulator.server import Server
 

@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import http
 import select
-from collections.abc import Awaitable, Callable
-from typing import TypeAlias
 
-import attrs
 import h11
 import structlog
 import trio
 
-from qqops.errors import ConfigError
+from qqops.adapters.http.exchange import HttpAnswer as HttpAnswer
+from qqops.adapters.http.exchange import HttpHandler as HttpHandler
+from qqops.adapters.http.exchange import HttpRequest as HttpRequest
+from qqops.adapters.http.exchange import Takeover as Takeover
 
 #: Largest body that is read, in bytes.
 MAX_BODY = 16 * 1024 * 1024
@@ -31,70 +31,7 @@ KEEP_ALIVE = 300.0
 IO_DEADLINE = 30.0
 
 
-@attrs.frozen(kw_only=True)
-class HttpRequest:
-    """One request as it came; header names in lower case."""
-
-    method: str
-    target: str
-    headers: tuple[tuple[str, str], ...]
-    body: bytes
-
-    @property
-    def path(self) -> str:
-        """The target without its query, not decoded."""
-        return self.target.partition("?")[0]
-
-    def header(self, name: str) -> str:
-        """Return the first header of that name, or ""."""
-        return next((v for k, v in self.headers if k == name), "")
-
-
-@attrs.frozen(kw_only=True)
-class HttpAnswer:
-    """What to answer.
-
-    Attributes:
-        close: Close the connection without writing anything.
-        sent: Called once with whether the whole answer was written.
-    """
-
-    status: int = 200
-    headers: tuple[tuple[str, str], ...] = ()
-    body: bytes = b""
-    close: bool = False
-    sent: Callable[[bool], None] = attrs.field(default=lambda ok: None, eq=False)
-
-
-@attrs.frozen(kw_only=True)
-class Takeover:
-    """The connection speaks another protocol from here on.
-
-    Attributes:
-        serve: Gets the stream and what was read beyond the request; the connection is closed when it returns.
-    """
-
-    serve: Callable[[trio.abc.Stream, bytes], Awaitable[None]]
-
-
 log = structlog.get_logger("qqops.listen")
-
-HttpHandler: TypeAlias = Callable[[HttpRequest], Awaitable[HttpAnswer | Takeover]]
-
-
-def is_upgrade(request: HttpRequest) -> bool:
-    """Whether *request* asks for a WebSocket."""
-    return request.header("upgrade").lower() == "websocket"
-
-
-def address(listen: str) -> tuple[str, int]:
-    """Return host and port of ``host:port``. Raises `ConfigError`."""
-    host, colon, port = listen.rpartition(":")
-    if not colon or not port.isdecimal() or not int(port) < 65536:
-        raise ConfigError(
-            f"listen must be HOST:PORT, got {listen!r}", hint="127.0.0.1:8080; 0.0.0.0:8080 for all"
-        )
-    return host.strip("[]"), int(port)
 
 
 async def serve_connection(

@@ -17,7 +17,7 @@ import structlog
 import trio
 
 from qqops.adapters.base import Link, Listening, Opening, Outgoing
-from qqops.adapters.http.server import HttpAnswer, HttpRequest, address
+from qqops.adapters.http.exchange import HttpAnswer, HttpRequest, address
 from qqops.adapters.onebot11.actions import OneBot
 from qqops.adapters.onebot11.arrivals import Arrivals, TakenOver
 from qqops.adapters.onebot11.intake import Intake

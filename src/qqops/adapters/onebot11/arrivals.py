@@ -10,7 +10,7 @@ import attrs
 import structlog
 import trio
 
-from qqops.adapters.http.server import HttpAnswer, HttpRequest, Takeover
+from qqops.adapters.http.exchange import HttpAnswer, HttpRequest, Takeover
 from qqops.adapters.onebot11.options import OneBotOptions
 from qqops.adapters.websocket.handshake import accept
 from qqops.adapters.websocket.socket import WebSocket

@@ -12,7 +12,7 @@ import trio
 
 from qqops.adapters.base import Link, OnWire, Outgoing
 from qqops.adapters.http.client import HttpClient
-from qqops.adapters.http.server import HttpAnswer, HttpRequest
+from qqops.adapters.http.exchange import HttpAnswer, HttpRequest
 from qqops.adapters.onebot11.actions import OneBot
 from qqops.adapters.onebot11.calls import ActionFailed
 from qqops.adapters.onebot11.intake import Intake

@@ -15,7 +15,7 @@ from websockets.protocol import State
 from websockets.server import ServerProtocol
 from websockets.uri import WebSocketURI, parse_uri
 
-from qqops.adapters.http.server import HttpRequest
+from qqops.adapters.http.exchange import HttpRequest
 from qqops.adapters.http.tls import tls_context
 from qqops.adapters.websocket.socket import READ, Unauthorized, WebSocket, said_by
 from qqops.errors import FatalError, ProtocolError, TransientError, excerpt

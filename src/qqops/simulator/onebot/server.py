@@ -10,7 +10,8 @@ from typing import Protocol
 
 import trio
 
-from qqops.adapters.http.server import HttpAnswer, HttpRequest, Takeover, is_upgrade, serve_connection
+from qqops.adapters.http.exchange import HttpAnswer, HttpRequest, Takeover, is_upgrade
+from qqops.adapters.http.server import serve_connection
 from qqops.adapters.websocket.handshake import Dial, accept, connect
 from qqops.adapters.websocket.socket import WebSocket
 from qqops.errors import AdapterError, ConfigError, ProtocolError, TransientError
