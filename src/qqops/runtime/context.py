@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeVar, overload
 
 import attrs
 import structlog
@@ -315,3 +315,7 @@ def is_answer(value: Any) -> bool:
     if isinstance(value, tuple):
         return bool(value) and all(isinstance(v, str | Segment) for v in value)
     return isinstance(value, str | Say | Segment)
+
+
+#: Short name of `Context` for signatures.
+Ctx: TypeAlias = Context

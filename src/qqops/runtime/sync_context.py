@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Any, ParamSpec, TypeVar, overload
+from typing import Any, ParamSpec, TypeAlias, TypeVar, overload
 
 from qqops.model import AccountRef, Event, Message, Outcome, Room, User
 from qqops.runtime.context import WITHIN, Content, Context
@@ -160,3 +160,7 @@ class SyncContext:
     def approve(self, text: str | Say, *, by: str, count: int = 1, within: float = 600.0) -> tuple[str, ...]:
         """See `Context.approve`."""
         return self.wait(self._ctx.approve, text, by=by, count=count, within=within)
+
+
+#: Short name of `SyncContext` for signatures of plain `def` handlers.
+SyncCtx: TypeAlias = SyncContext
