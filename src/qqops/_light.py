@@ -1,4 +1,4 @@
-"""Loads structlog without rich. Imported before anything else of qqops.
+"""Loads libraries without what they load on the off chance. structlog first, before anything else of qqops.
 
 structlog loads rich, where that is installed, to draw tracebacks in colours; qqops writes them plain (`qqops.cli.logs`).
 Left to itself that is a fifth of the time that a bot takes to start, and 6 MB. Whoever has loaded either already keeps it.
@@ -6,11 +6,24 @@ Left to itself that is a fifth of the time that a bot takes to start, and 6 MB. 
 
 from __future__ import annotations
 
+import contextlib
 import sys
+from collections.abc import Iterator
 
-if "structlog" not in sys.modules and "rich" not in sys.modules:
-    sys.modules["rich"] = None  # type: ignore[assignment] # so that importing it fails
+
+@contextlib.contextmanager
+def without(name: str) -> Iterator[None]:
+    """Let every import of the module *name* fail meanwhile, as if it was not installed; one that is loaded stays."""
+    if name in sys.modules:
+        yield
+        return
+    sys.modules[name] = None  # type: ignore[assignment] # so that importing it fails
     try:
-        import structlog  # noqa: F401
+        yield
     finally:
-        del sys.modules["rich"]
+        del sys.modules[name]
+
+
+if "structlog" not in sys.modules:
+    with without("rich"):
+        import structlog  # noqa: F401

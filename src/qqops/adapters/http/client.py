@@ -12,13 +12,16 @@ from types import TracebackType
 from typing import Protocol, Self
 
 import attrs
-import httpx
 import trio
 
+from qqops._light import without
 from qqops.adapters.http.connection import Wire
 from qqops.adapters.http.response import TooLarge
 from qqops.adapters.http.tls import tls_context
 from qqops.errors import NotSent, ProtocolError, TransientError
+
+with without("httpx._main"):  # its command line: click, rich and pygments, 6 MB
+    import httpx
 
 #: Largest body that is read, in bytes.
 MAX_BODY = 16 * 1024 * 1024
