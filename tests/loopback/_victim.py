@@ -6,7 +6,6 @@ import signal
 import sys
 
 import trio
-from sqlalchemy import Engine, event, text
 
 from qqops.runtime.clock import WallClock
 from qqops.runtime.storage import backup, datafile
@@ -35,14 +34,16 @@ async def main(mode, folder):
         backup.restore(folder / "copy.db", path, reached)
         return
     file = File(path, StorePolicy(), reached=reached)
-    if mode == "layout":
+    if mode == "steps":
+        from sqlalchemy import Engine, event
+
         event.listen(Engine, "after_cursor_execute", lambda *_: reached("after a statement"))
     if mode == "checkpoint":
         opened = file.file.open
 
         def small():
             opened()
-            file.file.connection.execute(text("PRAGMA wal_autocheckpoint=1"))
+            file.file.connection.execute("PRAGMA wal_autocheckpoint=1")
 
         file.file.open = small
     rows = StoredRows(file)

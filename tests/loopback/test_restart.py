@@ -8,7 +8,6 @@ import stat
 import threading
 
 import pytest
-import sqlalchemy.exc
 import trio
 
 from qqops import Ctx, Plugin
@@ -85,7 +84,7 @@ class World:
 
         def reached(point):
             if killed.is_set() and point.endswith("the transaction"):
-                raise sqlalchemy.exc.SQLAlchemyError("killed")
+                raise sqlite3.Error("killed")
 
         app = self.app = App(
             AppPolicy(seed=1, grace_seconds=2, journal=journal or JournalPolicy()),

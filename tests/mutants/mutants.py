@@ -107,8 +107,7 @@ MUTANTS = [
         f"{GUARANTEES}::test_no_job_starts_while_the_bot_is_closing",
     ),
     Mutant(
-        "purge deletes what is open", RUNTIME + "storage/journal.py",
-        "            inbound.c.state > RowState.STARTED, inbound.c.at", "            inbound.c.at",
+        "purge deletes what is open", RUNTIME + "storage/statements.py", "WHERE state > 1 AND at <", "WHERE at <",
         f"{GUARANTEES}::test_what_is_open_is_not_deleted_however_old_it_is",
     ),
     Mutant(
@@ -127,7 +126,7 @@ MUTANTS = [
     # -- what came later ------------------------------------------------------------------------
     Mutant(
         "what was cut before it began counts as begun", RUNTIME + "storage/journal.py",
-        "            self._store.write(self._sql.unstart, b_id=row)\n", "            pass\n",
+        "            self._store.write(sql.UNSTART, id=row)\n", "            pass\n",
         f"{GUARANTEES}::test_what_was_accepted_is_handled_once_by_whichever_run",
     ),
     Mutant(

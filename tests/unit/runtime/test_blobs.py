@@ -2,6 +2,7 @@
 
 import gc
 import hashlib
+import sqlite3
 
 import attrs
 import pytest
@@ -43,11 +44,7 @@ def picture(bot, content=PNG, name="a.png"):
 
 
 def rows(connection):
-    from sqlalchemy import select
-
-    from qqops.runtime.storage.tables import outbound
-
-    return [row.draft for row in connection.execute(select(outbound))]
+    return [draft for (draft,) in connection.execute("SELECT draft FROM outbound")]
 
 
 async def test_a_picture_arrives_whole_and_lies_once_on_the_disk(bots, tmp_path):
@@ -318,8 +315,6 @@ async def test_content_that_is_sent_by_its_reference_counts_as_queued(bots, tmp_
 
 
 async def test_while_the_store_fails_content_is_tried_again_and_a_sweep_is_not(bots, tmp_path, monkeypatch):
-    from sqlalchemy.exc import OperationalError
-
     swept, tried, real = [], [], blobs.Blobs._write
 
     def write(self, sha, now):
@@ -327,7 +322,7 @@ async def test_while_the_store_fails_content_is_tried_again_and_a_sweep_is_not(b
         return real(self, sha, now) if len(tried) > 3 else False
 
     def fail(batch):
-        raise OperationalError("insert", {}, Exception("the disk is full"))
+        raise sqlite3.OperationalError("the disk is full")
 
     async with bots.run(folder=tmp_path, policy=policy()) as bot:
         await bot.app.blobs.resumed.wait()

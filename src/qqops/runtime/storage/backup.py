@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from qqops.errors import StoreError
 from qqops.runtime.storage.copies import copy, flush, reader, verify
 from qqops.runtime.storage.datafile import Reached, lock
+from qqops.runtime.storage.layout import HEAD
 
 
 def backup(store: pathlib.Path, target: pathlib.Path, reached: Reached | None = None) -> Mapping[str, int]:
@@ -72,8 +73,6 @@ def _settle(store: pathlib.Path) -> None:
 
 
 def _check_layout(source: pathlib.Path) -> None:
-    from qqops.runtime.storage.tables import HEAD
-
     try:
         with contextlib.closing(reader(source)) as connection:
             row = connection.execute("SELECT version_num FROM alembic_version").fetchone()

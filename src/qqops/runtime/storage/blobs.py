@@ -13,6 +13,7 @@ import pathlib
 import tempfile
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING
 
 import attrs
 import structlog
@@ -21,7 +22,9 @@ import trio
 from qqops.errors import ContentLost, Refuse, StoreError
 from qqops.model import Blob, Clock, Draft, Forward, Medium, Node, Segment
 from qqops.model.blob import media_type_of
-from qqops.runtime.storage.store import Store
+
+if TYPE_CHECKING:
+    from qqops.runtime.storage.store import Store
 
 log = structlog.get_logger("qqops.blobs")
 

@@ -5,16 +5,15 @@ from __future__ import annotations
 import contextlib
 import os
 import pathlib
+import sqlite3
 import sys
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TypeAlias
 
 import attrs
 
 from qqops.errors import StoreError
-
-if TYPE_CHECKING:
-    from sqlalchemy import Connection, Engine
+from qqops.runtime.storage import layout
 
 #: Is told which point the work on a file has reached.
 Reached: TypeAlias = Callable[[str], None]
@@ -51,68 +50,49 @@ class DataFile:
     def __init__(self, path: pathlib.Path, policy: StorePolicy, reached: Reached | None = None) -> None:
         self.path = path
         self.reached: Reached = reached or (lambda point: None)
-        self.connection: Connection | None = None
+        self.connection: sqlite3.Connection | None = None
         self._policy = policy
-        self._engine: Engine | None = None
         self._lock: int | None = None
 
     def open(self) -> None:
         """Open or create the file, and bring it to the newest layout. Raises `StoreError`."""
-        # Imported here: slow, needed by nobody else, and this is not the event loop's thread.
-        import sqlalchemy
-
-        from qqops.runtime.storage import tables
-
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self._lock = lock(self.path, shared=True)
             # Before SQLite does: it holds what people wrote, and the journal files inherit these bits.
             os.close(os.open(self.path, os.O_CREAT | os.O_RDWR, 0o600))
-            url = sqlalchemy.URL.create("sqlite", database=str(self.path))
-            self._engine = sqlalchemy.create_engine(
-                url, poolclass=sqlalchemy.StaticPool, connect_args={"check_same_thread": False}
-            )
-            connection = self._engine.connect()
-            synchronous = f"synchronous={self._policy.synchronous.upper()}"
-            for pragma in ("journal_mode=WAL", synchronous, f"busy_timeout={BUSY_MS}"):
-                connection.exec_driver_sql(f"PRAGMA {pragma}")
-            connection.commit()
-            self._migrate(connection, tables.HEAD)
+            # One thread at a time uses it, but not always the same one.
+            connection = sqlite3.connect(self.path, timeout=BUSY_MS / 1000, check_same_thread=False)
+            try:
+                connection.execute("PRAGMA journal_mode=WAL")
+                connection.execute(f"PRAGMA synchronous={self._policy.synchronous.upper()}")
+                self._bring_up(connection)
+            except BaseException:
+                connection.close()
+                raise
             self.connection = connection
-        except (sqlalchemy.exc.SQLAlchemyError, OSError) as exc:
+        except (sqlite3.Error, OSError) as exc:
             self.close()
             raise StoreError(f"cannot open {self.path}: {reason_of(exc)}") from exc
         except BaseException:
             self.close()
             raise
 
-    def _migrate(self, connection: Connection, head: str) -> None:
-        import sqlalchemy
-
-        has = sqlalchemy.inspect(connection).has_table("alembic_version")
-        found = (
-            connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar() if has else None
-        )
-        connection.rollback()
-        if found == head:
+    def _bring_up(self, connection: sqlite3.Connection) -> None:
+        found = layout.layout_of(connection)
+        if found == layout.HEAD:
             return
-        if found is not None and str(found) > head:
-            raise StoreError(f"{self.path} has layout {found}, this qqops knows up to {head}: update qqops")
+        if found is not None and found > layout.HEAD:
+            raise StoreError(
+                f"{self.path} has layout {found}, this qqops knows up to {layout.HEAD}: update qqops"
+            )
         if found is not None:
             self.snapshot(f"layout-{found}")
-        import alembic.command
-        import alembic.config
-
-        config = alembic.config.Config()
-        config.set_main_option("script_location", str(pathlib.Path(__file__).with_name("migrations")))
-        config.attributes["connection"] = connection
         self.reached("before the migration")
-        # The driver begins no transaction for statements that change the layout: without this one each would stand
-        # alone, and a process that is killed between two of them leaves a file that no other can open.
-        connection.exec_driver_sql("BEGIN IMMEDIATE")
-        alembic.command.upgrade(config, "head")
-        self.reached("inside the migration")
-        connection.commit()
+        if found is None:
+            layout.create(connection, self.reached)
+        else:
+            layout.climb(self.path, self.reached)
         self.reached("after the migration")
 
     def snapshot(self, name: str) -> pathlib.Path:
@@ -130,16 +110,13 @@ class DataFile:
     def close(self) -> None:
         """Close what is open."""
         connection, self.connection = self.connection, None
-        engine, self._engine = self._engine, None
         if connection is not None:
             self.reached("before the checkpoint")
             with contextlib.suppress(Exception):
-                connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
+                connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
             self.reached("after the checkpoint")
             with contextlib.suppress(Exception):
                 connection.close()
-        if engine is not None:
-            engine.dispose()
         if self._lock is not None:
             os.close(self._lock)
             self._lock = None
@@ -176,5 +153,5 @@ def lock(path: pathlib.Path, *, shared: bool) -> int | None:
 
 
 def reason_of(exc: Exception) -> str:
-    """Return the database's own words, without the statement and its values: these hold what people wrote."""
-    return str(getattr(exc, "orig", None) or getattr(exc, "strerror", None) or exc)
+    """Return the system's or the database's own words."""
+    return str(getattr(exc, "strerror", None) or exc)

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import structlog
 
 from qqops.errors import StoreError
 from qqops.model import AccountRef, Clock
-from qqops.runtime.storage.store import Store
+from qqops.runtime.storage import statements as sql
+
+if TYPE_CHECKING:
+    from qqops.runtime.storage.store import Store
 
 log = structlog.get_logger("qqops.directory")
 
@@ -31,14 +35,10 @@ class NameDirectory:
         """Read what earlier runs have seen."""
         if self._store is None:
             return
-        from sqlalchemy import select
-
-        from qqops.runtime.storage.tables import names
-
-        columns = (names.c.account, names.c.kind, names.c.place, names.c.name, names.c.number, names.c.last)
-        query = select(*columns).order_by(names.c.last.desc()).limit(MAX_NAMES)
         try:
-            rows = await self._store.read(lambda connection: connection.execute(query).all())
+            rows = await self._store.read(
+                lambda connection: connection.execute(sql.NAMES, {"most": MAX_NAMES}).fetchall()
+            )
         except StoreError as exc:
             log.warning("the known names are not available", reason=str(exc))
             return
@@ -68,13 +68,7 @@ class NameDirectory:
     def _write(self, key: tuple[str, str, str, str], number: str, now: float) -> None:
         if self._store is None:
             return
-        from sqlalchemy.dialects.sqlite import insert
-
-        from qqops.runtime.storage.tables import names
-
         account, kind, place, name = key
-        row = insert(names).values(
-            account=account, kind=kind, place=place, name=name, number=number[:200], first=now, last=now
+        self._store.write(
+            sql.SEE, account=account, kind=kind, place=place, name=name, number=number[:200], now=now
         )
-        keys = ["account", "kind", "place", "name", "number"]
-        self._store.write(row.on_conflict_do_update(index_elements=keys, set_={"last": now}))

@@ -24,10 +24,12 @@ import trio
 from qqops.errors import StoreError
 from qqops.model import AccountRef, Clock, Draft, Event
 from qqops.runtime.seen import Key, key_of
-from qqops.runtime.storage.store import Store, Write
+from qqops.runtime.storage import statements as sql
 
 if TYPE_CHECKING:
-    from sqlalchemy import Connection
+    import sqlite3
+
+    from qqops.runtime.storage.store import Store, Write
 
 log = structlog.get_logger("qqops.journal")
 
@@ -144,14 +146,7 @@ class Journal:
         self._first = int(clock.now().timestamp() * 1000) << 21
         self._next = self._first
         self._last: Write | None = None
-        self._statements: _Statements | None = None
         self._since_purge = 0
-
-    @property
-    def _sql(self) -> _Statements:
-        if self._statements is None:
-            self._statements = _Statements()
-        return self._statements
 
     def _row(self) -> int:
         self._next += 1
@@ -178,8 +173,8 @@ class Journal:
         rows = [self._row() for _ in handlers]
         for row, (handler, start) in zip(rows, handlers, strict=True):
             self._last = self._store.write(
-                self._sql.accept, id=row, account=str(event.account), name=name, kind=kind, room=room, message=number,
-                handler=handler, start=start, state=RowState.ACCEPTED, at=now, event=text,
+                sql.ACCEPT, id=row, account=str(event.account), name=name, kind=kind, room=room, message=number,
+                handler=handler, start=start, at=now, event=text,
             )  # fmt: skip
         self._since_purge += len(rows)
         if self._since_purge >= PURGE_EVERY:
@@ -197,18 +192,18 @@ class Journal:
         Cancellation: it has not started, and says so again.
         """
         try:
-            await self._store.write(self._sql.start, b_id=row).wait()
+            await self._store.write(sql.START, id=row).wait()
         except trio.Cancelled:
-            self._store.write(self._sql.unstart, b_id=row)
+            self._store.write(sql.UNSTART, id=row)
             raise
 
     def ended(self, row: int) -> None:
         """Note that a handler has come to its end, well or not."""
-        self._store.write(self._sql.end, b_id=row, b_state=RowState.ENDED)
+        self._store.write(sql.END, id=row, state=RowState.ENDED)
 
     def settle(self, row: int, step: RowState) -> None:
         """Note what became of a row that an earlier run has left."""
-        self._store.write(self._sql.end, b_id=row, b_state=step)
+        self._store.write(sql.END, id=row, state=step)
 
     # -- to be sent -----------------------------------------------------------------------------
 
@@ -232,24 +227,24 @@ class Journal:
             return 0
         row = self._row()
         self._store.write(
-            self._sql.queue, first, id=row, account=str(account), plugin=plugin, message=message, at=self._now(),
-            done=0, flying=0, draft=text,
+            sql.QUEUE, first, id=row, account=str(account), plugin=plugin, message=message, at=self._now(),
+            draft=text,
         )  # fmt: skip
         return row
 
     async def flying(self, rows: Sequence[int]) -> None:
         """Note that a part of each is about to leave; returns when that is on the disk, or cannot be written."""
-        notes = [self._store.write(self._sql.fly, b_id=row, b_flying=1) for row in rows]
+        notes = [self._store.write(sql.FLY, id=row) for row in rows]
         if notes:
             await notes[-1].wait()
 
     def landed(self, row: int, done: int) -> None:
         """Note that *done* parts have been sent and none is on the wire."""
-        self._store.write(self._sql.land, b_id=row, b_done=done)
+        self._store.write(sql.LAND, id=row, done=done)
 
     def sent(self, row: int) -> None:
         """Note that there is an outcome."""
-        self._store.write(self._sql.unqueue, b_id=row)
+        self._store.write(sql.UNQUEUE, id=row)
 
     # -- after a restart ------------------------------------------------------------------------
 
@@ -280,52 +275,44 @@ class Journal:
         self.loaded.set()
         return left
 
-    def _read(self, connection: Connection) -> Recovered:
+    def _read(self, connection: sqlite3.Connection) -> Recovered:
         left = Recovered()
-        from sqlalchemy import func, or_, select
-
-        from qqops.runtime.storage.tables import inbound, outbound
-
-        # Rows are in the order of their numbers, also across runs and whatever the wall clock did between them.
-        highest = [connection.scalar(select(func.max(table.c.id))) or 0 for table in (inbound, outbound)]
         now = self._now()
-        before = or_(inbound.c.id < self._first, inbound.c.id >= self._next)
-        waiting = or_(outbound.c.id < self._first, outbound.c.id >= self._next)
-        query = select(inbound).where(inbound.c.state <= RowState.STARTED, before).order_by(inbound.c.id)
-        for row in connection.execute(query).mappings():
+        # Rows are in the order of their numbers, also across runs and whatever the wall clock did between them.
+        others = {"first": self._first, "next": self._next}
+        for row, at, text, handler, state, starts, start in connection.execute(sql.UNFINISHED, others):
             try:
-                event = self._codec.load_event(row["event"])
+                event = self._codec.load_event(text)
             except StoreError as exc:
-                log.warning("a row of the journal is skipped", row=row["id"], reason=str(exc))
-                if now - row["at"] > self._policy.max_age:
-                    left.unreadable.append(row["id"])
+                log.warning("a row of the journal is skipped", row=row, reason=str(exc))
+                if now - at > self._policy.max_age:
+                    left.unreadable.append(row)
                 continue
-            started, age = row["state"] == RowState.STARTED, now - row["at"]
+            started, age = state == RowState.STARTED, now - at
             left.unfinished.append(
                 Unfinished(
-                    row=row["id"], age=age, event=event, handler=row["handler"], started=started, start=row["start"],
-                    given_up=self._given_up(age, row["starts"]) if started else "",
+                    row=row, age=age, event=event, handler=handler, started=started, start=start,
+                    given_up=self._given_up(age, starts) if started else "",
                 )
             )  # fmt: skip
-        for row in connection.execute(select(outbound).where(waiting).order_by(outbound.c.id)).mappings():
+        for row, text, plugin, message, at, done, flying in connection.execute(sql.UNSENT, others):
             try:
-                draft = self._codec.load_draft(row["draft"])
+                draft = self._codec.load_draft(text)
             except StoreError as exc:
-                log.warning("a row of the outbox is skipped", row=row["id"], reason=str(exc))
+                log.warning("a row of the outbox is skipped", row=row, reason=str(exc))
                 continue
             left.unsent.append(
                 PendingSend(
-                    row=row["id"], draft=draft, plugin=row["plugin"], message=row["message"],
-                    age=now - row["at"], done=row["done"], flying=bool(row["flying"]),
+                    row=row, draft=draft, plugin=plugin, message=message, age=now - at, done=done,
+                    flying=bool(flying),
                 )
             )  # fmt: skip
-        columns = (inbound.c.account, inbound.c.name, inbound.c.kind, inbound.c.room, inbound.c.message)
-        recent = select(*columns).order_by(inbound.c.id.desc()).limit(MAX_SEEN)
-        for account, *key in reversed(connection.execute(recent).all()):
+        recent = connection.execute(sql.RECENT, {"most": MAX_SEEN}).fetchall()
+        for account, name, kind, room, number in reversed(recent):
             network, _, own = account.partition(":")
-            name, kind, room, number = key
             left.seen.append((AccountRef(network, own), (name, kind, room, number)))
-        self._next = max(self._next, *(number + 1 for number in highest))
+        highest = connection.execute(sql.HIGHEST).fetchone()
+        self._next = max(self._next, *((number or 0) + 1 for number in highest))
         return left
 
     def _given_up(self, age: float, starts: int) -> str:
@@ -338,26 +325,4 @@ class Journal:
 
     def _purge(self) -> None:
         self._since_purge = 0
-        self._store.write(self._sql.purge, b_at=self._now() - self._policy.remember)
-
-
-class _Statements:
-    """The statements, built once; SQLAlchemy is imported when the first one is needed."""
-
-    def __init__(self) -> None:
-        from sqlalchemy import bindparam, delete, insert, update
-
-        from qqops.runtime.storage.tables import inbound, outbound
-
-        row, queue = inbound.c.id == bindparam("b_id"), outbound.c.id == bindparam("b_id")
-        self.accept = insert(inbound)
-        self.start = update(inbound).where(row).values(state=RowState.STARTED, starts=inbound.c.starts + 1)
-        self.unstart = update(inbound).where(row).values(state=RowState.ACCEPTED, starts=inbound.c.starts - 1)
-        self.end = update(inbound).where(row).values(state=bindparam("b_state"), event=None)
-        self.purge = delete(inbound).where(
-            inbound.c.state > RowState.STARTED, inbound.c.at < bindparam("b_at")
-        )
-        self.queue = insert(outbound)
-        self.fly = update(outbound).where(queue).values(flying=bindparam("b_flying"))
-        self.land = update(outbound).where(queue).values(flying=0, done=bindparam("b_done"))
-        self.unqueue = delete(outbound).where(queue)
+        self._store.write(sql.FORGET, before=self._now() - self._policy.remember)

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import trio
 
 from qqops.errors import StoreError
-from qqops.runtime.storage.store import Store, Write
+from qqops.runtime.storage import statements
+
+if TYPE_CHECKING:
+    from qqops.runtime.storage.store import Store, Write
 
 
 class Keep(Protocol):
@@ -78,8 +81,6 @@ class StoredKeep:
 
     def save(self, key: str, value: Any) -> None:
         """Queue *value*."""
-        from qqops.runtime.storage import statements
-
         text = json.dumps(value, ensure_ascii=False)
         self._last = self._store.write(
             statements.PUT, namespace=self._namespace, key=key, value=text, expires=None
@@ -87,9 +88,7 @@ class StoredKeep:
 
     def delete(self, key: str) -> None:
         """Queue that *key* goes."""
-        from qqops.runtime.storage import statements
-
-        self._last = self._store.write(statements.DELETE, b_namespace=self._namespace, b_key=key)
+        self._last = self._store.write(statements.DELETE, namespace=self._namespace, key=key)
 
     async def safe(self) -> bool:
         """Wait for what was queued last: it is written after all the others."""

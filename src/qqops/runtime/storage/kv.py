@@ -6,15 +6,18 @@ import abc
 import contextlib
 import datetime
 from collections.abc import AsyncGenerator, Sequence
-from typing import Any, Protocol, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, overload
 
 import attrs
 import trio
 
 from qqops.errors import StoreError
 from qqops.model import Clock
-from qqops.runtime.storage.store import Part
-from qqops.runtime.storage.store import Store as File
+from qqops.runtime.storage import statements
+
+if TYPE_CHECKING:
+    from qqops.runtime.storage.store import Part
+    from qqops.runtime.storage.store import Store as File
 
 T = TypeVar("T")
 D = TypeVar("D")
@@ -100,29 +103,26 @@ class StoredRows:
 
     async def get(self, namespace: str, key: str, now: float) -> str | None:
         """Return a value."""
-        from qqops.runtime.storage import statements
-
-        values = {"b_namespace": namespace, "b_key": key, "b_now": now}
-        return await self._file.read(lambda connection: connection.execute(statements.GET, values).scalar())
+        values = {"namespace": namespace, "key": key, "now": now}
+        found = await self._file.read(
+            lambda connection: connection.execute(statements.GET, values).fetchone()
+        )
+        return None if found is None else str(found[0])
 
     async def scan(self, namespace: str, prefix: str, now: float) -> Sequence[tuple[str, str]]:
         """Return values by key."""
-        from qqops.runtime.storage import statements
-
         # Up to the last character there is: nothing that begins with the prefix comes after it.
-        values = {"b_namespace": namespace, "b_from": prefix, "b_to": f"{prefix}\U0010ffff", "b_now": now}
+        values = {"namespace": namespace, "from": prefix, "to": f"{prefix}\U0010ffff", "now": now}
         return await self._file.read(
-            lambda connection: [(key, text) for key, text in connection.execute(statements.SCAN, values)]
+            lambda connection: connection.execute(statements.SCAN, values).fetchall()
         )
 
     async def apply(self, changes: Sequence[Change], now: float) -> None:
         """Make the changes in one transaction."""
-        from qqops.runtime.storage import statements
-
         parts: list[Part] = []
         for one in changes:
             if one.text is None:
-                parts.append((statements.DELETE, {"b_namespace": one.namespace, "b_key": one.key}))
+                parts.append((statements.DELETE, {"namespace": one.namespace, "key": one.key}))
             else:
                 values = {
                     "namespace": one.namespace,
@@ -142,10 +142,8 @@ class StoredRows:
             return
         self._until_purge -= expiring
         if self._until_purge <= 0:
-            from qqops.runtime.storage import statements
-
             self._until_purge = PURGE_EVERY
-            self._file.write(statements.PURGE, b_now=now)
+            self._file.write(statements.PURGE, now=now)
 
 
 class _Values(abc.ABC):

@@ -1,26 +1,58 @@
-"""The statements on values by key, built once. Importing this loads SQLAlchemy."""
+"""All statements on the store's file but those that make its tables. What stands behind a colon is bound."""
 
 from __future__ import annotations
 
-from sqlalchemy import bindparam, delete, or_, select
-from sqlalchemy.dialects import sqlite
+# -- values by key --------------------------------------------------------------------------
 
-from qqops.runtime.storage.tables import kv
-
-_insert = sqlite.insert(kv)
 #: Writes a value, whether there is one or not.
-PUT = _insert.on_conflict_do_update(
-    index_elements=[kv.c.namespace, kv.c.key],
-    set_={"value": _insert.excluded.value, "expires": _insert.excluded.expires},
-)
-_mine = kv.c.namespace == bindparam("b_namespace")
-DELETE = delete(kv).where(_mine, kv.c.key == bindparam("b_key"))
+PUT = """
+INSERT INTO kv (namespace, key, value, expires) VALUES (:namespace, :key, :value, :expires)
+ON CONFLICT (namespace, key) DO UPDATE SET value = excluded.value, expires = excluded.expires"""
+DELETE = "DELETE FROM kv WHERE namespace = :namespace AND key = :key"
 #: Deletes what has expired, everybody's.
-PURGE = delete(kv).where(kv.c.expires <= bindparam("b_now"))
-_alive = or_(kv.c.expires.is_(None), kv.c.expires > bindparam("b_now"))
-GET = select(kv.c.value).where(_mine, kv.c.key == bindparam("b_key"), _alive)
-SCAN = (
-    select(kv.c.key, kv.c.value)
-    .where(_mine, kv.c.key >= bindparam("b_from"), kv.c.key < bindparam("b_to"), _alive)
-    .order_by(kv.c.key)
-)
+PURGE = "DELETE FROM kv WHERE expires <= :now"
+GET = """
+SELECT value FROM kv WHERE namespace = :namespace AND key = :key AND (expires IS NULL OR expires > :now)"""
+SCAN = """
+SELECT key, value FROM kv
+WHERE namespace = :namespace AND key >= :from AND key < :to AND (expires IS NULL OR expires > :now) ORDER BY key"""
+
+# -- the journal: received ------------------------------------------------------------------
+
+ACCEPT = """
+INSERT INTO inbound (id, account, name, kind, room, message, handler, start, state, at, event)
+VALUES (:id, :account, :name, :kind, :room, :message, :handler, :start, 0, :at, :event)"""
+START = "UPDATE inbound SET state = 1, starts = starts + 1 WHERE id = :id"
+UNSTART = "UPDATE inbound SET state = 0, starts = starts - 1 WHERE id = :id"
+END = "UPDATE inbound SET state = :state, event = NULL WHERE id = :id"
+#: Deletes what is over since before a moment.
+FORGET = "DELETE FROM inbound WHERE state > 1 AND at < :before"
+#: Those of earlier runs that have no end, in their order.
+UNFINISHED = """
+SELECT id, at, event, handler, state, starts, start FROM inbound
+WHERE state <= 1 AND (id < :first OR id >= :next) ORDER BY id"""
+#: What tells events apart, the latest first.
+RECENT = "SELECT account, name, kind, room, message FROM inbound ORDER BY id DESC LIMIT :most"
+
+# -- the journal: to be sent ----------------------------------------------------------------
+
+QUEUE = """
+INSERT INTO outbound (id, account, plugin, message, at, done, flying, draft)
+VALUES (:id, :account, :plugin, :message, :at, 0, 0, :draft)"""
+FLY = "UPDATE outbound SET flying = 1 WHERE id = :id"
+LAND = "UPDATE outbound SET flying = 0, done = :done WHERE id = :id"
+UNQUEUE = "DELETE FROM outbound WHERE id = :id"
+#: Those of earlier runs, in their order.
+UNSENT = """
+SELECT id, draft, plugin, message, at, done, flying FROM outbound WHERE id < :first OR id >= :next ORDER BY id"""
+#: The highest numbers of both tables.
+HIGHEST = "SELECT (SELECT max(id) FROM inbound), (SELECT max(id) FROM outbound)"
+
+# -- names ----------------------------------------------------------------------------------
+
+#: Notes a name, or that it was seen again.
+SEE = """
+INSERT INTO names (account, kind, place, name, number, first, last)
+VALUES (:account, :kind, :place, :name, :number, :now, :now)
+ON CONFLICT (account, kind, place, name, number) DO UPDATE SET last = excluded.last"""
+NAMES = "SELECT account, kind, place, name, number, last FROM names ORDER BY last DESC LIMIT :most"

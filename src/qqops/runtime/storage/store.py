@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import pathlib
+import sqlite3
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, cast
 
@@ -22,8 +23,6 @@ from qqops.errors import StoreError
 from qqops.runtime.storage.datafile import DataFile, Reached, StorePolicy, reason_of
 
 if TYPE_CHECKING:
-    from sqlalchemy import Connection, Executable
-
     from qqops.runtime.threads import InThread
 
 T = TypeVar("T")
@@ -35,7 +34,7 @@ RETRY, MAX_KEPT = 0.5, 100_000
 
 
 #: A statement and its values.
-Part: TypeAlias = "tuple[Executable, Mapping[str, Any]]"
+Part: TypeAlias = tuple[str, Mapping[str, Any]]
 
 
 @attrs.define(eq=False)
@@ -96,7 +95,7 @@ class Store:
 
     # -- for those who write and read -----------------------------------------------------------
 
-    def write(self, statement: Executable, first: Callable[[], bool] | None = None, **values: Any) -> Write:
+    def write(self, statement: str, first: Callable[[], bool] | None = None, **values: Any) -> Write:
         """Queue *statement*; it is written after everything queued before it. Wait on what is returned."""
         return self.write_all(((statement, values),), first=first)
 
@@ -117,7 +116,7 @@ class Store:
             self._work.set()
         return one
 
-    async def read(self, query: Callable[[Connection], T]) -> T:
+    async def read(self, query: Callable[[sqlite3.Connection], T]) -> T:
         """Return what *query* reads, after everything that was queued before.
 
         Raises:
@@ -204,8 +203,6 @@ class Store:
 
     def _transaction(self, batch: Sequence[Write]) -> str:
         """Write *batch* in one transaction; return why that failed, or ""."""
-        import sqlalchemy
-
         for one in batch:
             if one.first is not None and one.first():
                 one.first = None
@@ -216,13 +213,13 @@ class Store:
                 return str(exc)
         try:
             self._execute(batch)
-        except sqlalchemy.exc.IntegrityError as exc:
+        except sqlite3.IntegrityError as exc:
             if len(batch) > 1:
                 # One statement is at fault: the others must not pay for it.
                 return next(filter(None, [self._transaction([one]) for one in batch]), "")
             # A row that is there already: it was written before a failure was reported.
             batch[0].error = reason_of(exc)
-        except sqlalchemy.exc.SQLAlchemyError as exc:
+        except sqlite3.Error as exc:
             self.file.close()  # after an I/O error only a new connection is to be trusted
             return reason_of(exc)
         return ""
@@ -233,9 +230,8 @@ class Store:
         reached("before the transaction")
         try:
             parts = (part for one in batch for part in one.parts)
-            for _, group in itertools.groupby(parts, key=lambda part: id(part[0])):
-                same = list(group)
-                connection.execute(same[0][0], [dict(values) for _, values in same])
+            for statement, group in itertools.groupby(parts, key=lambda part: part[0]):
+                connection.executemany(statement, [values for _, values in group])
             reached("inside the transaction")
             connection.commit()
         except BaseException:
@@ -244,16 +240,11 @@ class Store:
             raise
         reached("after the transaction")
 
-    def _query(self, query: Callable[[Connection], T]) -> T:
-        import sqlalchemy
-
+    def _query(self, query: Callable[[sqlite3.Connection], T]) -> T:
         connection = self.file.connection
         if connection is None:
             raise StoreError(self.failing or f"{self.path} is not open")
         try:
             return query(connection)
-        except sqlalchemy.exc.SQLAlchemyError as exc:
+        except sqlite3.Error as exc:
             raise StoreError(f"cannot read {self.path}: {reason_of(exc)}") from exc
-        finally:
-            with contextlib.suppress(Exception):
-                connection.rollback()
