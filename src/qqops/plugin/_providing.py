@@ -7,7 +7,7 @@ import contextlib
 import inspect
 import typing
 from collections.abc import Callable
-from typing import Any, Literal, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast, overload
 
 import attrs
 
@@ -19,8 +19,10 @@ from qqops.plugin.hooks import Build, hookimpl
 from qqops.plugin.signature import Signature, hints_of, location, read
 from qqops.runtime.context import Context
 from qqops.runtime.services import Provided, Service
-from qqops.runtime.storage.upgrade import Migration
-from qqops.runtime.tasks import Restart, Task
+
+if TYPE_CHECKING:
+    from qqops.runtime.storage.upgrade import Migration
+    from qqops.runtime.tasks import Task
 
 F = TypeVar("F", bound=Callable[..., Any])
 C = TypeVar("C", bound=type[Any])
@@ -151,6 +153,8 @@ class Providing:
     @hookimpl
     def qqops_tasks(self, build: Build) -> list[Task]:
         """Return the declared tasks."""
+        from qqops.runtime.tasks import Restart, Task  # here: it is the bot that asks
+
         found = []
         for d in self._tasks:
             if not inspect.iscoroutinefunction(d.function):
@@ -167,6 +171,8 @@ class Providing:
     @hookimpl
     def qqops_migrations(self) -> list[Migration]:
         """Return the declared steps."""
+        from qqops.runtime.storage.upgrade import Migration  # here: it is the bot that asks
+
         steps = sorted(self._migrations, key=lambda d: d.more["number"])
         for wanted, d in enumerate(steps, 1):
             where, number = location(d.function), d.more["number"]

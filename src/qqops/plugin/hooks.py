@@ -9,20 +9,21 @@ one of these means no.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import attrs
 import pluggy
 
-from qqops.adapters.base import Network
-from qqops.model import User
-from qqops.plugin._converter import Conversion, Converter
-from qqops.runtime.gate import Request
-from qqops.runtime.outgoing import Outgoing
-from qqops.runtime.registry import Command, Filter, Job, Listener
-from qqops.runtime.services import Provided, Service
-from qqops.runtime.storage.upgrade import Migration
-from qqops.runtime.tasks import Task
+if TYPE_CHECKING:  # a plugin shall be imported without the bot that runs it
+    from qqops.adapters.base import Network
+    from qqops.model import User
+    from qqops.plugin._converter import Conversion, Converter
+    from qqops.runtime.gate import Request
+    from qqops.runtime.outgoing import Outgoing
+    from qqops.runtime.registry import Command, Filter, Job, Listener
+    from qqops.runtime.services import Provided, Service
+    from qqops.runtime.storage.upgrade import Migration
+    from qqops.runtime.tasks import Task
 
 #: Name of the project in pluggy's eyes.
 PROJECT = "qqops"
