@@ -10,14 +10,15 @@ import re
 import stat
 import typing
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import attrs
-import cattrs
-from cattrs.errors import ClassValidationError, ForbiddenExtraKeysError, IterableValidationError
 
 from qqops.errors import ConfigError
 from qqops.model import Secret
+
+if TYPE_CHECKING:
+    import cattrs
 
 
 class SettingsFile:
@@ -111,6 +112,8 @@ def _must_be_private(path: pathlib.Path, where: str, hint: str) -> None:
 
 def _converter() -> cattrs.Converter:
     """Return a converter that takes TOML's types as they are: "5" is not a number, 1 is not text."""
+    import cattrs  # here: only who has something to convert pays for it
+
     converter = cattrs.Converter(forbid_extra_keys=True)
 
     def strict(kind: type[Any], shown: str) -> None:
@@ -149,6 +152,8 @@ def _converter() -> cattrs.Converter:
 def structure(
     data: Mapping[str, Any], kind: type[Any], file: SettingsFile, key: str, known: set[str] | None = None
 ) -> Any:
+    from cattrs.errors import ClassValidationError, IterableValidationError
+
     try:
         return _converter().structure(data, kind)
     except (ClassValidationError, IterableValidationError) as exc:
@@ -159,6 +164,8 @@ def _first_mistake(
     group: BaseException, kind: Any, file: SettingsFile, key: str, known: set[str] | None
 ) -> ConfigError:
     """Return the first mistake in what cattrs found, named by file, line and key."""
+    from cattrs.errors import ForbiddenExtraKeysError
+
     for exc, path, cls in _walk(group, key, kind):
         if isinstance(exc, ForbiddenExtraKeysError):
             wrong = min(exc.extra_fields)

@@ -1,28 +1,23 @@
-"""``qqops demo`` and ``qqops console``: a bot to talk to, without any account."""
+"""``qqops demo``: a bot to talk to on a simulator."""
 
 from __future__ import annotations
 
-import os
-import sys
 from collections.abc import Callable
 
 import trio
 
 from qqops.adapters.base import Question
-from qqops.adapters.memory import MemoryAdapter, MemoryNetwork
 from qqops.adapters.webqq.adapter import WebQQ, WebQQOptions
-from qqops.app import App
-from qqops.assemble import make_app
+from qqops.cli.console import Nobody, bot
 from qqops.cli.perform import perform, read_script
 from qqops.cli.picture import draw_qr
-from qqops.cli.stage import Heard, MemoryStage, SimulatedStage, Stage
+from qqops.cli.stage import Heard, Stage
+from qqops.cli.stage_webqq import SimulatedStage
 from qqops.model import AccountRef, Secret
-from qqops.plugin.host import PluginState
 from qqops.protocol.webqq.profile import Login, profile
 from qqops.runtime.clock import WallClock
 from qqops.runtime.outbox import OutboxPolicy
 from qqops.runtime.supervisor import LinkPolicy
-from qqops.settings import Settings
 from qqops.simulator.server import Server
 from qqops.simulator.service import Service
 from qqops.simulator.world import DEFAULT_BOT
@@ -57,7 +52,7 @@ def run_demo(profile_name: str, script: str | None) -> int:
     async def main() -> int:
         async with trio.open_nursery() as nursery:
             url = await nursery.start(server.run)
-            app = _app(DemoHuman(service, draw=lines is None))
+            app = bot(DemoHuman(service, draw=lines is None))
             options = WebQQOptions(
                 profile=profile_name,
                 number=DEFAULT_BOT if login is Login.PASSWORD else 0,
@@ -90,7 +85,7 @@ def run_onebot_demo(script: str | None) -> int:
     async def main() -> int:
         async with trio.open_nursery() as nursery:
             url = await nursery.start(server.run)
-            app = _app(_nobody())
+            app = bot(Nobody())
             account = AccountRef("onebot11", "demo")
             options = OneBotOptions(url=url, room_gap=0.0)
             adapter = OneBot11(account, options, app.clock.now, None)
@@ -102,39 +97,5 @@ def run_onebot_demo(script: str | None) -> int:
     return trio.run(main)
 
 
-def run_console(script: str | None, *, narrate: bool = False) -> int:
-    """Run a bot on an in-memory network, and play; return the exit code.
-
-    Args:
-        narrate: Tell in the debug log what becomes of every message.
-    """
-    lines = read_script(script)
-
-    async def main() -> int:
-        app = _app(_nobody())
-        if narrate:
-            app.narrate()
-        network = MemoryNetwork(AccountRef("memory", "console"), app.clock)
-        app.add_account(MemoryAdapter(network), LinkPolicy(), OutboxPolicy())
-        return await perform(app, lambda heard: MemoryStage(network, heard), lines)
-
-    return trio.run(main)
-
-
 def _simulated(server: Server) -> Callable[[Heard], Stage]:
     return lambda heard: SimulatedStage(server, heard)
-
-
-def _nobody() -> DemoHuman:
-    return DemoHuman(Service(WallClock()), draw=False)
-
-
-def _app(operator: DemoHuman) -> App:
-    """Return a bot with every installed plugin; those that are skipped are named."""
-    app = make_app(Settings(), operator, os.environ)
-    for report in app.host.reports.all():
-        if report.state is PluginState.SKIPPED:
-            print(f"* plugin {report} skipped: {report.why}", file=sys.stderr)
-    if not app.registry.commands:
-        print("* no plugin with commands is installed; try: pip install qqops-essentials", file=sys.stderr)
-    return app

@@ -8,14 +8,14 @@ from typing import Literal
 
 import structlog
 
-from qqops.runtime.dispatch import add_run
-
 LogFormat = Literal["text", "json"]
 LogLevel = Literal["debug", "info", "warning", "error"]
 
 
 def configure(log_format: LogFormat, level: LogLevel) -> None:
     """Send structured log lines of *level* and above to standard error."""
+    from qqops.runtime.ticket import add_run  # here: who only wants --help does not need the runtime
+
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
         add_run,

@@ -66,7 +66,7 @@ def console(*, script: Script = None, verbose: bool = False) -> int:
         script: Read the lines from a file (- for standard input) and print a transcript. / 从文件读取。
         verbose: Show the log. / 显示日志。
     """
-    from qqops.cli.demo import run_console
+    from qqops.cli.console import run_console
 
     logs.configure("text", "debug" if verbose else "error")
     return run_console(script, narrate=verbose)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import linecache
 import os
 import pathlib
 import signal
@@ -36,6 +37,8 @@ def run_bot(path: pathlib.Path, *, narrate: bool = False, dev: bool = False) -> 
         # What is compiled is known by the second it was written in; who saves twice in one would get the first.
         sys.dont_write_bytecode = True
     settings, file = load_settings(path, os.environ)
+    # A MB of source that attrs has generated and compiled; the rest of the bot fits in there. What is asked for is read anew.
+    linecache.clearcache()
 
     async def main() -> int:
         folder = path.parent / settings.bot.data
