@@ -33,7 +33,7 @@ PARTS = {
 }
 #: What a plugin is imported without.
 BOT = {"sqlite3", "cattrs", "cyclopts", "packaging", "qqops.cli", "qqops.app", "qqops.plugin.host", "qqops.runtime.dispatch",
-       "qqops.runtime.storage.kv", "qqops.runtime.storage.store"}  # fmt: skip
+       "qqops.runtime.storage.store"}  # fmt: skip
 
 SAY = "import atexit, sys; atexit.register(lambda: print('LOADED', *sys.modules, file=sys.stderr)); "
 COMMAND = SAY + "import runpy; runpy.run_module('qqops', run_name='__main__', alter_sys=True)"

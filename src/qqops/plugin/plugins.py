@@ -16,13 +16,13 @@ from qqops.plugin._collecting import Collected
 from qqops.plugin._finding import CORE, Candidate, discover
 from qqops.plugin._modules import Modules, package_of
 from qqops.plugin._reports import PluginReport, PluginState
-from qqops.runtime.links import Links
-from qqops.runtime.owners import Owners
-from qqops.runtime.storage.keep import Keep
 from qqops.texts import Say
 
 if TYPE_CHECKING:
     from qqops.plugin.host import Host
+    from qqops.runtime.links import Links
+    from qqops.runtime.owners import Owners
+    from qqops.runtime.storage.keep import Keep
 
 log = structlog.get_logger("qqops.plugins")
 

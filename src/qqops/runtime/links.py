@@ -4,28 +4,31 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 import attrs
 import structlog
 import trio
 
-from qqops.adapters.base import Adapter
 from qqops.errors import Refuse
-from qqops.model import AccountRef, Clock
-from qqops.runtime.accounts import Accounts
 from qqops.runtime.alarms import Alarms
 from qqops.runtime.border import ANYTHING, described, theirs
-from qqops.runtime.dispatch import Dispatcher
-from qqops.runtime.observe import LinkState, Observers
 from qqops.runtime.outbox import Outbox, OutboxPolicy
-from qqops.runtime.outgoing import Chain
-from qqops.runtime.questions import Questions
-from qqops.runtime.rooms import Rooms
 from qqops.runtime.spawning import Spawn, spawning
-from qqops.runtime.storage.blobs import Blobs
-from qqops.runtime.storage.journal import Journal
 from qqops.runtime.supervisor import LinkPolicy, Reconnect, Supervisor
 from qqops.texts import Say
+
+if TYPE_CHECKING:
+    from qqops.adapters.base import Adapter
+    from qqops.model import AccountRef, Clock
+    from qqops.runtime.accounts import Accounts
+    from qqops.runtime.dispatch import Dispatcher
+    from qqops.runtime.observe import LinkState, Observers
+    from qqops.runtime.outgoing import Chain
+    from qqops.runtime.questions import Questions
+    from qqops.runtime.rooms import Rooms
+    from qqops.runtime.storage.blobs import Blobs
+    from qqops.runtime.storage.journal import Journal
 
 log = structlog.get_logger("qqops.links")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
+from typing import TYPE_CHECKING
 
 import attrs
 import structlog
@@ -10,7 +11,9 @@ import structlog
 from qqops.errors import StoreError
 from qqops.runtime.border import ANYTHING, theirs
 from qqops.runtime.storage.kv import Change, Rows, Store, Transaction
-from qqops.runtime.storage.store import Store as File
+
+if TYPE_CHECKING:
+    from qqops.runtime.storage.store import Store as File
 
 log = structlog.get_logger("qqops.upgrade")
 
