@@ -168,6 +168,9 @@ async def test_events_survive_a_restart_as_messages_do(bots, tmp_path):
     async with bots.run(plugin, folder=tmp_path, policy=AppPolicy(seed=1, grace_seconds=1)) as bot:
         told(bot)
         await bot.app.journal.safe()
+        with trio.fail_after(60):
+            while not began:  # its start is noted by a thread
+                await trio.sleep(0.01)
         await trio.testing.wait_all_tasks_blocked()
         assert began == ["1"], "what one person does in one room is handled in order"
     gate.set()
