@@ -11,7 +11,7 @@ import attrs
 import structlog
 import trio
 
-from qqops.errors import Refuse
+from qqops.errors import Refuse, StoreError
 from qqops.plugin._collecting import Collected
 from qqops.plugin._finding import CORE, Candidate, discover
 from qqops.plugin._modules import Modules, package_of
@@ -109,9 +109,7 @@ class Plugins:
         Cancellation: waits until the change is whole, 25 seconds at most.
         """
         async with self._turn:
-            self._changeable(name)
-            if not self.host.is_loaded(name):
-                raise Refuse(Say("plugins.not_loaded", {"name": name}))
+            self._check(name)
             began = time.perf_counter()
             with trio.CancelScope(shield=True), self._held(name):
                 left = await self._end(name)
@@ -160,9 +158,7 @@ class Plugins:
         Cancellation: waits until the change is whole, 45 seconds at most.
         """
         async with self._turn:
-            self._changeable(name)
-            if not self.host.is_loaded(name):
-                raise Refuse(Say("plugins.not_loaded", {"name": name}))
+            self._check(name)
             began = time.perf_counter()
             candidate, old = self._candidate(name), self.host.collected(name)
             assert old is not None
@@ -228,7 +224,12 @@ class Plugins:
 
     def restore(self) -> None:
         """Leave out what somebody has unloaded in an earlier run; before anything runs."""
-        for name in self._kept.load():
+        try:
+            kept = self._kept.load()
+        except StoreError as exc:
+            log.error("which plugins were unloaded cannot be read: all are loaded", reason=str(exc))  # noqa: TRY400 - one line
+            return
+        for name in kept:
             if self.host.is_loaded(name):
                 self.host.drop(name)
                 self.host.off(name)
@@ -241,10 +242,13 @@ class Plugins:
             raise Refuse(Say("plugins.unknown", {"name": name}))
         return self.host.reports[name]
 
-    def _changeable(self, name: str) -> None:
+    def _check(self, name: str) -> None:
+        """Raises `Refuse` unless *name* is loaded and can be taken away."""
         report = self._report(name)
         if name == CORE or package_of(report.entry) == _OWN:
             raise Refuse(Say("plugins.own", {"name": name}))
+        if report.state is not PluginState.LOADED:
+            raise Refuse(Say("plugins.not_loaded", {"name": name}))
 
     def _modules(self, candidate: Candidate) -> Modules:
         """Return what is read anew: the plugin's package, or just its own module where others live in the package."""

@@ -164,9 +164,8 @@ class Runs(Generic[R]):
             self._spawn = spawning(self._nursery)
             task_status.started()
             self._begin()
-            await (
-                self._closed.wait()
-            )  # what is queued is begun by who ends: the nursery stays until the last one
+            # What is queued then is begun by who ends: the nursery stays until the last one has.
+            await self._closed.wait()
 
     def close(self) -> None:
         """Refuse new work; what has been queued is still done."""
@@ -210,8 +209,8 @@ class Runs(Generic[R]):
             with task.scope as scope:
                 scope.deadline = trio.current_time() + run.seconds
                 await self._call(run)
-        except trio.Cancelled:
-            self._cut = True  # not by its own scope: everything ends
+        except BaseException:
+            self._cut = True  # a cancellation, but not by its own scope: everything ends
             raise
         finally:
             del self._tasks[run]
@@ -246,9 +245,8 @@ class Runs(Generic[R]):
     def take_out(self, unwanted: Collection[R]) -> None:
         """Take what is *unwanted* and waits for its turn out of the queues."""
         for plugin in {run.plugin for run in unwanted}:
-            self._ready.extend(
-                self._parked.pop(plugin, ())
-            )  # whoever is first there then may be somebody else's
+            # Whoever is first there then may be somebody else's.
+            self._ready.extend(self._parked.pop(plugin, ()))
         gone = set(unwanted)
         for key, queue in list(self._queues.items()):
             kept = [run for run in queue if run not in gone]
@@ -274,7 +272,8 @@ class Runs(Generic[R]):
                 task.ended = True
                 task.scope.cancel(reason="the plugin is unloaded")
         while any(run is not spare for run in self.of(plugin)):
-            self._gone = trio.Event()
+            if self._gone.is_set():
+                self._gone = trio.Event()
             await self._gone.wait()
 
     # -- stepping aside -------------------------------------------------------------------------

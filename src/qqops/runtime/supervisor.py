@@ -126,6 +126,8 @@ class Supervisor:
         """Note that `run` was cancelled: the account is off its service, for good if it is *stopped*."""
         self._backoff.attempt = 0
         self._dispatcher.offline(self.adapter.account)
+        if self.state.phase is Phase.ONLINE:
+            self._disconnected(cause)
         if stopped:
             self._operator.over(self.adapter.account)
         self._change(Phase.STOPPED if stopped else Phase.WAITING, cause=cause)
@@ -168,10 +170,12 @@ class Supervisor:
             end = _End(cause=f"nothing was heard for {now - session.heard:.0f} s")
         if session.online_since is not None:
             self._dispatcher.offline(self.adapter.account)
-            self._dispatcher.route(
-                Disconnected(account=self.adapter.account, at=self._clock.now(), cause=end.cause)
-            )
+            self._disconnected(end.cause)
         return end
+
+    def _disconnected(self, cause: str) -> None:
+        account = self.adapter.account
+        self._dispatcher.route(Disconnected(account=account, at=self._clock.now(), cause=cause))
 
     def _change(
         self, phase: Phase, *, cause: str = "", retry_in: float | None = None, fatal: bool = False

@@ -10,14 +10,16 @@ from collections.abc import AsyncGenerator
 
 import attrs
 import pytest
+import structlog
 import trio
 
-from qqops import Ctx, Message, Plugin, PluginError, Refuse, Rooms, Store
+from qqops import Ctx, Message, Plugin, PluginError, Refuse, Rooms, Store, StoreError
 from qqops.app import AppPolicy
 from qqops.plugin.host import Candidate, PluginState
 from qqops.plugin.plugins import Plugins
 from qqops.runtime.dispatch import DispatchPolicy
 from qqops.runtime.observe import Handled, Result, Sent
+from qqops.runtime.storage.keep import MemoryKeep
 
 
 @attrs.frozen
@@ -548,3 +550,19 @@ async def test_every_message_names_who_sent_it(bots):
             await ali.expect(text)
         await ali.say("/remind")
         assert {one.plugin for one in bot.records if isinstance(one, Sent)} == {"speaker"}
+
+
+class Unreadable(MemoryKeep):
+    """A store that cannot be read."""
+
+    def load(self):
+        raise StoreError("the disk is broken")
+
+
+async def test_a_store_that_cannot_be_read_leaves_all_plugins_loaded(bots):
+    async with bots.run(greeter("hello")) as bot:
+        bot.app.plugins._kept = Unreadable()
+        with structlog.testing.capture_logs() as logs:
+            bot.app.plugins.restore()
+        assert [line["reason"] for line in logs] == ["the disk is broken"]
+        assert bot.app.host.is_loaded("greeter")

@@ -135,6 +135,8 @@ async def test_when_the_run_ends_the_thread_is_told_and_can_do_nothing_more(bots
         await bot.app.dispatcher.handlers.end("p")
         await ali.expect("was unloaded")
         assert not bot.app.talks.open
+        assert await trio.to_thread.run_sync(may_go.wait, 10)
+        assert seen == ["ended", "ended"]
 
 
 async def test_a_deadline_ends_the_calls_of_a_thread(bots):
