@@ -101,6 +101,10 @@ class Execution:
         """Return the threads of *plugin* that have not ended, for people."""
         return self._runner.threads.of(plugin)
 
+    async def threads_gone(self, plugin: str) -> None:
+        """Wait until the threads of *plugin* whose runs are over have ended."""
+        await self._runner.threads.gone(plugin)
+
     def forget_threads(self, plugin: str) -> None:
         """Let threads of *plugin* that have not ended take no more places from its next copy."""
         self._runner.threads.begin_anew(plugin)

@@ -52,7 +52,7 @@ class Handlers:
         self._runs.go_on(plugin)
 
     async def end(self, plugin: str) -> None:
-        """End what runs and talks on behalf of *plugin*, which is held; returns when its last run has ended.
+        """End what runs and talks on behalf of *plugin*, which is held; returns when its last run and thread have ended.
 
         A run that has asked for this itself goes on.
         """
@@ -61,6 +61,7 @@ class Handlers:
         self._approvals.end_plugin(plugin)
         await self._runs.end(plugin, spare=running.get())
         self._talks.end_plugin(plugin)  # one that has just begun may have asked as its last act
+        await self._execution.threads_gone(plugin)
 
     def of(self, plugin: str) -> list[str]:
         """Return what runs and talks on behalf of *plugin*, and was not told to go on, for people."""

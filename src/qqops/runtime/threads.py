@@ -57,7 +57,6 @@ class _Busy:
     """
 
     handler: Handler
-    began: float
     thread: int | None = None
     left: bool = False
 
@@ -84,6 +83,7 @@ class Threads:
         self._limiters: dict[str, trio.CapacityLimiter] = {}
         self._busy: dict[int, _Busy] = {}
         self._numbers = itertools.count()
+        self._ended = trio.Event()
 
     async def call(self, handler: Handler, call: Callable[[], Any], hops: Hops | None) -> Any:
         """Return what *call* returns.
@@ -93,7 +93,8 @@ class Threads:
 
         Cancellation: the thread goes on by itself.
         """
-        number, busy = next(self._numbers), _Busy(handler, trio.current_time())
+        number, busy = next(self._numbers), _Busy(handler)
+        token = trio.lowlevel.current_trio_token()
 
         def work() -> Any:
             busy.thread = threading.get_ident()
@@ -102,6 +103,9 @@ class Threads:
                 return call()
             finally:
                 del self._busy[number]
+                if busy.left:
+                    with contextlib.suppress(trio.RunFinishedError):
+                        token.run_sync_soon(self._ended.set)
 
         limiter = self._limiters.get(handler.plugin)
         if limiter is None:
@@ -117,6 +121,13 @@ class Threads:
     def begin_anew(self, plugin: str) -> None:
         """Give *plugin* all its places again: its code is reloaded, and what hangs is the old copy's."""
         self._limiters.pop(plugin, None)
+
+    async def gone(self, plugin: str) -> None:
+        """Wait until the threads of *plugin* that nobody waits for have ended."""
+        while self.of(plugin):
+            if self._ended.is_set():
+                self._ended = trio.Event()
+            await self._ended.wait()
 
     def of(self, plugin: str) -> list[str]:
         """Return the threads of *plugin* that nobody waits for and that have not ended, and where they stand."""
