@@ -48,7 +48,6 @@ from qqops.runtime.observe import Observers
 from qqops.runtime.outbox import OutboxPolicy
 from qqops.runtime.owners import Owners
 from qqops.runtime.questions import Questions
-from qqops.runtime.reading import Reading
 from qqops.runtime.registry import Registry
 from qqops.runtime.rooms import Rooms
 from qqops.runtime.scheduler import Scheduler
@@ -122,7 +121,7 @@ class App:
         self.audit = audit or Audit(clock)
         self.locks = Locks(kept, self.audit, clock)
         self.approvals = Approvals(kept, self.audit, clock, self.talks.alarms)
-        self.gate.doors += [Reading(), self.locks, self.approvals, self.audit]
+        self.gate.add_doors(self.locks, self.approvals, self.audit)
         self.dispatcher = Dispatcher(
             self.registry,
             clock=clock,

@@ -144,6 +144,10 @@ def messages(rounds: int) -> None:
     print(f"{'':34}{'µs per message':>16}{'of a command':>14}")
     for name, values in results.items():
         print(f"{name:34}{statistics.median(values):16.1f}{statistics.median(values) / base:14.2f}")
+    plain, guarded = (
+        min(results[name]) for name in ("command, async handler", "command, permission and limit")
+    )
+    print(f"{'a permission and a limit add':34}{guarded - plain:16.1f}   (at most 5)")
 
 
 def margins(rounds: int) -> None:

@@ -288,13 +288,14 @@ async def test_the_core_finds_what_it_has_kept(place):
         assert keep.load() == {"a": 2, "c": None}
 
 
-async def test_what_is_kept_is_a_copy(place):
+async def test_what_is_read_is_a_copy_of_its_own(place):
     async with keep_of(place) as keep:
-        value = [1]
-        keep.save("a", value)
-        value.append(2)
+        keep.save("a", (1, 2))
         await keep.safe()
-        assert keep.load() == {"a": [1]}
+        read = keep.load()
+        assert read == {"a": [1, 2]}
+        read["a"].append(3)
+        assert keep.load() == {"a": [1, 2]}
 
 
 async def test_what_cannot_be_read_is_an_error_and_not_nothing(tmp_path):

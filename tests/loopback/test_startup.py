@@ -14,6 +14,7 @@ import pytest
 HANGS = 120
 #: What is large and needed by few.
 LIBRARIES = {
+    "asyncio",
     "sqlalchemy",
     "alembic",
     "httpx",
@@ -65,6 +66,14 @@ def test_import_qqops_loads_no_floor_of_it():
 def test_a_plugin_is_imported_without_the_bot_that_runs_it(imported):
     modules, _ = after(SAY + imported)
     assert modules & (LIBRARIES | PARTS | BOT) == set()
+
+
+def test_what_is_put_off_is_loaded_by_who_uses_it():
+    modules, out = after(
+        SAY + "import qqops, structlog; print(structlog.stdlib.asyncio.get_running_loop.__name__)"
+    )
+    assert out == "get_running_loop\n"
+    assert "asyncio" in modules
 
 
 def test_help_loads_no_bot():

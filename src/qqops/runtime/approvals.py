@@ -103,6 +103,10 @@ class Approvals:
 
     # -- asking for it --------------------------------------------------------------------------
 
+    def concerns(self, handler: Handler) -> bool:
+        """Whether somebody must agree to *handler*."""
+        return handler.guards.approval is not None
+
     async def before(self, ctx: Context, hit: Hit) -> Content | None:
         """Let *hit* pass when it needs no approval or has got it; else open a request."""
         need = hit.handler.guards.approval

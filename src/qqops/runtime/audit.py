@@ -191,6 +191,10 @@ class Audit:
 
     # -- as a stage of the gate -----------------------------------------------------------------
 
+    def concerns(self, handler: Handler) -> bool:
+        """Whether runs of *handler* are recorded."""
+        return handler.guards.effects
+
     async def before(self, ctx: Context, hit: Hit) -> Content | None:
         """Record that a command with effects begins; no record, no run."""
         if not hit.handler.guards.effects:

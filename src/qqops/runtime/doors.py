@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 import attrs
@@ -14,7 +14,7 @@ from qqops.runtime.verdicts import Stage
 from qqops.texts import Say
 
 if TYPE_CHECKING:
-    from qqops.runtime.registry import Hit
+    from qqops.runtime.registry import Handler, Hit
 
 
 class Door(Protocol):
@@ -27,11 +27,31 @@ class Door(Protocol):
     @property
     def stage(self) -> Stage: ...
 
+    def concerns(self, handler: Handler) -> bool:
+        """Whether it can ever have anything to say about *handler*; asked once for each, not for each run."""
+
     async def before(self, ctx: Context, hit: Hit) -> Content | None:
         """Return None to let *hit* run, or why not. Cancellation: nothing is kept."""
 
     def after(self, ctx: Context, hit: Hit, result: Result) -> None:
         """The handler has ended; called once for each `before` that returned None."""
+
+
+@attrs.define(eq=False)
+class Entry:
+    """One run on its way in, or inside.
+
+    Attributes:
+        doors: What stands before it.
+        passed: How many of these it has passed; they hear of its end.
+        held: What it has taken of limits.
+    """
+
+    ctx: Context
+    hit: Hit
+    doors: Sequence[Door]
+    passed: int = 0
+    held: Sequence[str] = ()
 
 
 @attrs.frozen(kw_only=True)

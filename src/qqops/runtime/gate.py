@@ -5,25 +5,25 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-import attrs
 import structlog
 
 from qqops.errors import PluginError, Refuse
-from qqops.model import Clock, Room, User
+from qqops.model import Clock
 from qqops.runtime.arguments import arguments_of
 from qqops.runtime.border import ANYTHING, described, split
 from qqops.runtime.clock import WallClock
 from qqops.runtime.context import Content, Context
-from qqops.runtime.declared import Limit
+from qqops.runtime.declared import OPEN, Limit
 from qqops.runtime.doors import Door as Door
-from qqops.runtime.doors import Refusal, Veto
+from qqops.runtime.doors import Entry, Refusal, Veto
 from qqops.runtime.doors import Request as Request
 from qqops.runtime.granted import AccessPolicy, rules_of
 from qqops.runtime.halted import Halted
-from qqops.runtime.limits import PREFIX, Limits
+from qqops.runtime.limits import PREFIX, Limits, Spent
 from qqops.runtime.observe import Result
-from qqops.runtime.roles import NOBODY, OWNER, SELF, Roles, Standing
-from qqops.runtime.rules import Rule, Ruling, Tables, Who
+from qqops.runtime.roles import NOBODY, OWNER, Roles
+from qqops.runtime.rules import Rule, Ruling, Tables
+from qqops.runtime.standings import Standings
 from qqops.runtime.storage.keep import Keep, MemoryKeep
 from qqops.runtime.switches import Switches
 from qqops.runtime.verdicts import Stage, Verdict
@@ -35,29 +35,18 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger("qqops.gate")
 
-#: People in rooms whose standing is kept ready.
-MAX_LOOKED = 2000
-
-_Look = tuple[User | None, Who, Standing]
-
-
-@attrs.define(eq=False)
-class _Inside:
-    """What one run holds while it is inside."""
-
-    held: tuple[str, ...] = ()
-    doors: list[Door] = attrs.field(factory=list)
-
 
 class Gate:
     """Decides whether a handler may run.
 
     `admit` comes first and is cheap: switches and permission. `check` comes after the filters, once the words are
-    converted: rules about arguments, and the plugins' own opinions. `enter` follows: limits, then the *doors* in their
-    order (locks, approvals). Each notes in the context what it has decided. `leave` closes what `enter` has opened. An error in any of them means no.
+    converted: rules about arguments, and the plugins' own opinions. `enter` follows where anything `guards` the handler:
+    limits, then the doors that concern it in their order (locks, approvals). Each notes in the context what it has
+    decided. `leave` closes what `enter` has opened. An error in any of them means no.
 
     Attributes:
         checks: Whether `check` has anything to say that `admit` could not.
+        inside: How many runs were let in by `enter` and have not ended.
         version: Grows with every change of what decisions are made of.
         rules: Those that were made in the chat, by id.
         broken: What an earlier run has kept and cannot be read. While there is any, only owners get in.
@@ -69,10 +58,12 @@ class Gate:
     ) -> None:
         self._clock = clock or WallClock()
         policy = policy or AccessPolicy()
-        self.doors: list[Door] = []
+        self._doors: list[Door] = []
+        self._concerning: dict[Handler, tuple[Door, ...]] = {}
         self.fixed: Sequence[Rule] = rules_of(policy)
         self.rules: dict[str, Rule] = {}
         self.roles = Roles(policy.members, lambda: self._clock.now().timestamp())
+        self._standings = Standings(self.roles)
         self.switches = Switches()
         self.halted = Halted(self._clock)
         self.halted.changed.append(self.refresh)
@@ -82,8 +73,7 @@ class Gate:
         self.broken: set[str] = set()
         self.loaded = True
         self.version = 0
-        self._inside: dict[Context, list[_Inside]] = {}
-        self._looked: dict[tuple[int, int], tuple[Room, User, _Look]] = {}
+        self.inside = 0
         self._verdicts: dict[
             tuple[str, int], Verdict
         ] = {}  # by permission and rule, which the tables keep alive
@@ -97,17 +87,31 @@ class Gate:
         # Nothing can stand before a handler that needs no permission: one look is enough.
         self._plain = not (sealed or self._tables.denying or self.switches or self.halted or self.vetoes)
         self.roles.refresh()
-        self._looked.clear()
+        self._standings.clear()
         self._verdicts.clear()
+        self._concerning.clear()
         self.version += 1
+
+    def add_doors(self, *doors: Door) -> None:
+        """Put *doors* behind those that are there already."""
+        self._doors += doors
+        self._concerning.clear()
 
     # -- before a run ---------------------------------------------------------------------------
 
     def admit(self, ctx: Context, hit: Hit) -> Content | None:
         """Return None when whoever set *hit* off may, or might with the right arguments; else why not."""
-        if self._plain and not hit.handler.guards.permission:
+        handler = hit.handler
+        if self._plain and not handler.guards.permission:
             return None
-        said = self._decide(ctx, hit.handler, None)
+        ready = self._standings.ready(ctx.event)
+        said: Refusal | Verdict | None
+        if ready is not None and handler in ready.admitted:
+            said = ready.admitted[handler]
+        else:
+            said = self._decide(ctx, handler, None)
+            if ready is not None:
+                ready.note(handler, said)
         if isinstance(said, Verdict):
             ctx.decided(said)
             return None
@@ -118,31 +122,65 @@ class Gate:
         said = self._decide(ctx, hit.handler, call)
         return self._told(ctx, said) if isinstance(said, Refusal) else None
 
-    async def enter(self, ctx: Context, hit: Hit) -> Content | None:
-        """Return None when *hit* may run now, or why not; "" when that was said before."""
-        inside = _Inside()
+    def guards(self, handler: Handler) -> bool:
+        """Whether anything stands before *handler* once its run is admitted and its words are converted."""
+        guards = handler.guards
+        return guards is not OPEN and (bool(guards.limits) or bool(self._doors_of(handler)))
+
+    def _doors_of(self, handler: Handler) -> tuple[Door, ...]:
+        found = self._concerning.get(handler)
+        if found is None:
+            found = tuple(door for door in self._doors if door.concerns(handler))
+            self._concerning[handler] = found
+        return found
+
+    def begin(self, ctx: Context, hit: Hit) -> Entry | Content:
+        """Count *hit*, and return what must `enter`, if there are doors before it, and `leave`; or why it may not run now.
+
+        "" is a no that was told before.
+        """
+        entry = Entry(ctx, hit, self._doors_of(hit.handler))
         try:
-            refusal = self._charge(ctx, hit, inside)
-            if refusal is None:
-                refusal = await self._pass(ctx, hit, inside)
+            refusal = self._charge(entry)
+        except ANYTHING as exc:
+            refusal = self._told(ctx, _error(hit.handler, exc))
+        if refusal is not None:
+            return refusal
+        self.inside += 1
+        return entry
+
+    async def enter(self, entry: Entry) -> Content | None:
+        """Go through the doors; return why one of them is closed. It has left then."""
+        ctx = entry.ctx
+        try:
+            for door in entry.doors:
+                try:
+                    refusal = await door.before(ctx, entry.hit)
+                except Refuse as exc:
+                    refusal = exc.text or Say("refuse.filtered")
+                if refusal is not None:
+                    ctx.decided(Verdict(door.stage, False, refusal if isinstance(refusal, Say) else None))
+                    self.leave(entry, Result.REFUSED)
+                    return refusal
+                entry.passed += 1
         except ANYTHING as exc:
             theirs, ours = split(exc)
-            self._leave(ctx, hit, inside, Result.CANCELLED if theirs is None else Result.FAILED)
+            self.leave(entry, Result.CANCELLED if theirs is None else Result.FAILED)
             if ours is not None or theirs is None:
                 raise
-            return self._told(ctx, _error(hit.handler, theirs))
-        if refusal is not None:
-            self._leave(ctx, hit, inside, Result.REFUSED)
-            return refusal
-        self._inside.setdefault(ctx, []).append(inside)
+            return self._told(ctx, _error(entry.hit.handler, theirs))
         return None
 
-    def leave(self, ctx: Context, hit: Hit, result: Result) -> None:
-        """The handler that was let in has ended."""
-        inside = self._inside[ctx].pop()
-        if not self._inside[ctx]:
-            del self._inside[ctx]
-        self._leave(ctx, hit, inside, result)
+    def leave(self, entry: Entry, result: Result) -> None:
+        """The run has ended, or is not let in after all."""
+        self.inside -= 1
+        if entry.held:
+            self.limits.release(entry.held)
+        for door in reversed(entry.doors[: entry.passed]):
+            try:
+                door.after(entry.ctx, entry.hit, result)
+            except Exception:
+                log.exception("the end of a run was not taken note of", stage=door.stage.value)
 
     # -- questions ------------------------------------------------------------------------------
 
@@ -161,7 +199,7 @@ class Gate:
         try:
             if not self.loaded:
                 return False
-            user, who, standing = self._look(ctx)
+            user, who, standing = self._standings.of(ctx.event)
             if self.broken and OWNER not in standing.proven:
                 return False
             verdict = self._tables.plan(ctx.plugin, command, permission).decide(who, standing, None)
@@ -181,7 +219,7 @@ class Gate:
     def roles_of(self, ctx: Context) -> frozenset[str]:
         """Return the roles of who set *ctx* off; only what everybody has when that cannot be told."""
         try:
-            return self._look(ctx)[2].proven
+            return self._standings.of(ctx.event)[2].proven
         except ANYTHING:
             log.exception("the roles could not be told")
             return NOBODY.proven
@@ -216,7 +254,7 @@ class Gate:
         plan = self._tables.plan(handler.plugin, handler.name, permission)
         if plan.idle and not self.vetoes and not self.broken:
             return None
-        user, who, standing = self._look(ctx)
+        user, who, standing = self._standings.of(ctx.event)
         if self.broken and OWNER not in standing.proven:
             return Refusal(Say("gate.closed"), Say("why.broken", {"names": ", ".join(sorted(self.broken))}))
         arguments = arguments_of(call) if call is not None and (plan.by_argument or self.vetoes) else None
@@ -271,40 +309,19 @@ class Gate:
                 raise TypeError(f"{plugin}: qqops_permission must return True, False or None, got {answer!r}")
         return said, ""
 
-    def _look(self, ctx: Context) -> _Look:
-        """Return who set *ctx* off, as rules look at them."""
-        event = ctx.event
-        if event is None:
-            return None, _BOT, SELF
-        room, user = event.room, event.sender
-        # Adapters give the same objects again while nothing about somebody changes; both are frozen.
-        key = (id(room), id(user))
-        found = self._looked.get(key)
-        if found is not None and found[0] is room and found[1] is user:
-            return found[2]
-        ref = event.account
-        address = str(user.person) if user is not None else ""
-        who = Who(
-            ref.network, f"{ref.network}:{ref.id}", ref.id, str(room.ref) if room is not None else "", address,
-            user is not None and user.verified, room is not None and room.verified,
-        )  # fmt: skip
-        if user is None:
-            return None, who, NOBODY
-        look = user, who, self.roles.of(user, address, room.ref.kind if room is not None else None)
-        if room is not None and self.roles.identify is None:
-            if len(self._looked) >= MAX_LOOKED:
-                self._looked.clear()
-            self._looked[key] = room, user, look
-        return look
-
-    def _charge(self, ctx: Context, hit: Hit, inside: _Inside) -> Content | None:
-        limits = hit.handler.guards.limits
+    def _charge(self, entry: Entry) -> Content | None:
+        ctx, handler = entry.ctx, entry.hit.handler
+        limits = handler.guards.limits
         if not limits:
             return None
-        keys = [f"{PREFIX}{hit.handler.key}/{i}/{_whose(ctx, one)}" for i, one in enumerate(limits)]
+        ready = self._standings.ready(ctx.event)
+        if ready is None or (keys := ready.counted.get(handler)) is None:
+            keys = [f"{PREFIX}{handler.key}/{i}/{_whose(ctx, one)}" for i, one in enumerate(limits)]
+            if ready is not None:
+                ready.counted[handler] = keys
         charged = self.limits.charge(limits, keys, self._clock.now().timestamp())
-        if isinstance(charged, tuple):
-            inside.held = charged
+        if not isinstance(charged, Spent):
+            entry.held = charged
             return None
         limit = charged.limit
         ctx.decided(Verdict(Stage.LIMITS, False, Say("why.limit", {"limit": _shown(limit)})))
@@ -316,34 +333,11 @@ class Gate:
             "gate.limit", {"times": limit.times, "per": limit.per, "wait": max(1, round(charged.wait))}
         )
 
-    async def _pass(self, ctx: Context, hit: Hit, inside: _Inside) -> Content | None:
-        for door in self.doors:
-            try:
-                refusal = await door.before(ctx, hit)
-            except Refuse as exc:
-                refusal = exc.text or Say("refuse.filtered")
-            if refusal is not None:
-                ctx.decided(Verdict(door.stage, False, refusal if isinstance(refusal, Say) else None))
-                return refusal
-            inside.doors.append(door)
-        return None
-
-    def _leave(self, ctx: Context, hit: Hit, inside: _Inside, result: Result) -> None:
-        self.limits.release(inside.held)
-        for door in reversed(inside.doors):
-            try:
-                door.after(ctx, hit, result)
-            except Exception:
-                log.exception("the end of a run was not taken note of", stage=door.stage.value)
-
     def _told(self, ctx: Context, refusal: Refusal | None) -> Content | None:
         if refusal is None:
             return None
         ctx.decided(Verdict(refusal.stage, False, refusal.reason))
         return refusal.say
-
-
-_BOT = Who("", "", "", "", "", True, True)
 
 
 def _error(handler: Handler, exc: BaseException) -> Refusal:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 import attrs
 
@@ -16,12 +16,9 @@ SWEEP = 1000
 PREFIX = "limit/"
 
 
-@attrs.define
-class _Window:
-    start: float
-    per: float
-    used: int
-    warned: bool = False
+#: Start in seconds since the epoch, length in seconds, uses, and whether the first refusal has been told. A plain tuple:
+#: each use makes a new one, and it is kept as it is.
+_Window: TypeAlias = tuple[float, float, int, bool]
 
 
 @attrs.frozen
@@ -54,9 +51,9 @@ class Limits:
         for key, value in kept.items():
             if key.startswith(PREFIX):
                 start, per, used, warned = value
-                self._windows[key] = _Window(float(start), float(per), int(used), bool(warned))
+                self._windows[key] = float(start), float(per), int(used), bool(warned)
 
-    def charge(self, limits: Sequence[Limit], keys: Sequence[str], now: float) -> Spent | tuple[str, ...]:
+    def charge(self, limits: Sequence[Limit], keys: Sequence[str], now: float) -> Spent | list[str]:
         """Count one use of all *limits*, or of none.
 
         Args:
@@ -66,20 +63,29 @@ class Limits:
         Returns:
             The runs that `release` must give back, or the limit that is reached.
         """
-        for limit, key in zip(limits, keys, strict=True):
-            spent = self._spent(limit, key, now)
-            if spent is not None:
-                return spent
-        held = []
+        turned: list[tuple[str, _Window]] = []
+        held: list[str] = []
         for limit, key in zip(limits, keys, strict=True):
             if limit.times:
-                window = self._window(limit, key, now)
-                window.used += 1
-                self._save(key, window)
+                window = self._windows.get(key)
+                if window is None or not window[0] <= now < window[0] + limit.per:
+                    window = self._turned(window, limit, now)
+                start, per, used, warned = window
+                if used >= limit.times:
+                    return self._used_up(limit, key, window, now)
+                turned.append((key, (start, per, used + 1, warned)))
             if limit.running:
-                self._running[key] = self._running.get(key, 0) + 1
+                if self._running.get(key, 0) >= limit.running:
+                    tell = key not in self._told
+                    self._told.add(key)
+                    return Spent(limit, 0.0, tell)
                 held.append(key)
-        return tuple(held)
+        for key, window in turned:
+            self._windows[key] = window
+            self._keep.save(key, window)
+        for key in held:
+            self._running[key] = self._running.get(key, 0) + 1
+        return held
 
     def release(self, held: Sequence[str]) -> None:
         """Runs that `charge` had counted have ended."""
@@ -95,37 +101,24 @@ class Limits:
         """Return how many runs are under way."""
         return self._running.get(key, 0)
 
-    def _spent(self, limit: Limit, key: str, now: float) -> Spent | None:
-        if limit.times:
-            window = self._window(limit, key, now)
-            if window.used >= limit.times:
-                tell, window.warned = not window.warned, True
-                if tell:
-                    self._save(key, window)
-                return Spent(limit, max(window.start + limit.per - now, 0.0), tell)
-        if limit.running and self._running.get(key, 0) >= limit.running:
-            tell = key not in self._told
-            self._told.add(key)
-            return Spent(limit, 0.0, tell)
-        return None
+    def _used_up(self, limit: Limit, key: str, window: _Window, now: float) -> Spent:
+        start, per, used, warned = window
+        if not warned:
+            self._windows[key] = refused = (start, per, used, True)
+            self._keep.save(key, refused)
+        return Spent(limit, max(start + limit.per - now, 0.0), not warned)
 
-    def _window(self, limit: Limit, key: str, now: float) -> _Window:
-        window = self._windows.get(key)
-        if window is None or now >= window.start + limit.per:
+    def _turned(self, window: _Window | None, limit: Limit, now: float) -> _Window:
+        """Return the window that takes the place of *window*, which is none, over, or of the future."""
+        if window is None or now >= window[0]:
             if len(self._windows) >= self._sweep_at:
                 self._sweep(now)
-            window = self._windows[key] = _Window(now, limit.per, 0)
-        elif window.start > now:
-            window.start = (
-                now  # the clock was set back: the uses count, the wait is no longer than the window
-            )
-        return window
+            return now, limit.per, 0, False
+        # The clock was set back: the uses count, and the wait is no longer than the window.
+        return now, *window[1:]
 
     def _sweep(self, now: float) -> None:
-        for key in [key for key, one in self._windows.items() if now >= one.start + one.per]:
+        for key in [key for key, (start, per, *_) in self._windows.items() if now >= start + per]:
             del self._windows[key]
             self._keep.delete(key)
         self._sweep_at = max(SWEEP, 2 * len(self._windows))
-
-    def _save(self, key: str, window: _Window) -> None:
-        self._keep.save(key, [window.start, window.per, window.used, window.warned])

@@ -15,7 +15,7 @@ from qqops.model import Clock
 from qqops.runtime.audit import Audit, is_dry, told
 from qqops.runtime.context import Content, Context
 from qqops.runtime.observe import Result
-from qqops.runtime.registry import Hit
+from qqops.runtime.registry import Handler, Hit
 from qqops.runtime.storage.drawers import Drawers
 from qqops.runtime.verdicts import Stage
 from qqops.texts import Say
@@ -123,6 +123,10 @@ class Locks:
         self._audit.note(what, lock=lock.name, reason=lock.reason, **who)
 
     # -- as a stage of the gate -----------------------------------------------------------------
+
+    def concerns(self, handler: Handler) -> bool:
+        """Whether a lock can keep *handler* out."""
+        return bool(handler.guards.lock)
 
     async def before(self, ctx: Context, hit: Hit) -> Content | None:
         """Return why not, while the lock of *hit* is held."""

@@ -13,7 +13,7 @@ from qqops.errors import Refuse, StoreError
 from qqops.model import Message, RoomEvent
 from qqops.runtime.border import ANYTHING, holds, sole, split
 from qqops.runtime.context import Content, Context, is_answer
-from qqops.runtime.declared import OPEN
+from qqops.runtime.doors import Entry
 from qqops.runtime.gate import Gate
 from qqops.runtime.mistakes import hint_for
 from qqops.runtime.observe import Result
@@ -181,12 +181,14 @@ class Runner:
             refusal = gate.check(ctx, hit, call)
             if refusal is not None:
                 return self._refused(ctx, hit, refusal)
-        if hit.handler.guards is OPEN:
+        if not gate.guards(hit.handler):
             if hit.handler.mode is Mode.ASYNC:  # the usual case, and no deeper than it must be
                 return self._answered(ctx, hit, await call())
             return await self._invoke(ctx, hit, call)
-        refusal = await gate.enter(ctx, hit)
-        if refusal is not None:
+        entry = gate.begin(ctx, hit)
+        if not isinstance(entry, Entry):
+            return self._refused(ctx, hit, entry)
+        if entry.doors and (refusal := await gate.enter(entry)) is not None:
             return self._refused(ctx, hit, refusal)
         result = Result.CANCELLED
         try:
@@ -194,6 +196,8 @@ class Runner:
             refusal = gate.check(ctx, hit, call) if gate.version != version else None
             if refusal is not None:
                 result = self._refused(ctx, hit, refusal)
+            elif hit.handler.mode is Mode.ASYNC:
+                result = self._answered(ctx, hit, await call())
             else:
                 result = await self._invoke(ctx, hit, call)
         except ANYTHING as exc:
@@ -204,17 +208,15 @@ class Runner:
             if ours is not None:
                 raise ours from None
         finally:
-            self._gate.leave(ctx, hit, result)
+            gate.leave(entry, result)
         return result
 
     async def _invoke(self, ctx: Context, hit: Hit, call: Callable[[], Any]) -> Result:
-        handler = hit.handler
-        if handler.mode is Mode.ASYNC:
-            value = await call()
-        elif handler.mode is Mode.INLINE:
+        """Run what is not async."""
+        if hit.handler.mode is Mode.INLINE:
             value = call()
         else:
-            value = await self.threads.call(handler, call, ctx.hops)
+            value = await self.threads.call(hit.handler, call, ctx.hops)
         return self._answered(ctx, hit, value)
 
     def _answered(self, ctx: Context, hit: Hit, value: object) -> Result:

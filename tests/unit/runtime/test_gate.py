@@ -110,14 +110,14 @@ async def test_a_run_is_given_back_however_it_ends(bots, end):
         gate = bot.app.gate
         ali, bo = (bot.user(name, room=bot.room("ops")) for name in ("ali", "bo"))
         await ali.say("/use")
-        assert len(gate._inside) == 1
+        assert gate.inside == 1
         await bo.say("/use")
         await bo.expect("running already")
         if end == "reload":
             bot.app.registry.drop("tools")
             bot.app.refresh()
         await bot.advance(10)
-        assert gate._inside == {}
+        assert gate.inside == 0
         assert gate.limits._running == {}
         bot.failures.clear()
 
@@ -131,7 +131,7 @@ async def test_a_run_that_is_cut_by_the_end_of_the_bot_is_given_back(bots):
 
     async with bots.run(plugin) as bot:
         await bot.user("ali", room=bot.room("ops")).say("/use")
-    assert bot.app.gate._inside == {}
+    assert bot.app.gate.inside == 0
     assert bot.app.gate.limits._running == {}
 
 
@@ -143,6 +143,9 @@ class Waiting:
     def __init__(self, answer=None):
         self.answer = answer
         self.ends = []
+
+    def concerns(self, handler):
+        return handler.plugin == "tools"
 
     async def before(self, ctx, hit):
         await trio.sleep(3)
@@ -167,7 +170,7 @@ async def test_a_stage_that_says_no_undoes_what_went_before(bots, answer, said, 
     plugin = tools(limit=Limit(running=1))
     async with bots.run(plugin) as bot:
         first, second = Waiting(), Waiting(answer)
-        bot.app.gate.doors += [first, second]
+        bot.app.gate.add_doors(first, second)
         ali = bot.user("ali", room=bot.room("ops"))
         await ali.say("/use")
         await ali.expect(said)
@@ -180,7 +183,7 @@ async def test_a_stage_that_is_cut_off_keeps_nothing(bots):
     plugin = tools(limit=Limit(running=1), timeout=4)
     async with bots.run(plugin) as bot:
         first, second = Waiting(), Waiting()
-        bot.app.gate.doors += [first, second]
+        bot.app.gate.add_doors(first, second)
         await bot.user("ali", room=bot.room("ops")).say("/use")
         await bot.advance(5)
         assert first.ends == [Result.CANCELLED]
@@ -198,14 +201,14 @@ async def test_what_is_forbidden_while_something_waits_does_not_run(bots, guards
         await call()
 
     async with bots.run(plugin, policy=policy(allow=["permission=*"])) as bot:
-        bot.app.gate.doors.append(Waiting())
+        bot.app.gate.add_doors(Waiting())
         ali = bot.user("ali", room=bot.room("ops"))
         await ali.say("/use")
         await bot.advance(6 if "limit" in guards else 1)
         bot.app.gate.switches.turn(str(ali.room.room.ref), "tools", on=False)
         bot.app.gate.refresh()
         await ali.expect("use is switched off here")
-        assert bot.app.gate._inside == {}
+        assert bot.app.gate.inside == 0
     assert plugin.ran == []
 
 

@@ -267,7 +267,7 @@ async def play(world):
             ran.clear()
         await bot.advance(6)
         found.append(sorted(ran, key=str))
-        assert bot.app.gate._inside == {}
+        assert bot.app.gate.inside == 0
         assert bot.app.gate.limits._running == {}
     return found
 

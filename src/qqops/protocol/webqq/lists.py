@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 from collections.abc import Callable
 from typing import Any
 
@@ -68,8 +67,12 @@ _MAX_NAME = 1000
 
 def _text(value: object) -> str:
     """Return a nick or card as people see it: unescaped, without control characters (§9.4)."""
-    text = html.unescape(str(value or "")[:_MAX_NAME]).replace("\xa0", " ")
-    return "".join(c for c in text if c.isprintable()).strip()
+    text = str(value or "")[:_MAX_NAME]
+    if "&" in text:
+        import html  # its table is 400 kB, and few names need it
+
+        text = html.unescape(text)
+    return "".join(c for c in text.replace("\xa0", " ") if c.isprintable()).strip()
 
 
 def hashed(session: Session, build: Callable[[], Request], name: str) -> Flow[dict[str, Any]]:

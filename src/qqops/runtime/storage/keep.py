@@ -26,7 +26,11 @@ class Keep(Protocol):
         """
 
     def save(self, key: str, value: Any) -> None:
-        """Keep *value* under *key*; it is on the disk soon, and tried again while it cannot be written."""
+        """Keep *value* under *key*; it is on the disk soon, and tried again while it cannot be written.
+
+        Args:
+            value: What nobody changes afterwards.
+        """
 
     def delete(self, key: str) -> None:
         """Keep nothing under *key* any more."""
@@ -39,15 +43,15 @@ class MemoryKeep:
     """A `Keep` that ends with the process."""
 
     def __init__(self) -> None:
-        self._values: dict[str, str] = {}
+        self._values: dict[str, Any] = {}
 
     def load(self) -> Mapping[str, Any]:
-        """Return everything."""
-        return {key: json.loads(text) for key, text in self._values.items()}
+        """Return everything; copies, and lists for tuples, as from a file."""
+        return {key: json.loads(json.dumps(value)) for key, value in self._values.items()}
 
     def save(self, key: str, value: Any) -> None:
-        """Keep *value*; a copy, as a file would."""
-        self._values[key] = json.dumps(value)
+        """Keep *value*."""
+        self._values[key] = value
 
     def delete(self, key: str) -> None:
         """Forget *key*."""
