@@ -7,10 +7,12 @@ for chatter and for a command: medians of the differences of two runs that follo
 """
 
 import io
+import pathlib
 import random
 import statistics
 import string
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 
@@ -26,6 +28,7 @@ from qqops.plugin.host import Candidate
 from qqops.runtime.clock import WallClock
 from qqops.runtime.granted import AccessPolicy
 from qqops.runtime.outbox import OutboxPolicy
+from qqops.runtime.storage.store import Store
 from qqops.runtime.supervisor import LinkPolicy
 from qqops.testing.bots import Nobody
 
@@ -60,12 +63,13 @@ KINDS: dict[str, Callable[[Plugin, int], object]] = {
 
 @attrs.frozen
 class Case:
-    """What is said, and what is declared besides the usual: *more* of a *kind*."""
+    """What is said, and what is declared besides the usual: *more* of a *kind*; with a *journal*, as in production."""
 
     text: str
     commands: int = 1
     kind: str = "filter that passes"
     more: int = 0
+    journal: bool = False
 
 
 def plugin(case: Case) -> Plugin:
@@ -91,9 +95,15 @@ def plugin(case: Case) -> Plugin:
 
 
 async def run(case: Case) -> float:
-    """Return CPU µs per message."""
+    """Return CPU µs per message, of all threads."""
+    with tempfile.TemporaryDirectory() as folder:
+        return await spent(case, Store(pathlib.Path(folder) / "bench.db") if case.journal else None)
+
+
+async def spent(case: Case, store: Store | None) -> float:
+    """Return CPU µs per message with *store*."""
     access = AccessPolicy(permissions={"everyone": ["bench.*"]})
-    app = App(AppPolicy(access=access), clock=WallClock(), operator=Nobody(), watch=True)
+    app = App(AppPolicy(access=access), clock=WallClock(), operator=Nobody(), watch=True, store=store)
     made = plugin(case)
     app.host.load(Candidate(name="bench", load=lambda: made))
     network = MemoryNetwork(AccountRef("memory", "bench"), WallClock())
@@ -121,6 +131,8 @@ CASES = {
     "command, 10 filters": Case(COMMAND, more=10),
     "command, inline handler": Case("/inline"),
     "command, permission and limit": Case("/guarded x"),
+    "command, journal": Case(COMMAND, journal=True),
+    "same with permission and limit": Case("/guarded x", journal=True),
 }
 #: How many more of a kind are declared to see what one costs: a difference must stand out of the noise.
 MORE = {kind: 10 if "filter" in kind else len(WORDS) for kind in KINDS}

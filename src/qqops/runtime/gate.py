@@ -110,8 +110,8 @@ class Gate:
             said = ready.admitted[handler]
         else:
             said = self._decide(ctx, handler, None)
-            if ready is not None:
-                ready.note(handler, said)
+            if ready is not None and not isinstance(said, Refusal):
+                ready.admitted[handler] = said
         if isinstance(said, Verdict):
             ctx.decided(said)
             return None
@@ -241,7 +241,7 @@ class Gate:
         if not self.loaded:
             return Refusal(Say("gate.closed"), Say("why.closed"))
         if self.halted and (halt := self.halted.get(handler.key)) is not None:
-            return Refusal(Say("gate.halted", {"name": handler.name}), halt.reason)
+            return Refusal(Say("gate.halted", {"name": handler.name}), halt.reason, Stage.SWITCH)
         room = getattr(ctx.event, "room", None)
         if (
             self.switches

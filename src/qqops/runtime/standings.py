@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, TypeAlias
 import attrs
 
 from qqops.model import Event, Room, User
-from qqops.runtime.doors import Refusal
 from qqops.runtime.roles import NOBODY, SELF, Roles, Standing
 from qqops.runtime.rules import Who
 from qqops.runtime.verdicts import Verdict
@@ -39,11 +38,6 @@ class Ready:
     look: Look
     admitted: dict[Handler, Verdict | None] = attrs.field(factory=dict)
     counted: dict[Handler, Sequence[str]] = attrs.field(factory=dict)
-
-    def note(self, handler: Handler, said: Refusal | Verdict | None) -> None:
-        """Remember what was decided."""
-        if not isinstance(said, Refusal):
-            self.admitted[handler] = said
 
 
 class Standings:

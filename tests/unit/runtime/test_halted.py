@@ -97,7 +97,7 @@ async def test_it_is_refused_with_a_reason_and_comes_back_by_command(bots):
         await ali.say("/use")
         await ali.expect("use is switched off: it held everything up")
         await ali.say("/why")
-        await ali.expect(r"held everything up 3 times, last for 0\.5 s at tools\.py:7")
+        await ali.expect(r"held everything up 3 times, last for 0\.5 s at tools\.py:7(.|\n)*\nswitch ✗$")
         await ali.say("/command on use")
         await ali.expect("is on")
         await ali.say("/use")
