@@ -103,9 +103,9 @@ class Limits:
 
     def _used_up(self, limit: Limit, key: str, window: _Window, now: float) -> Spent:
         start, per, used, warned = window
+        self._windows[key] = told = start, per, used, True
         if not warned:
-            self._windows[key] = refused = (start, per, used, True)
-            self._keep.save(key, refused)
+            self._keep.save(key, told)
         return Spent(limit, max(start + limit.per - now, 0.0), not warned)
 
     def _turned(self, window: _Window | None, limit: Limit, now: float) -> _Window:

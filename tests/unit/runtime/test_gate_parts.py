@@ -205,7 +205,9 @@ def test_windows_outlive_the_process():
 def test_a_clock_that_was_set_back_closes_no_window_for_long():
     limits, limit = Limits(MemoryKeep()), (Limit(1, 10),)
     limits.charge(limit, ["k"], 1_000_000.0)
-    assert limits.charge(limit, ["k"], 100.0) == Spent(limit[0], 10.0, True)
+    assert limits.charge(limit, ["k"], 1_000_005.0) == Spent(limit[0], 5.0, True)
+    assert limits.charge(limit, ["k"], 100.0) == Spent(limit[0], 10.0, False)
+    assert limits.charge(limit, ["k"], 105.0) == Spent(limit[0], 5.0, False)
     assert limits.charge(limit, ["k"], 110.0) == []
 
 
