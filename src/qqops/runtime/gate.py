@@ -40,13 +40,13 @@ class Gate:
     """Decides whether a handler may run.
 
     `admit` comes first and is cheap: switches and permission. `check` comes after the filters, once the words are
-    converted: rules about arguments, and the plugins' own opinions. `enter` follows where anything `guards` the handler:
-    limits, then the doors that concern it in their order (locks, approvals). Each notes in the context what it has
-    decided. `leave` closes what `enter` has opened. An error in any of them means no.
+    converted: rules about arguments, and the plugins' own opinions. Where anything more `guards` the handler, `begin`
+    counts the run (limits), and `enter` takes it through the doors that concern it, in their order (locks, approvals).
+    Each notes in the context what it has decided. `leave` closes what these have opened. An error in any of them means no.
 
     Attributes:
         checks: Whether `check` has anything to say that `admit` could not.
-        inside: How many runs were let in by `enter` and have not ended.
+        inside: How many runs have begun to go in and have not left.
         version: Grows with every change of what decisions are made of.
         rules: Those that were made in the chat, by id.
         broken: What an earlier run has kept and cannot be read. While there is any, only owners get in.
