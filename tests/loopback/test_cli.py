@@ -278,6 +278,23 @@ def test_a_second_signal_stops_at_once(tmp_path, forks):
         bot.end(signal.SIGINT, 130)
 
 
+def test_a_plugin_that_shields_itself_does_not_keep_the_process(tmp_path, forks):
+    source = (
+        "import trio\nfrom qqops import Connected, Logger, Plugin\nplugin = Plugin('deaf')\n"
+        "@plugin.on(Connected)\nasync def stay(*, log: Logger) -> None:\n    log.info('hears nothing')\n"
+        "    with trio.CancelScope(shield=True):\n        await trio.sleep_forever()\n"
+    )
+    install(tmp_path, "deaf", "1.0", "deaf = deaf_plugin", source)
+    (tmp_path / "qqops.toml").write_text("[bot]\ngrace_seconds = 500\n[accounts.a]\nnetwork = 'memory'\n")
+    with Process("run", cwd=tmp_path, env={"PYTHONPATH": str(tmp_path)}, forks=forks) as bot:
+        bot.until("hears nothing", "stderr")
+        bot.process.send_signal(signal.SIGINT)
+        bot.until("stopping", "stderr")
+        bot.process.send_signal(signal.SIGINT)
+        bot.until("the process is ended, as the bot does not end.*run #0001 of deaf:stay", "stderr")
+        assert bot.process.wait(HANGS) == 130
+
+
 def test_a_broken_plugin_is_named_and_the_rest_runs(tmp_path, forks):
     (tmp_path / "broken_plugin.py").write_text("x = 1\nraise ValueError('no luck')\n")
     dist = tmp_path / "broken-1.0.dist-info"

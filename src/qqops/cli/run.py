@@ -17,6 +17,7 @@ from qqops.app import App, End
 from qqops.assemble import add_accounts, make_app
 from qqops.cli import exits
 from qqops.cli.dev import watch
+from qqops.cli.last import LastResort
 from qqops.cli.operators import Folder, Terminal
 from qqops.errors import ConfigError
 from qqops.settings import load_settings
@@ -69,21 +70,27 @@ async def run_until_signal(app: App, *, dev: bool = False) -> int:
     stop = trio.Event()
     ends: list[End] = []
     cut = False
+    last = LastResort(app, stop)
 
     async def bot(nursery: trio.Nursery) -> None:
-        async with trio.open_nursery() as beside:
-            if dev:
-                beside.start_soon(watch, app.plugins, name="watch the files")
-            ends.append(await app.run(stop))
-            beside.cancel_scope.cancel(reason="the bot has ended")
+        try:
+            async with trio.open_nursery() as beside:
+                if dev:
+                    beside.start_soon(watch, app.plugins, name="watch the files")
+                ends.append(await app.run(stop))
+                beside.cancel_scope.cancel(reason="the bot has ended")
+        finally:
+            last.off()
         nursery.cancel_scope.cancel(reason="the bot has ended")
 
     async with trio.open_nursery() as nursery:
         with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+            nursery.start_soon(last.run, name="last resort")
             nursery.start_soon(bot, nursery)
             async for number in signals:
                 if stop.is_set():
                     cut = True
+                    last.hurry.set()
                     nursery.cancel_scope.cancel(reason="second signal")
                     break
                 log.info("signal", signal=signal.Signals(number).name, hint="a second one stops at once")

@@ -96,7 +96,7 @@ class Owners:
 
     def left(self, plugin: str) -> list[str]:
         """Return what *plugin* has running, for people."""
-        jobs = [f"the job {one.id}" for one in self._jobs.of(plugin)]
+        jobs = [f"the job {one.id}" for one in self._jobs.of(plugin) if not one.over.is_set()]
         tasks = [f"the task {plugin}:{name}" for name in self._tasks.of(plugin)]
         services = [f"the service {plugin}:{name}" for name in self._services.of(plugin)]
         routes = [f"the route {route.path}" for route in self._listeners.of(plugin)]
