@@ -181,7 +181,10 @@ class Services:
             self._spawn = spawning(nursery)
             await self._start(list(self._slots.values()))
             task_status.started()
-            await self._closed.wait()
+            try:
+                await self._closed.wait()
+            finally:
+                self._spawn = None  # a plugin that is being reloaded at the end starts nothing
 
     async def start(self, plugin: str) -> None:
         """Start the services of *plugin* while the bot runs; returns as `run` says when it is ready."""

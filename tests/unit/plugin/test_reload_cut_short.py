@@ -1,11 +1,15 @@
 """A reload that something gets in the way of: the end of the bot, or code of the plugin that raises where nobody waits for it."""
 
+import contextlib
+from collections.abc import AsyncGenerator
+
 import pytest
 import trio
 
 from qqops import Ctx, Plugin, Store, Transaction
 from qqops.adapters.base import Network
 from qqops.adapters.memory import MemoryAdapter, MemoryNetwork, MemoryOptions
+from qqops.app import AppPolicy
 from qqops.model import AccountRef
 from qqops.plugin.hooks import hookimpl
 from qqops.plugin.host import Candidate
@@ -61,6 +65,39 @@ async def test_a_reload_that_the_end_of_the_bot_overtakes_is_whole_and_runs_what
         assert said == []
     assert [change.done for change in changes] == [True]
     assert said == ["hi"]
+
+
+async def test_a_reload_that_the_end_of_the_grace_overtakes_starts_nothing_and_says_nothing_wrong(bots):
+    class Thing: ...
+
+    def make():
+        plugin, number = busy([]), len(entered)
+        entered.append(0)
+
+        @plugin.service
+        @contextlib.asynccontextmanager
+        async def thing() -> AsyncGenerator[Thing]:
+            entered[number] += 1
+            yield Thing()
+
+        return plugin
+
+    entered, changes = [], []
+    ops = Plugin("ops")
+
+    @ops.command("reload")
+    async def reload(*, plugins: Plugins) -> None:
+        changes.append(await plugins.reload("busy"))
+
+    async with bots.run(ops, policy=AppPolicy(grace_seconds=1)) as bot:
+        bot.app.host.load(Candidate(name="busy", load=make))
+        bot.app.refresh()
+        await bot.app.owners.begin("busy")
+        await bot.user("ali").say("/hang")
+        await bot.user("bo").say("/reload")
+        await bot.settle()
+    assert [change.done for change in changes] == [True]
+    assert entered == [1, 0]
 
 
 async def test_an_account_that_the_new_code_cannot_make_stays_offline_and_holds_nothing_back(bots):
