@@ -360,7 +360,7 @@ class App:
             self.ended.set()
         for supervisor in self.supervisors:
             supervisor.outbox.close("the bot is stopping", keep=True)
-        if self.supervisors and all(s.state.fatal for s in self.supervisors):
+        if (self.supervisors or self.links.ended) and all(s.state.fatal for s in self.supervisors):
             return End.NO_ACCOUNTS
         if hard.cancelled_caught and unfinished:
             log.error(

@@ -3,9 +3,15 @@
 import pytest
 
 from qqops import Ctx, Plugin
+from qqops.adapters.base import Network
+from qqops.adapters.memory import MemoryAdapter, MemoryNetwork, MemoryOptions
 from qqops.app import AppPolicy
+from qqops.model import AccountRef
+from qqops.plugin.hooks import hookimpl
 from qqops.plugin.host import Candidate
 from qqops.runtime.granted import AccessPolicy
+from qqops.runtime.outbox import OutboxPolicy
+from qqops.runtime.supervisor import LinkPolicy
 from qqops_essentials import plugin
 
 OWNER = "memory:test/u-boss"
@@ -82,6 +88,28 @@ async def test_a_plugin_goes_everywhere_and_comes_back(bots):
         await boss.expect("from copy 2")
 
 
+async def test_the_plugin_that_brings_the_only_network_stays(bots):
+    def make():
+        made = Plugin("wires")
+        made.qqops_networks = hookimpl(
+            lambda: [Network(name="memory", options=MemoryOptions, open=MemoryNetwork)]
+        )
+        return made
+
+    async with bots.run(plugin, policy=owned()) as bot:
+        bot.app.host.load(Candidate(name="wires", load=make))
+        boss = bot.user("boss")
+        await boss.say("/plugin off wires --everywhere")
+        await boss.expect("wires brings the network of the only account by which I can be reached now")
+        network = MemoryNetwork(AccountRef("parley", "second"), bot.clock)
+        bot.app.links.add(MemoryAdapter(network), LinkPolicy(), OutboxPolicy())
+        await bot.settle()
+        await boss.say("/plugin off wires --everywhere")
+        await bot.settle()
+        assert not bot.app.host.is_loaded("wires")
+        assert [state.phase.value for state in bot.app.links.states()] == ["waiting", "online"]
+
+
 async def test_it_can_reload_itself_and_not_unload_itself(bots):
     async with bots.run(plugin, policy=owned()) as bot:
         boss = bot.user("boss")
@@ -122,6 +150,25 @@ async def test_accounts_are_stopped_and_started(bots):
         await boss.expect("^test is being connected$")
         await boss.say("/account stop nope")
         await boss.expect("there is no account 'nope'")
+        for name in ("test", "memory:test"):
+            await boss.say(f"/account stop {name}")
+            await boss.expect("is the only account by which I can be reached now")
+        assert bot.app.links.states()[0].phase.value == "online"
+
+
+async def test_of_two_accounts_each_can_stop_the_other_and_the_last_one_stays(bots):
+    async with bots.run(plugin, policy=owned()) as bot:
+        boss = bot.user("boss")
+        network = MemoryNetwork(AccountRef("memory", "second"), bot.clock)
+        bot.app.links.add(MemoryAdapter(network), LinkPolicy(), OutboxPolicy())
+        await bot.settle()
+        await boss.say("/account stop second")
+        await boss.expect("^second is off its service now$")
+        await boss.say("/account stop test")
+        await boss.expect("only account")
+        await boss.say("/account start second")
+        await boss.expect("being connected")
+        await bot.settle()
         await boss.say("/account stop test")
         await bot.settle()
-        assert bot.app.links.states()[0].phase.value == "stopped"
+        assert [state.phase.value for state in bot.app.links.states()] == ["stopped", "online"]

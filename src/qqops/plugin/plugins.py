@@ -95,6 +95,15 @@ class Plugins:
         declares = {kind: len(getattr(found, kind)) for kind in kinds} if found is not None else {}
         return PluginInfo(report=report, declares=declares, running=self._owners.left(name))
 
+    def alone(self, name: str) -> bool:
+        """Whether the plugin *name* brings the network of every account that is online: without it nobody could be heard."""
+        accounts = self._links.on(self._networks(name))
+        return bool(accounts) and self._links.alone(*accounts)
+
+    def _networks(self, name: str) -> list[str]:
+        found = self.host.collected(name)
+        return [network.name for network in found.networks] if found is not None else []
+
     # -- changes --------------------------------------------------------------------------------
 
     async def unload(self, name: str, *, keep: bool = True) -> PluginChange:
@@ -209,9 +218,7 @@ class Plugins:
             self._owners.hand_over(name)
 
     async def _end(self, name: str) -> list[str]:
-        found = self.host.collected(name)
-        networks = [network.name for network in found.networks] if found is not None else []
-        await self._links.leave(networks)
+        await self._links.leave(self._networks(name))
         return await self._owners.end(name)
 
     async def _begin(self, name: str) -> None:

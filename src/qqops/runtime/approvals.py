@@ -17,7 +17,7 @@ import structlog
 import trio
 
 from qqops.errors import AnswerCancelled, AnswerExpired, Refuse, StoreError
-from qqops.model import Clock, Message, PersonRef, Secret, User
+from qqops.model import AccountRef, Clock, Message, PersonRef, Secret, User
 from qqops.runtime._request import KIND, Request, dump, load
 from qqops.runtime.alarms import Alarms
 from qqops.runtime.audit import Audit, is_dry, spelled, told
@@ -60,6 +60,7 @@ class Approvals:
     Attributes:
         rerun: Runs a command again; the dispatcher's.
         tell: Says something in the room of a request.
+        there: Whether there is an account.
     """
 
     stage = Stage.APPROVAL
@@ -77,6 +78,7 @@ class Approvals:
         self._closed = False
         self.rerun: Callable[[Message, str], bool] = lambda message, handler: False
         self.tell: Callable[[Request, Say], None] = lambda request, say: None
+        self.there: Callable[[AccountRef], bool] = lambda account: True
 
     async def load(self) -> None:
         """Take up what an earlier run has left; what was fully approved and had not begun runs now."""
@@ -161,9 +163,11 @@ class Approvals:
         aside: AbstractAsyncContextManager[None],
     ) -> tuple[str, ...]:
         """Wait for the approval of *text* in the middle of a run; see `Context.approve`."""
-        if self._closed:
+        if self._closed or not self.there(ctx.room.ref.account):
             await trio.lowlevel.checkpoint()
-            raise AnswerCancelled(ctx.render(Say("converse.stopping")))
+            raise AnswerCancelled(
+                ctx.render(Say("converse.stopping" if self._closed else "converse.removed"))
+            )
         request = self._request(ctx, handler, need, "")
         request.asks = trio.Event()
         request.line = f"{ctx.render(text)} ({request.line})"
@@ -305,6 +309,10 @@ class Approvals:
     def end_plugin(self, plugin: str) -> None:
         """End what runs of a plugin wait for that is being unloaded or reloaded; its stored requests stay."""
         self._end_waits(lambda request: request.plugin == plugin, "converse.unloaded")
+
+    def end_account(self, account: AccountRef) -> None:
+        """End what runs of *account* wait for, which is removed; its stored requests stay."""
+        self._end_waits(lambda request: request.message.room.ref.account == account, "converse.removed")
 
     def keep_only(self, plugin: str, handlers: Collection[str]) -> None:
         """Forget the stored requests of *plugin* for what is not among its *handlers* any more, and say so."""

@@ -2,7 +2,8 @@
 
 A question is found by (room, person) before anything else is looked up, so its answer reaches nobody else. Who waits
 holds no slot. A question ends by an answer that fits, by too many that do not, by its deadline, by the word cancel, by
-another command, or with the bot; a lost connection does not end it, a restart does.
+another command, when its account is removed, or with the bot; a lost connection does not end it, nor an account that is
+stopped, a restart does.
 """
 
 from __future__ import annotations
@@ -59,6 +60,7 @@ class Ending(enum.Enum):
     REPLACED = "converse.replaced"
     STOPPING = "converse.stopping"
     UNLOADED = "converse.unloaded"
+    REMOVED = "converse.removed"
     WRONG = "converse.wrong"
 
 
@@ -105,6 +107,7 @@ class Conversations:
     Attributes:
         open: Them, by room and person.
         ask_missing: Whether a command that lacks an argument asks for it.
+        there: Whether there is an account; nobody can be asked by one that was removed.
     """
 
     def __init__(self, alarms: Alarms, readers: Readers | None = None, *, ask_missing: bool = True) -> None:
@@ -112,6 +115,7 @@ class Conversations:
         self.ask_missing = ask_missing
         self.alarms = alarms
         self._readers = readers
+        self.there: Callable[[AccountRef], bool] = lambda account: True
         self._closed = False
         self._accounts: dict[AccountRef, int] = {}
 
@@ -129,13 +133,15 @@ class Conversations:
         """Open *question* for *within* seconds; return None, or why it cannot be put now."""
         if self._closed:
             return Say(Ending.STOPPING.value)
+        account = question.key[0].account
+        if not self.there(account):
+            return Say(Ending.REMOVED.value)
         other = self.open.get(question.key)
         if other is not None:
             if not other.replaceable:
                 return Say("converse.busy")
             self.end(other, Ending.REPLACED)
         self.open[question.key] = question
-        account = question.key[0].account
         self._accounts[account] = self._accounts.get(account, 0) + 1
         question.alarm = self.alarms.after(within, lambda: self.end(question, Ending.EXPIRED))
         return None
@@ -239,6 +245,11 @@ class Conversations:
         """End every question of a plugin that is being unloaded."""
         for question in [q for q in self.open.values() if q.plugin == plugin]:
             self.end(question, Ending.UNLOADED)
+
+    def end_account(self, account: AccountRef) -> None:
+        """End every question that was put by *account*, which is removed."""
+        for question in [q for (room, _), q in self.open.items() if room.account == account]:
+            self.end(question, Ending.REMOVED)
 
     def close(self) -> None:
         """End every question, and refuse new ones: the bot is stopping."""

@@ -101,6 +101,7 @@ class Dispatcher:
         self.approvals = approvals or Approvals(InMemory(), Audit(clock), clock, self.talks.alarms)
         self.approvals.rerun = functools.partial(self.rerun, journal=False)
         self.approvals.tell = self._tell_room
+        self.talks.there = self.approvals.there = self._outboxes.__contains__
         self.execution.desk = Desk(
             talks=self.talks, approvals=self.approvals, aside=self._runs.aside, rerun=self.rerun,
             prefixed=lambda message: self._calls(unaddressed(message, ())),
@@ -123,8 +124,10 @@ class Dispatcher:
         self.siblings.add(ref)
 
     def forget_account(self, ref: AccountRef) -> None:
-        """Forget an account, which is offline; what its handlers still want to say goes nowhere."""
+        """Forget an account, which is offline; what its handlers ask ends, what they still want to say goes nowhere."""
         del self._outboxes[ref], self._names[ref]
+        self.talks.end_account(ref)
+        self.approvals.end_account(ref)
         self.siblings.remove(ref)
 
     def online(self, ref: AccountRef, names: Sequence[str], me: str = "", ids: str = "") -> None:

@@ -13,6 +13,7 @@ import trio
 from qqops.errors import Refuse
 from qqops.runtime.alarms import Alarms
 from qqops.runtime.border import ANYTHING, described, theirs
+from qqops.runtime.observe import Phase
 from qqops.runtime.outbox import Outbox, OutboxPolicy
 from qqops.runtime.spawning import Spawn, spawning
 from qqops.runtime.supervisor import LinkPolicy, Reconnect, Supervisor
@@ -62,12 +63,18 @@ class _Link:
     def __attrs_post_init__(self) -> None:
         self.over.set()
 
+    @property
+    def given_up(self) -> bool:
+        """Whether it cannot go on; not one that somebody has stopped, who may start it again."""
+        return self.over.is_set() and self.supervisor.stopped and self.wanted
+
 
 class Links:
     """Owner of all accounts. Injected into handlers that ask for it.
 
     Attributes:
         rng: For the jitter between two tries.
+        ended: Whether the bot has ended because of its accounts; see `given_up`.
     """
 
     def __init__(
@@ -98,7 +105,9 @@ class Links:
         self._doors: dict[str, trio.CapacityLimiter] = {}
         self._links: dict[AccountRef, _Link] = {}
         self._spawn: Spawn | None = None
-        self._end = trio.Event()
+        self._fewer = trio.Event()
+        self._exits = False
+        self.ended = False
 
     @property
     def supervisors(self) -> list[Supervisor]:
@@ -146,7 +155,13 @@ class Links:
         return supervisor
 
     async def remove(self, account: str | AccountRef) -> None:
-        """Stop an account and forget it; what it had to send is refused. Raises `Refuse` when there is none.
+        """Stop an account and forget it; what it had to send is refused, what it asks people ends.
+
+        It counts as given up: when no other can go on, the bot ends, unless the next account is added before anything else
+        runs.
+
+        Raises:
+            Refuse: There is none of this name.
 
         Cancellation: waits until it is off, `LEAVE_WITHIN` seconds at most; so do `stop` and `restart`.
         """
@@ -159,11 +174,16 @@ class Links:
         self._accounts.forget(ref)
         self._dispatcher.forget_account(ref)
         del self._links[ref]
+        self._fewer.set()
 
     # -- on and off -----------------------------------------------------------------------------
 
     async def stop(self, account: str | AccountRef) -> None:
-        """Take an account off its service until `start`; what it had to send is refused. Raises `Refuse`."""
+        """Take an account off its service until `start`; what it had to send is refused. Raises `Refuse`.
+
+        What handlers ask people by it stays open until its time is over: it may be answered after a `start`. It may be the
+        last that is online; ask `alone` where somebody could be locked out.
+        """
         link = self._find(account)
         link.wanted = False
         await self._leave(link, "the account was stopped")
@@ -171,26 +191,37 @@ class Links:
 
     def start(self, account: str | AccountRef) -> None:
         """Connect an account that was stopped or given up; harmless when it is connected. Raises `Refuse`."""
-        link = self._find(account)
+        link = self._loaded(account)
         link.wanted = True
         self._begin(link)
 
     async def restart(self, account: str | AccountRef) -> None:
         """Take an account off its service and connect it anew; what it has to send waits. Raises `Refuse`."""
-        link = self._find(account)
-        await self._leave(link)
+        link = self._loaded(account)
         link.wanted = True
-        self._begin(link)
+        await self._leave(link)
+        self._begin(link)  # unless somebody has stopped it meanwhile
+
+    def alone(self, *accounts: str | AccountRef) -> bool:
+        """Whether none but *accounts* is online: without them nobody could be heard. Raises `Refuse`."""
+        these = [self._find(account) for account in accounts]
+        others = (one for one in self._links.values() if one not in these)
+        return not any(one.wanted and one.supervisor.state.phase is Phase.ONLINE for one in others)
 
     # -- a network as a whole -------------------------------------------------------------------
 
     async def leave(self, networks: Sequence[str]) -> None:
         """Take the accounts of *networks* off their services, as their code is unloaded; what they have to send waits."""
         async with trio.open_nursery() as nursery:
-            for ref, link in self._links.items():
-                if ref.network in networks:
-                    link.unloaded = True
+            for ref in self.on(networks):
+                link = self._links[ref]
+                link.unloaded = True
+                if link.wanted or not link.over.is_set():  # one that somebody has stopped stays so
                     nursery.start_soon(self._leave, link, name=f"{ref} leaves")
+
+    def on(self, networks: Sequence[str]) -> list[AccountRef]:
+        """Return the accounts of *networks*."""
+        return [ref for ref in self._links if ref.network in networks]
 
     def offline(self) -> list[AccountRef]:
         """Return the accounts whose code was unloaded."""
@@ -233,7 +264,10 @@ class Links:
 
     async def given_up(self) -> None:
         """Wait until no account can go on, or one says that the bot ends with it."""
-        await self._end.wait()
+        while not self.ended:
+            await self._fewer.wait()
+            self._fewer = trio.Event()
+            self.ended = self._exits or all(one.given_up for one in self._links.values())
 
     def _begin(self, link: _Link) -> None:
         if self._spawn is None or not link.wanted or link.unloaded or not link.over.is_set():
@@ -256,9 +290,9 @@ class Links:
         if link.scope.cancel_called and not link.turn.locked():
             self._begin(link)  # nobody waits for it any more, but it may be wanted again
             return
-        exits = link.supervisor.policy.reconnect is Reconnect.EXIT and not link.scope.cancel_called
-        if exits or all(one.supervisor.stopped and one.wanted for one in self._links.values()):
-            self._end.set()
+        if link.supervisor.policy.reconnect is Reconnect.EXIT and not link.scope.cancel_called:
+            self._exits = True
+        self._fewer.set()
 
     async def _leave(self, link: _Link, reason: str = "") -> None:
         """End the task of *link*; with a *reason* it is stopped, and what it had to send is refused with it."""
@@ -286,3 +320,9 @@ class Links:
         if len(found) != 1:
             raise Refuse(Say("links.unknown", {"account": str(account)}))
         return found[0]
+
+    def _loaded(self, account: str | AccountRef) -> _Link:
+        link = self._find(account)
+        if link.unloaded:
+            raise Refuse(Say("links.unloaded", {"account": str(account)}))
+        return link

@@ -167,9 +167,14 @@ async def test_accounts_of_a_network_that_is_reloaded_come_back_by_the_new_code(
         assert (await bot.app.plugins.reload("parley")).done
         await bot.settle()
         assert (len(opened), phase(bot, 1)) == (2, Phase.ONLINE)
+        assert not bot.app.plugins.alone("parley")
         await bot.app.plugins.unload("parley")
         await bot.advance(100)
         assert phase(bot, 1) is Phase.WAITING
+        with pytest.raises(Refuse, match=r"links\.unloaded"):
+            bot.app.links.start("one")
+        with pytest.raises(Refuse, match=r"links\.unloaded"):
+            await bot.app.links.restart("one")
         await bot.app.plugins.load("parley")
         await bot.settle()
         assert (len(opened), phase(bot, 1)) == (3, Phase.ONLINE)
@@ -178,3 +183,9 @@ async def test_accounts_of_a_network_that_is_reloaded_come_back_by_the_new_code(
         opened[-1].say("bo", opened[-1].group("lab"), "/ping")
         await bot.settle()
         assert said == ["pong"]
+        await bot.app.links.stop("test")
+        assert bot.app.plugins.alone("parley")
+        await bot.app.links.stop("one")
+        assert (await bot.app.plugins.reload("parley")).done
+        await bot.advance(100)
+        assert str(bot.app.links.states()[1]) == "stopped (the account was stopped)"

@@ -41,6 +41,17 @@ async def test_one_who_starts_an_account_while_another_stops_it_has_the_last_wor
         assert links.states()[1].phase is Phase.ONLINE
 
 
+async def test_one_who_stops_an_account_while_another_restarts_it_has_the_last_word(bots):
+    async with bots.run() as bot:
+        links = await second(bot)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(links.restart, "second")
+            await trio.sleep(1)
+            nursery.start_soon(links.stop, "second")
+        await bot.advance(100)
+        assert links.states()[1].phase is Phase.STOPPED
+
+
 async def test_two_who_remove_an_account_at_once_have_both_removed_it(bots):
     async with bots.run() as bot:
         links = await second(bot)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from qqops import Ctx, Links, Plugin
+from qqops import Ctx, Links, Plugin, Refuse
 from qqops_essentials._text import say
 
 #: What it takes to change accounts.
@@ -25,6 +25,8 @@ def account_list(ctx: Ctx, *, links: Links) -> str:
 
 async def account_stop(ctx: Ctx, name: str, *, links: Links) -> str:
     """Take an account off its service, until /account start. / 让账号离线，直到 /account start。"""
+    if links.alone(name) and name in (ctx.account.id, str(ctx.account)):
+        raise Refuse(say(ctx, "account_last", name=name))
     await links.stop(name)
     return say(ctx, "account_off", name=name)
 

@@ -59,6 +59,8 @@ async def plugin_off(
         _check(ctx)
         if name == ctx.plugin:
             raise Refuse(say(ctx, "not_mine", name=name))
+        if plugins.alone(name):
+            raise Refuse(say(ctx, "network_last", name=name))
         change = await plugins.unload(name)
         return _told(ctx, change, "is_unloaded")
     _turn(ctx, access, name, on=False)

@@ -44,6 +44,14 @@ _TEXTS = {
     "no_audit": ("nothing was recorded yet", "还没有记录"),
     "audit_broken": ("the audit cannot be written: {reason}", "审计记录无法写入：{reason}"),
     "account_off": ("{name} is off its service now", "{name} 已离线"),
+    "account_last": (
+        "{name} is the only account by which I can be reached now: nobody could start it again. /account restart connects it anew",
+        "{name} 是目前唯一能联系到我的账号：停止后没有人能再启动它。用 /account restart 可以重新连接",
+    ),
+    "network_last": (
+        "{name} brings the network of the only account by which I can be reached now: nobody could load it again",
+        "{name} 提供目前唯一能联系到我的账号所在的网络：卸载后没有人能再加载它",
+    ),
     "account_on": ("{name} is being connected", "正在连接 {name}"),
     "is_loaded": ("{name} is loaded ({ms} ms)", "{name} 已加载（{ms} 毫秒）"),
     "is_unloaded": (
