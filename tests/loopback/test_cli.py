@@ -8,6 +8,7 @@ import functools
 import json
 import os
 import pathlib
+import py_compile
 import re
 import signal
 import stat
@@ -337,6 +338,24 @@ def test_with_dev_a_running_bot_reloads_what_changes_on_disk(tmp_path, forks):
         bot.until("word=one", "stderr")
         module.write_text(TICKS.format(word="two"))
         bot.until("word=two", "stderr")
+        bot.end(signal.SIGTERM)
+
+
+def test_with_dev_what_somebody_has_compiled_in_the_same_second_is_not_taken_for_the_source(tmp_path, forks):
+    module = install(tmp_path, "ticking", "1.0", "ticking = ticking_plugin", TICKS.format(word="one"))
+    (tmp_path / "qqops.toml").write_text("[accounts.a]\nnetwork = 'memory'\n")
+    second = 1_600_000_000 * 10**9
+    os.utime(module, ns=(second, second))
+    py_compile.compile(module)
+    module.write_text(TICKS.format(word="two"))
+    os.utime(module, ns=(second, second + 1000))
+    with Process("run", "--dev", cwd=tmp_path, env={"PYTHONPATH": str(tmp_path)}, forks=forks) as bot:
+        assert bot.until(r"word=(\w+)", "stderr")[1] == "two"
+        py_compile.compile(module)
+        module.write_text(TICKS.format(word="six"))
+        os.utime(module, ns=(second, second + 2000))
+        bot.until("plugin reloaded", "stderr")
+        assert bot.until(r"word=(\w+)", "stderr")[1] == "six"
         bot.end(signal.SIGTERM)
 
 

@@ -1,7 +1,11 @@
-"""``qqops run --dev``: plugins whose files have changed are reloaded."""
+"""``qqops run --dev``: plugins whose files have changed are reloaded.
+
+The files are looked through in a thread, one package at a time: there may be thousands, on a disk that is far away.
+"""
 
 from __future__ import annotations
 
+import functools
 import importlib.util
 import os
 from collections.abc import Iterator, Mapping
@@ -12,29 +16,49 @@ import trio
 from qqops.errors import Refuse
 from qqops.plugin._modules import package_of
 from qqops.plugin.plugins import Plugins
+from qqops.runtime.threads import InThread, in_thread
 
 log = structlog.get_logger("qqops.dev")
 
 #: Seconds between two looks at the files, and for which they must rest: an editor writes several.
 LOOK_EVERY = 0.5
+#: Between two looks it rests this much longer than a look takes: a large package must not keep the machine busy.
+REST = 9
 
 #: Path → when it was changed last, in ns, and its size.
 Stamps = dict[str, tuple[int, int]]
 
 
-async def watch(plugins: Plugins) -> None:
-    """Reload what has changed on disk, until cancelled."""
-    seen = {name: stamps(files_of(target)) for name, target in _packages(plugins).items()}
+async def watch(plugins: Plugins, threads: InThread = in_thread) -> None:
+    """Reload what has changed on disk, until cancelled.
+
+    Args:
+        threads: Runs what looks at the disk.
+
+    Cancellation: a look that is under way ends by itself, and changes nothing.
+    """
+    limiter = trio.CapacityLimiter(1)
+
+    async def look(package: str) -> Stamps:
+        call = functools.partial(_look, package)
+        found: Stamps = await threads(call, limiter=limiter, abandon_on_cancel=True)
+        return found
+
+    seen = {name: await look(package) for name, package in _packages(plugins).items()}
     log.info("watching the files of plugins", plugins=sorted(seen))
+    took = 0.0
     while True:
-        await trio.sleep(LOOK_EVERY)
-        for name, target in _packages(plugins).items():
-            now = stamps(files_of(target))
+        await trio.sleep(max(LOOK_EVERY, took * REST))
+        took = 0.0
+        for name, package in _packages(plugins).items():
+            began = trio.current_time()
+            now = await look(package)
+            took += trio.current_time() - began
             before = seen.setdefault(name, now)
             if now == before:
                 continue
             await trio.sleep(LOOK_EVERY)
-            if stamps(files_of(target)) != now:
+            if await look(package) != now:
                 continue  # it is being written
             seen[name] = now
             changed = sorted(path for path in {*now, *before} if now.get(path) != before.get(path))
@@ -56,16 +80,21 @@ def _packages(plugins: Plugins) -> Mapping[str, str]:
     return {name: package for name, package in found.items() if package not in ("", own)}
 
 
+def _look(package: str) -> Stamps:
+    return stamps(files_of(package))
+
+
 def files_of(package: str) -> Iterator[str]:
     """Yield the source files of *package*, which need not be imported: a broken one is not."""
     try:
         spec = importlib.util.find_spec(package)
-    except (ImportError, ValueError):  # it is half imported, or there is none
+    except (ImportError, ValueError, KeyError):  # it is half imported, or taken out at this moment, or there is none
         return
     if spec is None:
         return
     for top in spec.submodule_search_locations or ():
-        for folder, _, files in os.walk(top):  # it passes over folders that vanish under it
+        for folder, folders, files in os.walk(top):  # it passes over folders that vanish under it
+            folders[:] = [one for one in folders if one != "__pycache__" and not one.startswith(".")]
             yield from (os.path.join(folder, name) for name in files if name.endswith(".py"))
     if spec.origin is not None and not spec.submodule_search_locations:
         yield spec.origin

@@ -35,8 +35,10 @@ def run_bot(path: pathlib.Path, *, narrate: bool = False, dev: bool = False) -> 
         dev: Reload plugins whose files change.
     """
     if dev:
-        # What is compiled is known by the second it was written in; who saves twice in one would get the first.
+        # What is compiled is known by the second in which its source was written, and its size; who saves twice in one would
+        # get the first. Nothing is written, and what others write (pytest does) is not read: nothing is below a device.
         sys.dont_write_bytecode = True
+        sys.pycache_prefix = os.devnull
     settings, file = load_settings(path, os.environ)
     # A MB of source that attrs has generated and compiled; the rest of the bot fits in there. What is asked for is read anew.
     linecache.clearcache()

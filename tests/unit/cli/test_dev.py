@@ -9,6 +9,7 @@ import trio
 
 from qqops.cli.dev import files_of, watch
 from qqops.plugin._finding import Candidate, reach
+from qqops.testing.virtual import HeldThreads
 
 GOOD = """
 from qqops import Plugin
@@ -38,7 +39,7 @@ async def test_what_changes_on_disk_is_reloaded_and_what_is_broken_is_not(bots, 
     async with bots.run() as bot, trio.open_nursery() as nursery:
         bot.app.host.load(candidate)
         bot.app.refresh()
-        nursery.start_soon(watch, bot.app.plugins)
+        nursery.start_soon(watch, bot.app.plugins, HeldThreads())
         ali = bot.user("ali")
         for text, answer in (
             (GOOD.format(word="other"), "^other$"),
@@ -59,7 +60,7 @@ async def test_a_plugin_that_was_broken_at_the_start_is_loaded_once_it_is_mended
     async with bots.run() as bot, trio.open_nursery() as nursery:
         bot.app.host.load(candidate)
         assert not bot.app.host.is_loaded("devpkg")
-        nursery.start_soon(watch, bot.app.plugins)
+        nursery.start_soon(watch, bot.app.plugins, HeldThreads())
         await bot.advance(2)
         file.write_text(GOOD.format(word="at last"))
         await bot.advance(2)
@@ -69,12 +70,45 @@ async def test_a_plugin_that_was_broken_at_the_start_is_loaded_once_it_is_mended
         nursery.cancel_scope.cancel()
 
 
+class FarAway(HeldThreads):
+    """A disk on which a look takes its time."""
+
+    def __init__(self, seconds):
+        super().__init__()
+        self.seconds = seconds
+        self.looks = []
+
+    async def __call__(self, call, /, *, limiter, abandon_on_cancel):
+        assert abandon_on_cancel
+        self.looks.append(trio.current_time())
+        await trio.sleep(self.seconds)
+        return await super().__call__(call, limiter=limiter, abandon_on_cancel=abandon_on_cancel)
+
+
+async def test_a_look_that_takes_its_time_holds_nobody_up_and_is_followed_by_a_rest(bots, package):
+    file, candidate = package
+    file.write_text(GOOD.format(word="one"))
+    disk = FarAway(20)
+    async with bots.run() as bot, trio.open_nursery() as nursery:
+        bot.app.host.load(candidate)
+        bot.app.refresh()
+        began = trio.current_time()
+        nursery.start_soon(watch, bot.app.plugins, disk)
+        await bot.advance(10)
+        ali = bot.user("ali")
+        await ali.say("/word")
+        await ali.expect("one")
+        await bot.advance(300)
+        assert [one - began for one in disk.looks] == [0, 20.5, 220.5]
+        nursery.cancel_scope.cancel()
+
+
 async def test_a_file_that_is_being_written_is_waited_for(bots, package):
     file, candidate = package
     file.write_text(GOOD.format(word="one"))
     async with bots.run() as bot, trio.open_nursery() as nursery:
         bot.app.host.load(candidate)
-        nursery.start_soon(watch, bot.app.plugins)
+        nursery.start_soon(watch, bot.app.plugins, HeldThreads())
         await bot.advance(2)
         loaded = bot.app.host.collected("devpkg")
         for length in range(1, 8):
