@@ -118,6 +118,7 @@ class Execution:
     async def run(self, ticket: Ticket, around: Around) -> None:
         """Run *ticket* in a task of its own."""
         ctx = self.context(ticket)
+        ticket.around = around
         result = Result.CANCELLED
         began = trio.current_time()
         running.set(ticket)

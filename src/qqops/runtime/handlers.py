@@ -12,6 +12,9 @@ from qqops.runtime.registry import Registry
 from qqops.runtime.runs import Runs
 from qqops.runtime.ticket import Ticket, running
 
+#: Runs of other plugins that are named one by one.
+NAMED = 5
+
 
 class Handlers:
     """What runs, waits and talks on behalf of plugins."""
@@ -54,7 +57,8 @@ class Handlers:
     async def end(self, plugin: str) -> None:
         """End what runs and talks on behalf of *plugin*, which is held; returns when its last run and thread have ended.
 
-        A run that has asked for this itself goes on.
+        A run that has asked for this itself goes on, and so do those of others that are inside its filters: these are waited
+        for as well, unless they wait for a person.
         """
         self._halted.lift(plugin)
         self._talks.end_plugin(plugin)
@@ -62,6 +66,11 @@ class Handlers:
         await self._runs.end(plugin, spare=running.get())
         self._talks.end_plugin(plugin)  # one that has just begun may have asked as its last act
         await self._execution.threads_gone(plugin)
+        await self._runs.over(self._inside(plugin))
+
+    def _inside(self, plugin: str) -> list[Ticket]:
+        asker = running.get()
+        return self._runs.those(lambda one: one is not asker and one.plugin != plugin and one.inside(plugin))
 
     def of(self, plugin: str) -> list[str]:
         """Return what runs and talks on behalf of *plugin*, and was not told to go on, for people."""
@@ -74,4 +83,13 @@ class Handlers:
         talks = [
             f"a question in {room}" for (room, _), one in self._talks.open.items() if one.plugin == plugin
         ]
-        return [*runs, *talks, *self._execution.threads_of(plugin)]
+        return [*runs, *talks, *self._execution.threads_of(plugin), *self._guests(plugin)]
+
+    def _guests(self, plugin: str) -> list[str]:
+        """Return the runs of others that are inside filters of *plugin*: in one line, as they may be many."""
+        guests = self._inside(plugin)
+        if not guests:
+            return []
+        named = [f"#{one.id} of {one.name}" for one in guests[:NAMED]]
+        more = [f"{len(guests) - NAMED} more"] if len(guests) > NAMED else []
+        return [f"inside its filters: {', '.join([*named, *more])}"]

@@ -264,6 +264,10 @@ class Runs(Generic[R]):
         """Return the runs of *plugin* that are under way, also those that have stepped aside."""
         return [run for run in self._tasks if run.plugin == plugin]
 
+    def those(self, wanted: Callable[[R], bool]) -> list[R]:
+        """Return the *wanted* of those that are under way and wait for nobody."""
+        return [run for run, task in self._tasks.items() if not task.out and wanted(run)]
+
     async def end(self, plugin: str, spare: R | None = None) -> None:
         """Tell the runs of *plugin* that are under way, but not *spare*, to end, and wait until they have."""
         for run in self.of(plugin):
@@ -271,7 +275,15 @@ class Runs(Generic[R]):
                 task = self._tasks[run]
                 task.ended = True
                 task.scope.cancel(reason="the plugin is unloaded")
-        while any(run is not spare for run in self.of(plugin)):
+        await self._until(lambda: all(run is spare for run in self.of(plugin)))
+
+    async def over(self, runs: Collection[R]) -> None:
+        """Wait until *runs* have ended, or wait for people."""
+        await self._until(lambda: all(run not in self._tasks or self._tasks[run].out for run in runs))
+
+    async def _until(self, holds: Callable[[], bool]) -> None:
+        """Wait until *holds*; looked at whenever a run ends or steps aside."""
+        while not holds():
             if self._gone.is_set():
                 self._gone = trio.Event()
             await self._gone.wait()
@@ -291,6 +303,7 @@ class Runs(Generic[R]):
         if not task.out:
             task.out = True
             self.away += 1
+            self._gone.set()
             self._vacate(run.plugin, task.key)
             self._begin()
         task.waits += 1

@@ -9,7 +9,7 @@ import structlog
 import trio
 
 from qqops.model import AccountRef, Event, Message
-from qqops.runtime.registry import Hit
+from qqops.runtime.registry import Around, Hit
 
 
 @attrs.define(eq=False)
@@ -19,6 +19,7 @@ class Ticket:
     Attributes:
         seconds: How long it may take.
         row: Where the journal keeps it; 0 for nowhere.
+        around: The filters that were there when it began.
     """
 
     id: str
@@ -29,6 +30,7 @@ class Ticket:
     seconds: float
     done: trio.Event | None = None
     row: int = 0
+    around: Around | None = None
 
     @property
     def plugin(self) -> str:
@@ -39,6 +41,13 @@ class Ticket:
     def name(self) -> str:
         """``plugin:name`` of the handler."""
         return self.hit.handler.key
+
+    def inside(self, plugin: str) -> bool:
+        """Whether it has begun inside a filter of *plugin*, whose code it comes back to."""
+        if self.around is None:
+            return False
+        filters = self.around.messages if isinstance(self.event, Message) else self.around.others
+        return any(one.plugin == plugin for one in filters.all)
 
 
 #: What the current task runs, for log lines.
