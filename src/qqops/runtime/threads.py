@@ -105,7 +105,7 @@ class Threads:
                 del self._busy[number]
                 if busy.left:
                     with contextlib.suppress(trio.RunFinishedError):
-                        token.run_sync_soon(self._ended.set)
+                        token.run_sync_soon(self._tell)
 
         limiter = self._limiters.get(handler.plugin)
         if limiter is None:
@@ -117,6 +117,10 @@ class Threads:
                 return await self._run(work, limiter=limiter, abandon_on_cancel=True)
         finally:
             busy.left = True
+
+    def _tell(self) -> None:
+        """Let those look who wait for threads to end; which event they wait for is known here only, not in a thread."""
+        self._ended.set()
 
     def begin_anew(self, plugin: str) -> None:
         """Give *plugin* all its places again: its code is reloaded, and what hangs is the old copy's."""
