@@ -12,6 +12,7 @@ from qqops.runtime.context import Context, Known
 from qqops.runtime.gate import Gate
 from qqops.runtime.named_rooms import NamedRooms
 from qqops.runtime.narrator import Narrator
+from qqops.runtime.nowhere import nowhere
 from qqops.runtime.observe import Handled, Observers, Result
 from qqops.runtime.outbox import Outbox
 from qqops.runtime.registry import Around, Registry
@@ -68,7 +69,7 @@ class Execution:
         """Return what the handler of *ticket* may know."""
         event = ticket.event
         room = event.room if event is not None else None
-        outbox = self.outboxes.get(ticket.account) if ticket.account is not None else None
+        outbox = self.outboxes.get(ticket.account, nowhere) if ticket.account is not None else None
         zone = ticket.hit.handler.zone or self._rooms.zone(room)
         return Context(
             id=ticket.id,

@@ -13,6 +13,7 @@ import trio
 from qqops.errors import Refuse
 from qqops.runtime.alarms import Alarms
 from qqops.runtime.border import ANYTHING, described, theirs
+from qqops.runtime.nowhere import REASON
 from qqops.runtime.observe import Phase
 from qqops.runtime.outbox import Outbox, OutboxPolicy
 from qqops.runtime.spawning import Spawn, spawning
@@ -167,7 +168,7 @@ class Links:
         """
         link = self._find(account)
         ref = link.supervisor.adapter.account
-        await self._leave(link, "the account was removed")
+        await self._leave(link, REASON)
         if not self._known(link):
             return  # somebody else has removed it meanwhile
         self._rooms.forget(ref)

@@ -3,13 +3,14 @@
 import contextlib
 
 import pytest
+import structlog
 import trio
 
 from qqops import AnswerCancelled, Ctx, Plugin, Refuse
 from qqops.adapters.memory import MemoryAdapter, MemoryNetwork
 from qqops.app import App, AppPolicy, End
 from qqops.errors import FatalError
-from qqops.model import AccountRef
+from qqops.model import AccountRef, Delivery
 from qqops.runtime.observe import Phase
 from qqops.runtime.outbox import OutboxPolicy
 from qqops.runtime.storage.journal import RowState
@@ -119,6 +120,34 @@ async def test_nobody_is_asked_by_an_account_that_was_removed(bots):
         await bot.app.links.remove("second")
         await bot.advance(20)
         assert ended == [(now + 10, "the account that was asking has been removed")] * 2
+
+
+async def test_what_waits_for_its_turn_when_its_account_is_removed_is_run_and_said_to_nobody(bots):
+    outcomes = []
+    plugin = Plugin("late")
+
+    @plugin.command("slow")
+    async def slow() -> str:
+        await trio.sleep(5)
+        return "slow"
+
+    @plugin.command("reply")
+    async def reply(ctx: Ctx) -> str:
+        outcomes.append(await ctx.reply("one"))
+        return "two"
+
+    async with bots.run(plugin, accounts=("test", "second")) as bot:
+        network = bot.networks["second"]
+        for text in ("/slow", "/reply"):
+            network.say("bo", network.group("lab"), text)
+        await bot.advance(1)
+        await bot.app.links.remove("second")
+        with structlog.testing.capture_logs() as logs:
+            await bot.advance(10)
+        assert [(one.delivery, one.reason) for one in outcomes] == [
+            (Delivery.REFUSED, "the account was removed")
+        ]
+        assert [line["event"] for line in logs] == ["not sent"] * 3
 
 
 async def test_a_question_of_an_account_that_is_stopped_may_be_answered_after_its_start(bots):
