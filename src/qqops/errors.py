@@ -141,7 +141,7 @@ class AnswerExpired(NoAnswer):
 
 
 class AnswerCancelled(NoAnswer):
-    """The person said cancel, gave another command, somebody rejected it, or the bot or the plugin is stopping."""
+    """The person said cancel or gave another command, somebody rejected it, or the bot, the plugin or the account is gone."""
 
 
 class AdapterError(QQOpsError):
