@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
+import trio
+
 from qqops.model import AccountRef, Event
 
 
@@ -34,4 +36,31 @@ class Intake(Protocol):
         """Wait until what *account* has heard is accepted, and the next event may be read."""
 
 
-__all__ = ["Intake"]
+class Unheard:
+    """Takes nothing: the account was removed, though it may not have left its service yet."""
+
+    full = False
+
+    def online(self, ref: AccountRef, names: Sequence[str], me: str, ids: str) -> None:
+        """Nobody is told."""
+
+    def offline(self, ref: AccountRef) -> None:
+        """Nobody is told."""
+
+    def route(self, event: Event) -> None:
+        """Drop *event*."""
+
+    def chatter(self, account: AccountRef, text: str) -> bool:
+        """Everything is."""
+        return True
+
+    def wants(self, kind: type[Event]) -> bool:
+        """Nobody does."""
+        return False
+
+    async def ready(self, account: AccountRef) -> None:
+        """Wait for the cancellation."""
+        await trio.sleep_forever()
+
+
+__all__ = ["Intake", "Unheard"]

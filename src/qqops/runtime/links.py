@@ -39,6 +39,8 @@ log = structlog.get_logger("qqops.links")
 COMING_ONLINE = 64
 #: Seconds that an account has to leave its service.
 LEAVE_WITHIN = 10.0
+#: Why an account that somebody has stopped takes nothing to be sent.
+STOPPED = "the account was stopped"
 
 
 @attrs.define(eq=False)
@@ -171,6 +173,7 @@ class Links:
         await self._leave(link, REASON)
         if not self._known(link):
             return  # somebody else has removed it meanwhile
+        link.supervisor.detach()
         self._rooms.forget(ref)
         self._accounts.forget(ref)
         self._dispatcher.forget_account(ref)
@@ -187,8 +190,7 @@ class Links:
         """
         link = self._find(account)
         link.wanted = False
-        await self._leave(link, "the account was stopped")
-        self._begin(link)  # somebody may have started it meanwhile
+        await self._turn_over(link, STOPPED)
 
     def start(self, account: str | AccountRef) -> None:
         """Connect an account that was stopped or given up; harmless when it is connected. Raises `Refuse`."""
@@ -200,8 +202,7 @@ class Links:
         """Take an account off its service and connect it anew; what it has to send waits. Raises `Refuse`."""
         link = self._loaded(account)
         link.wanted = True
-        await self._leave(link)
-        self._begin(link)  # unless somebody has stopped it meanwhile
+        await self._turn_over(link)
 
     def alone(self, *accounts: str | AccountRef) -> bool:
         """Whether none but *accounts* is online: without them nobody could be heard. Raises `Refuse`."""
@@ -218,7 +219,7 @@ class Links:
                 link = self._links[ref]
                 link.unloaded = True
                 if link.wanted or not link.over.is_set():  # one that somebody has stopped stays so
-                    nursery.start_soon(self._leave, link, name=f"{ref} leaves")
+                    nursery.start_soon(self._turn_over, link, name=f"{ref} leaves")
 
     def on(self, networks: Sequence[str]) -> list[AccountRef]:
         """Return the accounts of *networks*."""
@@ -273,8 +274,8 @@ class Links:
     def _begin(self, link: _Link) -> None:
         if self._spawn is None or not link.wanted or link.unloaded or not link.over.is_set():
             return
-        if not self._known(link):
-            return
+        if link.turn.locked() or not self._known(link):
+            return  # who takes it off its service begins it afterwards, if it is still wanted
         link.over, link.scope = trio.Event(), trio.CancelScope()
         link.supervisor.outbox.open()
         self._spawn(self._supervise, link, name=str(link.supervisor.adapter.account))
@@ -295,6 +296,11 @@ class Links:
             self._exits = True
         self._fewer.set()
 
+    async def _turn_over(self, link: _Link, reason: str = "") -> None:
+        """End the task of *link*, and begin another if that is what the last one who had a say meanwhile wants."""
+        await self._leave(link, reason)
+        self._begin(link)
+
     async def _leave(self, link: _Link, reason: str = "") -> None:
         """End the task of *link*; with a *reason* it is stopped, and what it had to send is refused with it."""
         with trio.CancelScope(shield=True):
@@ -308,6 +314,7 @@ class Links:
                     log.error(
                         "an account does not leave its service", account=str(link.supervisor.adapter.account)
                     )
+                reason = reason or ("" if link.wanted else STOPPED)  # by somebody else, meanwhile
                 link.supervisor.off(reason or "the account is made anew", stopped=bool(reason))
                 if reason:
                     link.supervisor.outbox.close(reason)

@@ -22,7 +22,7 @@ from qqops.errors import AdapterError, FatalError, NeedsHuman, ProtocolError, Tr
 from qqops.model import Clock, Connected, Disconnected, Event
 from qqops.runtime.backoff import Backoff, BackoffPolicy
 from qqops.runtime.border import ANYTHING, described, leaves, theirs
-from qqops.runtime.intake import Intake
+from qqops.runtime.intake import Intake, Unheard
 from qqops.runtime.observe import BadData, LinkState, Observers, Overflow, Phase
 from qqops.runtime.outbox import Outbox
 from qqops.runtime.questions import Questions
@@ -95,6 +95,7 @@ class Supervisor:
         self._observers = observers
         self._clock = clock
         self._backoff = Backoff(policy.backoff, rng)
+        self._link: SessionLink | None = None
         self.state = LinkState(account=adapter.account, phase=Phase.CONNECTING, since=clock.now())
 
     @property
@@ -132,6 +133,12 @@ class Supervisor:
             self._operator.over(self.adapter.account)
         self._change(Phase.STOPPED if stopped else Phase.WAITING, cause=cause)
 
+    def detach(self) -> None:
+        """Let nobody hear of the account any more: it was removed. What of it has not ended by now is cancelled."""
+        self._dispatcher = Unheard()
+        if self._link is not None:
+            self._link.detach(self._dispatcher)
+
     def leave_door(self) -> None:
         """Let the next account come online: this one is, or waits for a person, or has failed."""
         if self.doors is not None:
@@ -153,7 +160,7 @@ class Supervisor:
         errors: list[BaseException] = []
         if self.doors is not None:
             await self.doors.acquire_on_behalf_of(self)
-        session = SessionLink(self, self._dispatcher, self._operator)
+        session = self._link = SessionLink(self, self._dispatcher, self._operator)
         try:
             with session.scope:
                 await self.adapter.serve(session, self.outbox)
@@ -212,6 +219,10 @@ class SessionLink:
         self._left = 0.0
         # The proof of life is the scope's own deadline: no watching task, nothing to forget.
         self.scope = trio.CancelScope(deadline=self.heard + supervisor.policy.connect_within)
+
+    def detach(self, dispatcher: Intake) -> None:
+        """Tell *dispatcher* from now on."""
+        self._dispatcher = dispatcher
 
     def event(self, event: Event) -> None:
         """Pass *event* to the dispatcher."""

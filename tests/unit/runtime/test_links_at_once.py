@@ -3,8 +3,10 @@
 import pytest
 import trio
 
+from qqops import Plugin
 from qqops.adapters.memory import MemoryAdapter, MemoryNetwork
-from qqops.model import AccountRef
+from qqops.errors import TransientError
+from qqops.model import AccountRef, Connected
 from qqops.runtime.observe import Phase
 from qqops.runtime.outbox import OutboxPolicy
 from qqops.runtime.supervisor import LinkPolicy
@@ -112,6 +114,82 @@ async def test_an_account_that_takes_too_long_to_leave_comes_back_once_it_has_le
         await links.stop("second")
         await bot.advance(100)
         assert links.states()[1].phase is Phase.STOPPED
+
+
+class Eager:
+    """An event after which somebody starts the account before anybody else can do anything."""
+
+    def __init__(self, links):
+        self._event = trio.Event()
+        self._links = links
+        self.is_set, self.wait = self._event.is_set, self._event.wait
+
+    def set(self):
+        self._event.set()
+        self._links.start("second")
+
+
+@pytest.mark.parametrize("what", ["stop", "restart", "remove"])
+async def test_one_who_starts_an_account_the_moment_it_has_left_starts_it_once_or_not_at_all(bots, what):
+    async with bots.run() as bot:
+        links = await second(bot)
+        ref = AccountRef("memory", "second")
+        before = trio.lowlevel.current_statistics().tasks_living
+        links._links[ref].over = Eager(links)
+        await getattr(links, what)("second")
+        await bot.advance(100)
+        if what == "remove":
+            assert trio.lowlevel.current_statistics().tasks_living < before
+            return
+        assert trio.lowlevel.current_statistics().tasks_living == before
+        assert links.states()[1].phase is Phase.ONLINE
+        assert not links._links[ref].supervisor.outbox._closed
+
+
+async def test_who_restarts_an_account_that_another_stops_leaves_it_stopped(bots):
+    async with bots.run() as bot:
+        links = await second(bot)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(links.restart, "second")
+            await trio.sleep(0.5)
+            nursery.start_soon(links.restart, "second")
+            await trio.sleep(0.5)
+            links._find("second").wanted = False  # the first thing that `stop` does
+        await bot.advance(100)
+        assert str(links.states()[1]) == "stopped (the account was stopped)"
+
+
+@pytest.mark.parametrize("again", [False, True], ids=["gone", "added again"])
+async def test_an_account_that_leaves_long_after_it_was_removed_harms_nobody(bots, again):
+    class Deaf(Parting):
+        seconds = 25
+
+        async def serve(self, link, outbox):
+            try:
+                await super().serve(link, outbox)
+            except BaseException:
+                link.online(["late"])
+                link.event(Connected(account=self.account, at=bot.clock.now()))
+                raise TransientError("it does not know what was asked of it") from None
+
+    heard = []
+    plugin = Plugin("listening")
+
+    @plugin.on(Connected)
+    async def connected(event: Connected) -> None:
+        heard.append((event.account.id, trio.current_time() - began))
+
+    began = trio.current_time()
+    async with bots.run(plugin) as bot:
+        links = await second(bot, Deaf)
+        await links.remove("second")
+        if again:
+            await second(bot, MemoryAdapter)
+        await bot.advance(100)
+        assert [state.phase for state in links.states()] == [Phase.ONLINE] * (1 + again)
+        ref = AccountRef("memory", "second")
+        assert not again or bot.app.dispatcher.siblings._accounts[ref].online
+        assert sorted(heard) == [("second", 0), *[("second", 10)] * again, ("test", 0)]
 
 
 async def test_accounts_of_one_network_leave_at_the_same_time(bots):
