@@ -46,6 +46,7 @@ from qqops.runtime.locks import Locks
 from qqops.runtime.narrator import Narrator
 from qqops.runtime.observe import Observers
 from qqops.runtime.outbox import OutboxPolicy
+from qqops.runtime.own_routes import OwnListeners
 from qqops.runtime.owners import Owners
 from qqops.runtime.questions import Questions
 from qqops.runtime.registry import Registry
@@ -96,7 +97,7 @@ class App:
         self.observers = Observers()
         self.rng = random.Random(policy.seed)
         self.ended = trio.Event()
-        self.listeners = Listeners()
+        self.listeners = Listeners(self.observers.tell)
         self.store = store
         self.journal = (
             Journal(store, clock, policy.journal) if store is not None and policy.journal.on else None
@@ -115,6 +116,7 @@ class App:
         kept_access = self.keep("access")
         self.gate = Gate(policy.access, clock=clock, keep=kept_access)
         self.registry.visible = self.gate.may_run
+        self.registry.chain.tell = self.observers.tell
         self.access = Access(self.gate, kept_access, clock, self.registry)
         self.talks = Conversations(Alarms(), self._reader, ask_missing=policy.ask_missing)
         kept = drawers or KeptDrawers(self.keep)
@@ -142,19 +144,23 @@ class App:
             journal=self.journal, blobs=self.blobs, chain=self.registry.chain,
         )  # fmt: skip
         self.jobs = Jobs(clock, self.keep("jobs"), self.keep("made-jobs"))
-        self.services = Services(self.rng)
-        self.tasks = Tasks(self.rng)
-        self.shelves = Shelves(store, clock)
+        self.services = Services(self.rng, tell=self.observers.tell)
+        self.tasks = Tasks(self.rng, tell=self.observers.tell)
+        self.shelves = Shelves(store, clock, self.observers.tell)
         self.owners = Owners(
             self.dispatcher.handlers, self.jobs, self.tasks, self.services, self.listeners, self.shelves,
             lambda plugin: [one for one in self.registry.jobs if one.handler.plugin == plugin],
         )  # fmt: skip
-        self.plugins = Plugins(self.owners, self.links, self.keep("plugins"), self.refresh)
+        self.plugins = Plugins(self.owners, self.links, self.keep("plugins"), self.refresh, self.listeners.of)
         self.host = Host(
             self.registry,
             self._injected(),
             version=__version__,
-            own=lambda plugin: {**self.shelves.own(plugin), Rooms: self.rooms.of_plugin(plugin)},
+            own=lambda plugin: {
+                **self.shelves.own(plugin),
+                Rooms: self.rooms.of_plugin(plugin),
+                Listeners: OwnListeners(self.listeners, plugin),
+            },
             configure=configure,
             provided=self.services,
             tasks=self.tasks,

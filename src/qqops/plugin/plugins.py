@@ -21,6 +21,7 @@ from qqops.texts import Say
 if TYPE_CHECKING:
     from qqops.plugin.host import Host
     from qqops.runtime.links import Links
+    from qqops.runtime.listener import Route
     from qqops.runtime.owners import Owners
     from qqops.runtime.storage.keep import Keep
 
@@ -74,8 +75,16 @@ class Plugins:
 
     host: Host
 
-    def __init__(self, owners: Owners, links: Links, kept: Keep, refresh: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        owners: Owners,
+        links: Links,
+        kept: Keep,
+        refresh: Callable[[], None],
+        routes: Callable[[str], Sequence[Route]],
+    ) -> None:
         self._owners = owners
+        self._routes = routes
         self._links = links
         self._kept = kept
         self._refresh = refresh
@@ -219,7 +228,10 @@ class Plugins:
 
     async def _end(self, name: str) -> list[str]:
         await self._links.leave(self._networks(name))
-        return await self._owners.end(name)
+        left = await self._owners.end(name)
+        for route in self._routes(name):  # it was asked for by what was ending
+            route.close()
+        return left
 
     async def _begin(self, name: str) -> None:
         self._refresh()

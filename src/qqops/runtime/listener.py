@@ -30,6 +30,7 @@ from qqops.adapters.http.exchange import (
 )
 from qqops.errors import ConfigError, excerpt
 from qqops.runtime.border import ANYTHING, theirs
+from qqops.runtime.observe import Broke, Observer, nobody
 
 log = structlog.get_logger("qqops.listener")
 
@@ -59,6 +60,7 @@ class Route:
 
     Attributes:
         owner: Whom it belongs to: an account, a plugin.
+        plugin: Which plugin has asked for it, whatever it calls the owner; "" for an account.
         path: Exact path, or with ``/*`` at its end that path and everything beneath.
     """
 
@@ -68,6 +70,8 @@ class Route:
     _handler: HttpHandler
     _accepts: Callable[[HttpRequest], bool] | None
     _forget: Callable[[Route], None]
+    _tell: Observer
+    plugin: str = ""
     _open: bool = attrs.field(default=True, init=False)
     _scopes: set[trio.CancelScope] = attrs.field(factory=set, init=False)
 
@@ -92,8 +96,8 @@ class Route:
             return False
         try:
             return self._accepts is None or self._accepts(request)
-        except ANYTHING:
-            log.exception("a route cannot tell what it accepts", owner=self.owner, path=self.path)
+        except ANYTHING as exc:
+            self._failed("a route cannot tell what it accepts", exc)
             return False
 
     async def answer(self, request: HttpRequest) -> HttpAnswer | Takeover:
@@ -106,8 +110,7 @@ class Route:
             try:
                 answer = await self._handler(request)
             except ANYTHING as exc:
-                theirs(exc)
-                log.exception("a request failed", owner=self.owner, path=self.path)
+                self._failed("a request failed", theirs(exc))
                 return _FAILED
         if isinstance(answer, Takeover):
             return Takeover(serve=functools.partial(self._serve, answer.serve))
@@ -125,8 +128,11 @@ class Route:
             except (trio.BrokenResourceError, trio.ClosedResourceError):
                 return  # the other side went away
             except ANYTHING as exc:
-                theirs(exc)
-                log.exception("a connection failed", owner=self.owner, path=self.path)
+                self._failed("a connection failed", theirs(exc))
+
+    def _failed(self, what: str, exc: BaseException) -> None:
+        log.error(what, owner=self.owner, path=self.path, exc_info=exc)
+        self._tell(Broke(plugin=self.plugin or self.owner, what="route", name=self.path, error=exc))
 
     @contextlib.contextmanager
     def _until_closed(self) -> Iterator[None]:
@@ -164,7 +170,8 @@ class Listener:
         trouble: Why it is not open, or "".
     """
 
-    def __init__(self, host: str, port: int) -> None:
+    def __init__(self, host: str, port: int, tell: Observer = nobody) -> None:
+        self._tell = tell
         self.host = host
         self.port = port
         self.trouble = _NOT_OPEN
@@ -193,6 +200,7 @@ class Listener:
         owner: str,
         websocket: bool = False,
         accepts: Callable[[HttpRequest], bool] | None = None,
+        plugin: str = "",
     ) -> Route:
         """Let *handler* answer what comes for *path*, until the route is closed.
 
@@ -206,6 +214,7 @@ class Listener:
             websocket: It is for WebSockets, and the handler answers with a `Takeover` or a refusal. Else it is for all
                 other requests. Whoever comes for the other kind is told so.
             accepts: Chooses among the requests to *path*, so that several may share it; quick, and does not wait.
+            plugin: Whose it is besides; what a plugin is given fills it in.
 
         Raises:
             ConfigError: *path* is none, or somebody has it already.
@@ -214,7 +223,7 @@ class Listener:
             raise ConfigError(
                 f"path must begin with /, got {path!r}", hint="/hooks/build, or /hooks/* for all beneath it"
             )
-        route = Route(owner, path, websocket, handler, accepts, self._drop)
+        route = Route(owner, path, websocket, handler, accepts, self._drop, self._tell, plugin)
         if accepts is None:
             self._check(route)
         self._routes = sorted([*self._routes, route], key=lambda one: one.order)
@@ -324,7 +333,8 @@ class Listener:
 class Listeners:
     """All listeners of one bot. The app runs them around the accounts; injected into plugins by type."""
 
-    def __init__(self) -> None:
+    def __init__(self, tell: Observer = nobody) -> None:
+        self._tell = tell
         self._listeners: dict[tuple[str, int], Listener] = {}
         self._news = trio.Event()
         self._closed = False
@@ -338,7 +348,7 @@ class Listeners:
         host, port = address(listen)
         key = (host.lower(), port or -len(self._listeners) - 1)
         if key not in self._listeners:
-            listener = self._listeners[key] = Listener(host, port)
+            listener = self._listeners[key] = Listener(host, port, self._tell)
             if self._closed:
                 listener.close()
             self._news.set()
@@ -349,8 +359,8 @@ class Listeners:
         return [(one.address, route) for one in self._listeners.values() for route in one.routes]
 
     def of(self, owner: str) -> list[Route]:
-        """Return what belongs to *owner*."""
-        return [route for _, route in self.routes() if route.owner == owner]
+        """Return what belongs to *owner*, or was asked for by the plugin of that name."""
+        return [route for _, route in self.routes() if owner in (route.owner, route.plugin)]
 
     def close(self) -> None:
         """Answer new requests with 503 from now on. Connections that were handed over, as WebSockets are, go on."""

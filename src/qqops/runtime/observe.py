@@ -97,6 +97,25 @@ class Handled:
 
 
 @attrs.frozen(kw_only=True)
+class Broke:
+    """Something of a plugin that is no run of a handler has failed.
+
+    Attributes:
+        plugin: Whose it is; for a route whatever its owner was called.
+        what: ``task``, ``service``, ``route``, ``migration``, ``outgoing function``.
+        name: What it is called: by its function, or a path.
+        where: ``file:line`` of the function; "" for a route.
+        error: What has come out of it.
+    """
+
+    plugin: str
+    what: str
+    name: str
+    error: BaseException
+    where: str = ""
+
+
+@attrs.frozen(kw_only=True)
 class Sent:
     """One message that left the outbox, or did not."""
 
@@ -170,8 +189,12 @@ class Expired:
     age: float
 
 
-Record: TypeAlias = LinkState | Handled | Sent | Skipped | BadData | Overflow | Interrupted | Expired
+Record: TypeAlias = LinkState | Handled | Broke | Sent | Skipped | BadData | Overflow | Interrupted | Expired
 Observer: TypeAlias = Callable[[Record], None]
+
+
+def nobody(record: Record) -> None:
+    """Stands for an observer where there is none."""
 
 
 class Observers:

@@ -10,6 +10,7 @@ import trio
 
 from qqops.model import Draft
 from qqops.runtime.border import ANYTHING
+from qqops.runtime.observe import Broke, Observer, nobody
 
 log = structlog.get_logger("qqops.outgoing")
 
@@ -30,9 +31,14 @@ class Outgoing:
 
 
 class Chain:
-    """All links of one bot, in their order."""
+    """All links of one bot, in their order.
+
+    Attributes:
+        tell: Is told of a link that fails.
+    """
 
     def __init__(self) -> None:
+        self.tell: Observer = nobody
         self._links: tuple[Outgoing, ...] = ()
 
     def add(self, links: Iterable[Outgoing]) -> None:
@@ -52,8 +58,17 @@ class Chain:
         for link in self._links:
             try:
                 passed: object = link.call(draft)
-            except ANYTHING:
+            except ANYTHING as exc:
                 log.exception("an outgoing function failed: the message is held back", where=link.where)
+                self.tell(
+                    Broke(
+                        plugin=link.plugin,
+                        what="outgoing function",
+                        name=link.name,
+                        where=link.where,
+                        error=exc,
+                    )
+                )
                 return draft, f"{link.plugin}:{link.name} failed"
             if passed is None:
                 return draft, f"{link.plugin}:{link.name} held it back"

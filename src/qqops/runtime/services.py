@@ -20,6 +20,7 @@ from qqops.errors import PluginError, Refuse
 from qqops.runtime.backoff import Backoff, BackoffPolicy
 from qqops.runtime.border import ANYTHING, described, theirs
 from qqops.runtime.context import Context
+from qqops.runtime.observe import Broke, Observer, nobody
 from qqops.runtime.spawning import Spawn, spawning
 from qqops.texts import Say
 
@@ -128,8 +129,11 @@ class _Slot:
 class Services:
     """Owner of the services of all plugins."""
 
-    def __init__(self, rng: random.Random, policy: BackoffPolicy | None = None) -> None:
+    def __init__(
+        self, rng: random.Random, policy: BackoffPolicy | None = None, tell: Observer = nobody
+    ) -> None:
         self._rng = rng
+        self._tell = tell
         self._policy = policy or BackoffPolicy()
         self._slots: dict[type[Any], _Slot] = {}
         self._places: dict[tuple[str, str], Provided] = {}
@@ -231,13 +235,18 @@ class Services:
                 try:
                     await self._hold(slot)
                 except ANYTHING as exc:
-                    theirs(exc)
+                    error = theirs(exc)
                     slot.clear(described(exc))
                     backoff.ended(trio.current_time() - began)
                     pause = backoff.next_delay()
                     log.exception(
                         "service failed", plugin=provided.plugin, service=provided.name, where=provided.where,
                         again_in=round(pause, 1),
+                    )  # fmt: skip
+                    self._tell(
+                        Broke(
+                            plugin=provided.plugin, what="service", name=provided.name, where=provided.where, error=error,
+                        )
                     )  # fmt: skip
                     slot.tried.set()
                     if slot.stopped():

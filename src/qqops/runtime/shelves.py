@@ -10,6 +10,7 @@ import structlog
 import trio
 
 from qqops.model import Clock
+from qqops.runtime.observe import Observer, nobody
 from qqops.runtime.storage.kv import MemoryRows, Rows, Store, StoredRows
 from qqops.runtime.storage.store import Store as File
 from qqops.runtime.storage.upgrade import Migration, upgrade
@@ -40,7 +41,8 @@ class Logger(Protocol):
 class Shelves:
     """Owner of what single plugins get."""
 
-    def __init__(self, file: File | None, clock: Clock) -> None:
+    def __init__(self, file: File | None, clock: Clock, tell: Observer = nobody) -> None:
+        self._tell = tell
         self._file = file
         self._clock = clock
         self._rows: Rows = StoredRows(file) if file is not None else MemoryRows()
@@ -67,15 +69,17 @@ class Shelves:
         for plugin, steps in migrations.items():
             store = self._stores[plugin]
             with trio.move_on_after(within) as scope:
-                await upgrade(store, steps, self._rows, self._file)
+                await upgrade(store, steps, self._rows, self._file, self._tell)
             if scope.cancelled_caught:
                 reason = f"a migration of {plugin} took more than {within:g} s: it is run by the next start of the bot"
                 log.error("migration cut off: nothing was changed", plugin=plugin, reason=reason)
                 store.release(reason)
 
     async def end(self, plugin: str) -> None:
-        """Close the HTTP client of *plugin*; the next copy of it gets a new one."""
-        if (client := self._clients.pop(plugin, None)) is not None:
+        """Close the HTTP client of *plugin*, which the next copy opens again; what closed its store concerns that no more."""
+        if (store := self._stores.get(plugin)) is not None:
+            store.closed = ""
+        if (client := self._clients.get(plugin)) is not None:
             await client.aclose()
 
     async def close(self) -> None:

@@ -12,6 +12,7 @@ import trio
 
 from qqops.runtime.backoff import Backoff, BackoffPolicy
 from qqops.runtime.border import ANYTHING, theirs
+from qqops.runtime.observe import Broke, Observer, nobody
 from qqops.runtime.services import Provided
 from qqops.runtime.spawning import Spawn, spawning
 
@@ -55,8 +56,11 @@ class _Running:
 class Tasks:
     """Owner of the tasks of all plugins: one nursery, and so one cancel scope, for each plugin."""
 
-    def __init__(self, rng: random.Random, policy: BackoffPolicy | None = None) -> None:
+    def __init__(
+        self, rng: random.Random, policy: BackoffPolicy | None = None, tell: Observer = nobody
+    ) -> None:
         self._rng = rng
+        self._tell = tell
         self._policy = policy or BackoffPolicy()
         self._running: dict[str, _Running] = {}
         self._spawn: Spawn | None = None
@@ -127,12 +131,15 @@ class Tasks:
             try:
                 await task.call()
             except ANYTHING as exc:
-                theirs(exc)
+                error = theirs(exc)
                 failed = True
                 log.exception(
                     "task failed", plugin=task.plugin, task=task.name, where=task.where,
                     restart=task.restart.value,
                 )  # fmt: skip
+                self._tell(
+                    Broke(plugin=task.plugin, what="task", name=task.name, where=task.where, error=error)
+                )
             if task.restart is Restart.NEVER or (task.restart is Restart.ON_FAILURE and not failed):
                 return
             backoff.ended(trio.current_time() - began)

@@ -15,7 +15,7 @@ from qqops.errors import PluginError
 from qqops.model import Action, At, Delivery, Draft, Event, MemberRole, MessageRef, Outcome, Segment
 from qqops.plugin.plugin import Plugin
 from qqops.plugin.plugins import PluginChange
-from qqops.runtime.observe import Handled, LinkState, Record
+from qqops.runtime.observe import Broke, Handled, LinkState, Record
 from qqops.testing import leaks
 from qqops.testing.heard import Heard, Said
 from qqops.testing.people import RoomUnderTest, UserUnderTest
@@ -217,8 +217,8 @@ class BotUnderTest:
         return self.heard.transcript
 
     @property
-    def failures(self) -> list[Handled]:
-        """Runs of handlers that have failed and that nobody has expected to; see `Heard`."""
+    def failures(self) -> list[Handled | Broke]:
+        """What has failed and nobody has expected to; see `Heard`."""
         return self.heard.failures
 
     @property
@@ -245,6 +245,6 @@ class BotUnderTest:
 
     def _note(self, record: Record) -> None:
         self.records.append(record)
-        if isinstance(record, Handled) and record.error is not None:
+        if isinstance(record, Handled | Broke) and record.error is not None:
             self.heard.failures.append(record)
         self._news.set()

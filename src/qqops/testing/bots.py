@@ -99,7 +99,7 @@ class Bots:
 
         Raises:
             PluginError: A plugin cannot be loaded.
-            AssertionError: A handler has failed and nobody expected it, or something is left of the bot.
+            AssertionError: Something of a plugin has failed and nobody expected it, or something is left of the bot.
         """
         __tracebackhide__ = True
         clock = clock or VirtualClock()
@@ -174,7 +174,7 @@ def _judge(bot: BotUnderTest, failure: BaseException | None) -> None:
         raise AssertionError(
             "\n".join(
                 (
-                    "a handler failed. A test that wants this expects what the bot says about it, or takes it from `bot.failures`",
+                    "something failed. A test that wants this expects what the bot says about it, or takes it from `bot.failures`",
                     *failed,
                 )
             )

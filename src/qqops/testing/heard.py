@@ -11,7 +11,7 @@ import attrs
 import trio
 
 from qqops.model import Action, Draft, MessageRef, RoomRef, Segment
-from qqops.runtime.observe import Handled
+from qqops.runtime.observe import Broke, Handled
 from qqops.testing.failures import in_words
 
 #: Lines of the transcript that a failed expectation shows.
@@ -56,14 +56,15 @@ class Heard:
     Attributes:
         transcript: Everything that was said, done and waited for, a line each.
         unread: What the bot has said and done and no expectation has taken.
-        failures: Runs of handlers that have failed and that nobody has expected to. What is left of them at the end of the
-            test fails it: a test that wants a failure takes it from here, or expects what the bot says about it.
+        failures: What has failed and nobody has expected to: runs of handlers, and tasks, services and so on. What is left
+            of it at the end of the test fails it: a test that wants a failure takes it from here, or expects what the bot
+            says about it.
     """
 
     def __init__(self) -> None:
         self.transcript: list[str] = []
         self.unread: list[Said | Action] = []
-        self.failures: list[Handled] = []
+        self.failures: list[Handled | Broke] = []
         self._news = trio.Event()
 
     def note(self, thing: Said | Action, by: str = "bot") -> None:
@@ -108,7 +109,9 @@ class Heard:
         self.unread = [one for one in self.unread if one is not thing]
         if isinstance(thing, Said):
             # Who expects the line about a failure has expected the failure.
-            self.failures[:] = [one for one in self.failures if f"#{one.id}" not in thing]
+            self.failures[:] = [
+                one for one in self.failures if isinstance(one, Broke) or f"#{one.id}" not in thing
+            ]
 
     def _nearest(self, wanted: Wanted, rooms: Collection[RoomRef] | None) -> str:
         if not isinstance(wanted, str):
@@ -118,9 +121,11 @@ class Heard:
         return f"nearest answer: {nearest!r}\n" if nearest is not None else "the bot said nothing more here\n"
 
 
-def told(failure: Handled) -> str:
+def told(failure: Handled | Broke) -> str:
     """Return what a test says about *failure*: whose it is, and its traceback."""
     assert failure.error is not None
+    if isinstance(failure, Broke):
+        return f"{failure.plugin}: the {failure.what} {failure.name} failed:\n{in_words(failure.error)}"
     return f"{failure.plugin}:{failure.handler} failed:\n{in_words(failure.error)}"
 
 

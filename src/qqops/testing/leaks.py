@@ -60,7 +60,7 @@ async def at_the_end(app: App, ground: Ground, held: HeldThreads) -> list[str]:
     """Return what is left of a bot that has ended. Threads are given `PATIENCE` seconds of real time."""
     tasks = [_of_task(app, task) for task in system_tasks() - ground.tasks]
     routes = [
-        f"{one.owner}: the route {one.path} at {address} was not closed"
+        f"{one.plugin or one.owner}: the route {one.path} at {address} was not closed"
         for address, one in app.listeners.routes()
     ]
     threads = []

@@ -58,6 +58,8 @@ async def test_an_error_means_no(bots, function, reason):
         bot.app.registry.drop("demo")
         outcome = await bot.app.rooms.send("lab", "x")
         assert outcome.ok
+        assert [type(one.error) for one in bot.failures] == [ZeroDivisionError] * (reason == "failed")
+        bot.failures.clear()
 
 
 async def waits(draft: Draft) -> Draft:

@@ -36,6 +36,7 @@ async def test_out_of_a_service(bots):
         ali = bot.user("ali")
         await ali.say("/thing")
         await ali.expect("Unprintable, which cannot be printed")
+        bot.failures.clear()
 
 
 async def test_out_of_an_adapter(bots):

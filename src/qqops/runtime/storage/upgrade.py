@@ -10,6 +10,7 @@ import structlog
 
 from qqops.errors import StoreError
 from qqops.runtime.border import ANYTHING, theirs
+from qqops.runtime.observe import Broke, Observer, nobody
 from qqops.runtime.storage.kv import Change, Rows, Store, Transaction
 
 if TYPE_CHECKING:
@@ -30,13 +31,15 @@ class Migration:
     where: str
 
 
-async def upgrade(store: Store, steps: Sequence[Migration], rows: Rows, file: File | None) -> None:
+async def upgrade(
+    store: Store, steps: Sequence[Migration], rows: Rows, file: File | None, tell: Observer = nobody
+) -> None:
     """Run the *steps* that are due, after a snapshot; the store is released at the end, or closed with the reason.
 
     A step and the new version are stored together: one that is cut off is run again by the next start.
     """
     try:
-        await _upgrade(store, steps, rows, file)
+        await _upgrade(store, steps, rows, file, tell)
     except StoreError as exc:
         log.error("stored data cannot be used", plugin=store.namespace, reason=str(exc))  # noqa: TRY400
         store.release(str(exc))
@@ -48,7 +51,9 @@ async def upgrade(store: Store, steps: Sequence[Migration], rows: Rows, file: Fi
         store.release()
 
 
-async def _upgrade(store: Store, steps: Sequence[Migration], rows: Rows, file: File | None) -> None:
+async def _upgrade(
+    store: Store, steps: Sequence[Migration], rows: Rows, file: File | None, tell: Observer
+) -> None:
     name, newest = store.namespace, len(steps)
     text = await rows.get(VERSIONS, name, 0.0)
     version = int(text) if text is not None else 0
@@ -66,7 +71,12 @@ async def _upgrade(store: Store, steps: Sequence[Migration], rows: Rows, file: F
         log.info("snapshot before a migration", plugin=name, file=str(path))
     for step in steps[version:]:
         inside = Transaction(store, rows)
-        await step.call(inside)
+        try:
+            await step.call(inside)
+        except ANYTHING as exc:
+            error = theirs(exc)
+            tell(Broke(plugin=name, what="migration", name=str(step.number), where=step.where, error=error))
+            raise
         changes = [*inside.changes.values(), Change(VERSIONS, name, str(step.number))]
         await rows.apply(changes, 0.0)
         log.info("stored data was brought to a new version", plugin=name, version=step.number)

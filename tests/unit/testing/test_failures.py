@@ -1,0 +1,165 @@
+"""What fails in a plugin beside its handlers fails the test as well."""
+
+import contextlib
+from collections.abc import AsyncGenerator
+
+import attrs
+import pytest
+import trio
+
+from qqops import Draft, HttpAnswer, HttpRequest, Listeners, Plugin, Store
+from qqops.runtime.observe import Broke
+
+HERE = __file__.rpartition("/")[2]
+
+
+@attrs.frozen
+class Pool: ...
+
+
+def oops():
+    raise ValueError("oops")
+
+
+def failing(what):
+    plugin = Plugin("p")
+    match what:
+        case "task":
+
+            @plugin.task(restart="never")
+            async def watch() -> None:
+                oops()
+
+        case "end of a task":
+
+            @plugin.task
+            async def watch() -> None:
+                try:
+                    await trio.sleep_forever()
+                finally:
+                    oops()
+
+        case "service":
+
+            @plugin.service
+            @contextlib.asynccontextmanager
+            async def pool() -> AsyncGenerator[Pool]:
+                oops()
+                yield Pool()
+
+        case "end of a service":
+
+            @plugin.service
+            @contextlib.asynccontextmanager
+            async def pool() -> AsyncGenerator[Pool]:
+                yield Pool()
+                oops()
+
+        case "end of a handler":
+
+            @plugin.command("go")
+            async def go() -> None:
+                try:
+                    await trio.sleep(20)
+                finally:
+                    oops()
+
+        case "outgoing":
+
+            @plugin.outgoing
+            def mask(draft: Draft) -> Draft:
+                oops()
+
+            @plugin.command("go")
+            async def go() -> str:
+                return "held back"
+
+    return plugin
+
+
+@pytest.mark.parametrize(
+    ("what", "told"),
+    [
+        ("task", "p: the task watch failed:\n"),
+        ("end of a task", "p: the task watch failed:\n"),
+        ("service", "p: the service pool failed:\n"),
+        ("end of a service", "p: the service pool failed:\n"),
+        ("end of a handler", "p:go failed:\n"),
+        ("outgoing", "p: the outgoing function mask failed:\n"),
+    ],
+)
+async def test_what_fails_beside_the_handlers_fails_the_test_with_its_own_traceback(bots, what, told):
+    with pytest.raises(AssertionError) as caught:
+        async with bots.run(failing(what)) as bot:
+            await bot.user("ali").say("/go")
+    said = str(caught.value)
+    assert told in said
+    assert f'{HERE}", line' in said
+    assert "ValueError: oops" in said
+    assert "qqops/runtime" not in said
+
+
+async def test_a_test_that_wants_it_takes_it_from_the_failures(bots):
+    async with bots.run(failing("task")) as bot:
+        failure = bot.failures.pop()
+        assert isinstance(failure, Broke)
+        assert (failure.plugin, failure.what, failure.name) == ("p", "task", "watch")
+        assert HERE in failure.where
+    async with bots.run(failing("end of a service")) as bot:
+        await bot.stop()
+        assert isinstance(bot.failures.pop().error, ValueError)
+
+
+async def test_it_is_told_with_an_expectation_that_fails(bots):
+    with pytest.raises(AssertionError, match=r"expected 'x'(?s:.)*the task watch failed"):
+        async with bots.run(failing("task")) as bot:
+            await bot.user("ali").expect("x")
+
+
+@pytest.fixture
+def no_port(monkeypatch):
+    """Let every port be taken: a unit test may not open one."""
+
+    async def taken(*args, **kwargs):
+        await trio.lowlevel.checkpoint()
+        raise OSError("taken")
+
+    monkeypatch.setattr(trio, "open_tcp_listeners", taken)
+
+
+@pytest.mark.parametrize("accepts", [None, lambda request: oops()], ids=["answer", "accepts"])
+async def test_a_route_that_fails_fails_the_test(bots, no_port, accepts):
+    plugin = Plugin("p")
+
+    async def hook(request: HttpRequest) -> HttpAnswer:
+        oops()
+
+    @plugin.task
+    async def hooks(*, listeners: Listeners) -> None:
+        with listeners.at("127.0.0.1:1").route("/hook", hook, owner="somebody", accepts=accepts):
+            await trio.sleep_forever()
+
+    with pytest.raises(AssertionError, match=r"p: the route /hook failed:\n(?s:.)*ValueError: oops"):
+        async with bots.run(plugin) as bot:
+            request = HttpRequest(method="GET", target="/hook", headers=(), body=b"")
+            await bot.app.listeners.at("127.0.0.1:1").handle(request)
+
+
+async def test_a_migration_that_fails_fails_the_test(bots, tmp_path):
+    def make(*, steps):
+        plugin = Plugin("p")
+
+        async def put(*, store: Store) -> None:
+            await store.put("n", 1)
+
+        async def step(values: object) -> None:
+            oops()
+
+        plugin.migration(1)(step) if steps else plugin.task(put)
+        return plugin
+
+    async with bots.run(make(steps=False), folder=tmp_path) as bot:
+        await bot.advance(1)
+    with pytest.raises(AssertionError, match=r"p: the migration 1 failed:\n(?s:.)*ValueError: oops"):
+        async with bots.run(make(steps=True), folder=tmp_path) as bot:
+            await bot.advance(1)
