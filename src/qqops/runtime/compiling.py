@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 
 from qqops.model import Message
 from qqops.protocol.words import INVISIBLE
@@ -12,8 +12,8 @@ from qqops.runtime.clock import WallClock
 from qqops.runtime.halted import Halted
 from qqops.runtime.hints import Hints
 from qqops.runtime.named_rooms import NamedRooms
-from qqops.runtime.registry import Around, Command, Listener, Registry, Trigger
-from qqops.runtime.routes import Routes, table_of
+from qqops.runtime.registry import Around, Listener, Registry, Trigger
+from qqops.runtime.routes import Routes, glued_of, table_of
 
 
 def compile_routes(
@@ -42,7 +42,7 @@ def compile_routes(
         first=frozenset(p[0] for of in (prefixes, *by_room.values()) for p in of if p) | frozenset(INVISIBLE),
         words=table_of(named.items()),
         depth=max((len(name) for name in named), default=1),
-        glued=_glued(named),
+        glued=glued_of(named.items()),
         always=tuple(one for one in messages if one.trigger is Trigger.ANY),
         at_me=tuple(one for one in messages if one.trigger is Trigger.AT_ME),
         regexes=tuple(
@@ -67,11 +67,3 @@ def _longest_first(prefixes: Iterable[str]) -> tuple[str, ...]:
 
 def _by_priority(listeners: Iterable[Listener]) -> list[Listener]:
     return sorted(listeners, key=lambda one: -one.priority)
-
-
-def _glued(named: Mapping[tuple[str, ...], Command]) -> dict[str, list[tuple[str, Command]]]:
-    found: dict[str, list[tuple[str, Command]]] = {}
-    for name, command in sorted(named.items(), key=lambda item: -len(item[0][0])):
-        if command.no_space and len(name) == 1 and not name[0].isascii():
-            found.setdefault(name[0][0], []).append((name[0], command))
-    return found

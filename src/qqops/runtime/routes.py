@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import attrs
 
@@ -65,6 +65,19 @@ def table_of(commands: Iterable[tuple[tuple[str, ...], Command]]) -> dict[str, N
     return words
 
 
+#: Names that need no space after them, by their first character, the longest first.
+Glued: TypeAlias = Mapping[str, Sequence[tuple[str, Command]]]
+
+
+def glued_of(commands: Iterable[tuple[tuple[str, ...], Command]]) -> Glued:
+    """Return those of *commands* that are declared to need no space."""
+    found: dict[str, list[tuple[str, Command]]] = {}
+    for name, command in sorted(commands, key=lambda item: -len(item[0][0])):
+        if command.no_space and len(name) == 1 and not name[0].isascii():
+            found.setdefault(name[0][0], []).append((name[0], command))
+    return found
+
+
 @attrs.frozen(eq=False)
 class Routes:
     """The tables as dispatch reads them. Cost of a message that nobody wants: a few look-ups.
@@ -72,7 +85,6 @@ class Routes:
     Attributes:
         first: Every character that a command line may begin with.
         by_room: What a command begins with in single rooms, by the name or id that *rooms* has for them.
-        glued: Names that need no space after them, by their first character, the longest first.
         ranks: Priority and stop of the listeners, when any has them.
         bounded: Searches for the pattern of a listener in a text that is too long to do so without a bound.
     """
@@ -83,7 +95,7 @@ class Routes:
     first: frozenset[str]
     words: Mapping[str, Node]
     depth: int
-    glued: Mapping[str, Sequence[tuple[str, Command]]]
+    glued: Glued
     always: tuple[Listener, ...]
     at_me: tuple[Listener, ...]
     regexes: tuple[Listener, ...]
@@ -97,7 +109,7 @@ class Routes:
     hints: Hints | None
     visible: Callable[[Context, Handler], bool]
     commands: Sequence[Command]
-    _owned: dict[str, dict[str, Node]] = attrs.field(factory=dict)
+    _owned: dict[str, tuple[dict[str, Node], Glued]] = attrs.field(factory=dict)
     _by_class: dict[type[Event], tuple[Hit, ...]] = attrs.field(factory=dict)
 
     def listening(self, kind: type[Event]) -> Sequence[Hit]:
@@ -244,7 +256,7 @@ class Routes:
         line = Line(text, start, pieces)
         found = self._walk(line, words, self.words, words[0].text.lower())
         if found is None:
-            found = self._of_plugin(line, words) or self._without_space(line)
+            found = self._of_plugin(line, words) or self._without_space(line, self.glued)
         if found is not None:
             return found
         expansion = self.aliases.find(room, words[0].text)
@@ -282,18 +294,22 @@ class Routes:
         plugin, colon, first = plainer(words[0].text).lower().partition(":")
         if not colon or not first:
             return None
-        table = self._owned.get(plugin)
-        if table is None:
-            own = [c for c in self.commands if c.handler.plugin == plugin]
+        tables = self._owned.get(plugin)
+        if tables is None:
+            own = [(name, c) for c in self.commands if c.handler.plugin == plugin for name in names_of(c)]
             if not own:
                 return None
-            table = self._owned[plugin] = table_of((name, c) for c in own for name in names_of(c))
-        return self._walk(line, words, table, first)
+            tables = self._owned[plugin] = table_of(own), glued_of(own)
+        found = self._walk(line, words, tables[0], first)
+        if found is not None:
+            return found
+        after = next(i for i, sign in enumerate(words[0].text, 1) if ":" in plainer(sign))
+        return self._without_space(attrs.evolve(line, start=words[0].start + after), tables[1])
 
-    def _without_space(self, line: Line) -> Hit | None:
+    def _without_space(self, line: Line, glued: Glued) -> Hit | None:
         """Return the command whose name the line begins with, where it is declared to need no space."""
         text, start = line.text, line.start
-        for name, command in self.glued.get(text[start].lower(), ()):
+        for name, command in glued.get(text[start].lower(), ()):
             if text[start : start + len(name)].lower() == name:
                 return Hit(command.handler, attrs.evolve(line, start=start + len(name)))
         return None

@@ -53,6 +53,21 @@ async def test_each_is_reached_by_its_plugin_whatever_the_name(bots, name):
     assert report.unsettled == report.notes
 
 
+@pytest.mark.parametrize("line", ["/bb:天气北京", "/BB：天气北京", "/b\u200bb:天气北京"])
+async def test_a_name_that_needs_no_space_needs_none_behind_its_plugin(bots, line):
+    got, _ = await answers(bots, [line])
+    assert got == ["bb 天气 北京"]
+
+
+@pytest.mark.parametrize(
+    "line", ["/cc:天气北京", "/bb:天", "/bb:statusx", "/bb:", "/bb:：天气", ":天气北京", "/:天气北京"]
+)
+async def test_what_is_no_name_of_the_plugin_is_none(bots, line):
+    async with bots.run(make("aa"), make("bb")) as bot:
+        await bot.user("ali", room=bot.room("ops")).say(line)
+        await bot.room("ops").quiet()
+
+
 @pytest.mark.parametrize("name", NAMES)
 async def test_the_owner_gives_a_single_name_to_one_of_them(bots, name):
     lines = [f"/{name} x" for name in NAMES]
