@@ -144,7 +144,8 @@ class Runner:
 
     def _refused(self, ctx: Context, hit: Hit, why: Content) -> Result:
         """Say why not, to who has given a command; listeners are silent."""
-        self._note_job(ctx, hit, why)
+        no = next((one.reason for one in ctx.verdicts if not one.passed and one.reason is not None), None)
+        self._note_job(ctx, hit, no or why)  # as `/why` tells it: who reads the log may know the rule
         if why and isinstance(hit.source, Line):
             self._say(ctx, why)
         return Result.REFUSED

@@ -366,9 +366,12 @@ async def test_a_job_that_a_rule_denies_is_a_warning_with_the_reason(bots):
         ran.append(1)
 
     policy = AppPolicy(access=AccessPolicy(rules=RulesSettings(deny=("command=tidy",))))
-    _, logs = await run_once(bots, plugin, policy=policy)
+    bot, logs = await run_once(bots, plugin, policy=policy)
     (line,) = [one for one in lines(logs, "warning") if "job" in one]
-    assert line["reason"]
+    (decision,) = bot.app.access.why_job("tidy")
+    rule = bot.app.access.rules()[0]
+    assert line["reason"] == f"the rule {rule.id}: {rule}"
+    assert decision.reason.args == {"id": rule.id, "rule": str(rule)}
     assert ran == []
 
 
