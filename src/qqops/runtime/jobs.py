@@ -14,7 +14,7 @@ import trio
 from qqops.errors import Refuse, StoreError
 from qqops.model import Clock, Message, RoomRef, Text
 from qqops.runtime import agenda
-from qqops.runtime.agenda import Every, Misfire, Overlap, Schedule
+from qqops.runtime.agenda import Every, Misfire, Once, Overlap, Schedule
 from qqops.runtime.registry import Job
 from qqops.runtime.storage.keep import Keep
 from qqops.texts import Say
@@ -33,6 +33,7 @@ class Skip(enum.Enum):
     PAUSED = "paused"
     UNKNOWN = "there is no such command"
     INTERRUPTED = "cut off by the end of the bot"
+    PASSED = "its moment had passed before it was known"
 
 
 @attrs.define
@@ -45,6 +46,7 @@ class State:
         ran: When it was started last, or 0.
         running: Whether that run has no end yet.
         skipped: Why it was skipped last, or "".
+        skipped_at: When that was; of a single moment that had passed, that moment.
     """
 
     first: float
@@ -97,6 +99,15 @@ class Entry:
     def overlap(self) -> Overlap:
         """What becomes of runs that overlap."""
         return self.job.overlap if self.job is not None else Overlap.SKIP
+
+    def never_came(self) -> bool:
+        """Whether its single moment, which has passed, was neither run nor skipped, nor told of."""
+        if not isinstance(self.schedule, Once):
+            return False
+        moment, state = self.schedule.moment.timestamp(), self.state
+        if state.skipped == Skip.PASSED.value and state.skipped_at == moment:
+            return False
+        return moment < state.settled or not (state.ran or state.skipped)
 
     def gone(self) -> bool:
         """Whether it was removed."""
@@ -264,7 +275,8 @@ class Jobs:
         entry = self._find(job)
         self.look()  # a clock that was set just now must not count twice
         entry.state.paused = False
-        entry.state.settled = max(entry.state.settled, self._clock.now().timestamp())
+        if entry.next is not None:  # a single moment that is settled stays so
+            entry.state.settled = max(entry.state.settled, self._clock.now().timestamp())
         self.save(entry)
         entry.change()
 
@@ -292,7 +304,14 @@ class Jobs:
         return await self._make(message, line=line, cron=cron, tz=tz)
 
     async def at(self, message: Message, line: str, moment: datetime.datetime, *, reminder: bool) -> JobInfo:
-        """Run the command *line* once at *moment*, or, for a reminder, say *line* to who said *message*."""
+        """Run the command *line* once at *moment*, or, for a reminder, say *line* to who said *message*.
+
+        Raises:
+            ConfigError: The moment has no time zone.
+            Refuse: It has passed, or the person has too many jobs.
+        """
+        if agenda.once(moment).after(self._clock.now()) is None:
+            raise Refuse(Say("refuse.past", {"moment": f"{moment:%Y-%m-%d %H:%M %Z}"}))
         return await self._make(message, line=line, at=moment.timestamp(), reminder=reminder)
 
     async def _make(self, message: Message, **more: Any) -> JobInfo:

@@ -11,7 +11,7 @@ import trio
 
 from qqops.errors import StoreError
 from qqops.model import Clock, RoomRef
-from qqops.runtime.agenda import Every, Overlap, due
+from qqops.runtime.agenda import Every, Once, Overlap, due
 from qqops.runtime.dispatch import Dispatcher, Ticket
 from qqops.runtime.jobs import Entry, Jobs, Skip, message_of, room_of
 from qqops.runtime.observe import Observers, Skipped
@@ -99,6 +99,8 @@ class Scheduler:
             if entry.next is None:
                 if entry.made is not None:
                     self._jobs.remove(entry.id)
+                elif entry.never_came():
+                    self._never_came(entry)
                 return
             await self._sleep(entry, entry.next)
             self._look()
@@ -207,10 +209,20 @@ class Scheduler:
             if not entry.removed:
                 self._jobs.save(entry)
 
-    def _skip(self, entry: Entry, why: Skip) -> None:
-        entry.state.skipped, entry.state.skipped_at = why.value, self._clock.now().timestamp()
+    def _never_came(self, entry: Entry) -> None:
+        """Tell, once, of a single moment that had passed when its job was first seen."""
+        assert isinstance(entry.schedule, Once)
+        assert entry.job is not None
+        moment = entry.schedule.moment
+        self._skip(
+            entry, Skip.PASSED, moment, moment=moment.isoformat(), where=entry.job.handler.where,
+            hint=f"give once= a moment that lies ahead, or say /jobs run {entry.id}",
+        )  # fmt: skip
+
+    def _skip(self, entry: Entry, why: Skip, at: datetime.datetime | None = None, **more: str) -> None:
+        entry.state.skipped, entry.state.skipped_at = why.value, (at or self._clock.now()).timestamp()
         self._jobs.save(entry)
         plugin, _, name = entry.id.partition(":")
         if why is not Skip.PAUSED:
-            log.warning("job skipped", job=entry.id, reason=why.value)
+            log.warning("job skipped", job=entry.id, reason=why.value, **more)
         self._observers.tell(Skipped(plugin=plugin if name else "", job=name or plugin, reason=why.value))

@@ -157,6 +157,10 @@ _TEXTS = {
     "skip_paused": ("it was paused", "当时已暂停"),
     "skip_there_is_no_such_command": ("there was no such command", "没有这个命令"),
     "skip_cut_off_by_the_end_of_the_bot": ("the bot ended while it ran", "运行时机器人停止了"),
+    "skip_its_moment_had_passed_before_it_was_known": (
+        "that moment had passed when the bot first saw the job",
+        "机器人第一次见到该任务时，这个时刻已过",
+    ),
     "bad_span": (
         "{word!r} is not a time from now; write 10m, 1h30m or 2d, at most a year",
         "{word!r} 不是时长；请写 10m、1h30m 或 2天，最长一年",
