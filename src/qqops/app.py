@@ -143,7 +143,7 @@ class App:
             self.dispatcher, self.rooms, self.accounts, self.questions, observers=self.observers, clock=clock, rng=self.rng,
             journal=self.journal, blobs=self.blobs, chain=self.registry.chain,
         )  # fmt: skip
-        self.jobs = Jobs(clock, self.keep("jobs"), self.keep("made-jobs"))
+        self.jobs = Jobs(clock, self.keep("jobs"), self.keep("made-jobs"), self.rooms.named.zone)
         self.services = Services(self.rng, tell=self.observers.tell)
         self.tasks = Tasks(self.rng, tell=self.observers.tell)
         self.shelves = Shelves(store, clock, self.observers.tell)

@@ -12,7 +12,7 @@ import structlog
 import trio
 
 from qqops.errors import Refuse, StoreError
-from qqops.model import Clock, Message, RoomRef, Text
+from qqops.model import Clock, Message, Room, RoomRef, Text
 from qqops.runtime import agenda
 from qqops.runtime.agenda import Every, Misfire, Once, Overlap, Schedule
 from qqops.runtime.registry import Job
@@ -178,9 +178,16 @@ class JobInfo:
 
 
 class Jobs:
-    """The jobs of one bot; injected into handlers that ask for it."""
+    """The jobs of one bot; injected into handlers that ask for it.
 
-    def __init__(self, clock: Clock, states: Keep, made: Keep) -> None:
+    Args:
+        zone: Returns the time zone of a room; without one, that of the bot.
+    """
+
+    def __init__(
+        self, clock: Clock, states: Keep, made: Keep, zone: Callable[[Room | None], datetime.tzinfo]
+    ) -> None:
+        self._zone = zone
         self.entries: dict[str, Entry] = {}
         self.states = states
         self._clock = clock
@@ -291,15 +298,19 @@ class Jobs:
         self.states.delete(entry.id)
         entry.change()
 
-    async def add(self, message: Message, line: str, cron: str, tz: str = "UTC") -> JobInfo:
+    async def add(self, message: Message, line: str, cron: str, tz: str | None = None) -> JobInfo:
         """Run the command *line* at the moments of *cron* as if who said *message* said it there.
 
         It is stored when this returns, unless the store fails: then that is tried again.
+
+        Args:
+            tz: Time zone of *cron*; None for that of the room of *message*, else of the bot, as it is now.
 
         Raises:
             ConfigError: The cron text or the time zone is wrong.
             Refuse: The person has too many jobs.
         """
+        tz = str(self._zone(message.room)) if tz is None else tz
         agenda.cron(cron, tz)
         return await self._make(message, line=line, cron=cron, tz=tz)
 

@@ -90,6 +90,17 @@ class Spoken:
         )  # fmt: skip
 
 
+@pytest.mark.parametrize(("room", "utc"), [("ops", 1), ("lab", 20), ("", 1)])
+async def test_a_job_of_a_person_without_a_zone_is_in_that_of_its_room_else_in_the_bots(bots, room, utc):
+    policy = AppPolicy(rooms=RoomSettings(timezone="Asia/Shanghai", timezones={"lab": "Pacific/Auckland"}))
+    async with bots.run(policy=policy) as bot:
+        ali = bot.user("ali", room=bot.room(room) if room else None)
+        made = await bot.app.jobs.add(Spoken(bot, ali).message, "/x", "0 9 * * *")
+        assert made.next.hour == utc
+        made = await bot.app.jobs.add(Spoken(bot, ali).message, "/x", "0 9 * * *", "UTC")
+        assert made.next.hour == 9
+
+
 async def test_the_time_is_right_in_both_of_the_hours_that_a_clock_shows_twice(bots):
     told = []
     start = datetime.datetime(2026, 10, 25, 0, 15, tzinfo=UTC)
