@@ -17,7 +17,7 @@ from qqops.plugin._note import Declared, make_handler, note, read_signature
 from qqops.plugin.hooks import Build, hookimpl
 from qqops.plugin.signature import location
 from qqops.runtime import agenda
-from qqops.runtime.agenda import Cron, Misfire, Overlap, Schedule
+from qqops.runtime.agenda import Misfire, Overlap, Schedule
 from qqops.runtime.registry import Job
 from qqops.runtime.zones import time_zone
 
@@ -52,8 +52,7 @@ class Clockwork:
         Args:
             name: What people call it by, and what is known about it is kept by, over restarts. Without one it has that
                 of the function, and ``-2``, ``-3`` and so on behind that when it is not the first of the plugin.
-            tz: Time zone of *cron* and of ``ctx.now``. Without one *cron* is in UTC, and what has no cron in the
-                bot's zone.
+            tz: Time zone of *cron* and of ``ctx.now``; without one the bot's.
             every: Seconds; the grid begins with the first start of the bot and outlives restarts. It goes by the time
                 that passes, whatever the computer's clock is set to.
             jitter: Most seconds by which a run is late on purpose, by chance; no more than lie between two runs.
@@ -94,10 +93,7 @@ def _job(d: Declared, build: Build) -> Job:
     """Return the job that *d* declares. Raises `ConfigError` for what is wrong about its moments."""
     signature = read_signature(d, build)
     schedule = _schedule(d.more)
-    if d.more["tz"] is not None:
-        zone: datetime.tzinfo | None = time_zone(d.more["tz"])
-    else:
-        zone = schedule.zone if isinstance(schedule, Cron) else None
+    zone = time_zone(d.more["tz"]) if d.more["tz"] is not None else None
     return Job(
         name=d.name,
         schedule=schedule,
@@ -130,7 +126,7 @@ def _schedule(more: Mapping[str, Any]) -> Schedule:
             "give one of cron, every and once" + (f", not {' and '.join(given)}" if given else "")
         )
     if given == ["cron"]:
-        return agenda.cron(more["cron"], "UTC" if more["tz"] is None else more["tz"])
+        return agenda.cron(more["cron"], more["tz"])
     return agenda.every(more["every"]) if given == ["every"] else agenda.once(more["once"])
 
 

@@ -54,7 +54,7 @@ _HOURS_OF_A_DAY = 24
 
 @attrs.frozen
 class Cron:
-    """A cron expression in a time zone. Build it with `cron`, which checks both.
+    """A cron expression in a time zone, or in the bot's when *zone* is None. Build it with `cron`, which checks both.
 
     An expression for every hour (``*/15 * * * *``) goes by the time that passes: it runs in both of the hours that a
     clock shows twice when it is set back, and makes nothing up for an hour that the clock leaves out. One for certain
@@ -63,15 +63,16 @@ class Cron:
     """
 
     expression: str
-    zone: datetime.tzinfo
+    zone: datetime.tzinfo | None
 
     def after(self, moment: datetime.datetime) -> datetime.datetime | None:
         """Return the first due moment after *moment*, in UTC; None when there is none.
 
         UTC because moments of one zone are compared and subtracted by what its clock shows, which goes back in autumn.
         """
+        zone = self.zone or datetime.UTC
         moment = moment.astimezone(datetime.UTC)
-        here = moment.astimezone(self.zone)
+        here = moment.astimezone(zone)
         wall, again = (
             here.replace(tzinfo=None, fold=0),
             here.replace(fold=1).astimezone(datetime.UTC) - moment,
@@ -81,9 +82,9 @@ class Cron:
         hourly = len(walls.hours) == _HOURS_OF_A_DAY
         found: list[datetime.datetime] = []
         for due_wall in walls:
-            moments = shown(due_wall, self.zone)
+            moments = shown(due_wall, zone)
             if not hourly:
-                moments = moments[:1] or (skipped_at(due_wall, self.zone),)
+                moments = moments[:1] or (skipped_at(due_wall, zone),)
             found += (one for one in moments if one > moment)
             if found and due_wall > wall:
                 break
@@ -118,6 +119,13 @@ class Once:
 
 
 Schedule: TypeAlias = Cron | Every | Once
+
+
+def placed(schedule: Schedule, zone: datetime.tzinfo) -> Schedule:
+    """Return *schedule* in *zone* if it has none of its own."""
+    if isinstance(schedule, Cron) and schedule.zone is None:
+        return attrs.evolve(schedule, zone=zone)
+    return schedule
 
 
 #: Most moments that are looked at, and that are made up for one by one.
@@ -190,8 +198,11 @@ def span(text: str) -> datetime.timedelta | None:
         return None
 
 
-def cron(expression: str, tz: str = "UTC") -> Cron:
+def cron(expression: str, tz: str | None = None) -> Cron:
     """Return the schedule for a cron text of five fields or a name like ``@daily``.
+
+    Args:
+        tz: Its time zone; None for the bot's.
 
     Raises:
         ConfigError: The text or the time zone is wrong, or it never comes.
@@ -204,7 +215,7 @@ def cron(expression: str, tz: str = "UTC") -> Cron:
         raise ConfigError(
             f"cron {expression!r} must have five fields: minute hour day month weekday", hint=hint
         )
-    zone = time_zone(tz)
+    zone = None if tz is None else time_zone(tz)
     try:
         moments = CronSim(text, _SOME_DAY)
     except CronSimError as exc:

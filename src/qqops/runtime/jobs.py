@@ -247,7 +247,8 @@ class Jobs:
             state.running = False
             state.skipped, state.skipped_at = Skip.INTERRUPTED.value, state.ran
             log.warning("a job was cut off by the end of the bot", job=key)
-        entry = Entry(key, anchored(schedule, state.first), state, job, made)
+        schedule = anchored(agenda.placed(schedule, self._zone(None)), state.first)
+        entry = Entry(key, schedule, state, job, made)
         self.save(entry)
         return entry
 

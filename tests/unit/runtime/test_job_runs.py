@@ -34,7 +34,8 @@ def telling(told, **how):
     [
         ({"cron": "0 18 * * *", "tz": "America/New_York"}, ("2026-01-05 18:00 -0500", "2026-01-05", "America/New_York")),
         ({"cron": "15 0 * * *", "tz": "Asia/Kathmandu"}, ("2026-01-06 00:15 +0545", "2026-01-06", "Asia/Kathmandu")),
-        ({"cron": "0 9 * * *"}, ("2026-01-05 09:00 +0000", "2026-01-05", "UTC")),
+        ({"cron": "0 9 * * *", "tz": "UTC"}, ("2026-01-05 09:00 +0000", "2026-01-05", "UTC")),
+        ({"cron": "0 0 * * *"}, ("2026-01-06 00:00 +0100", "2026-01-06", "Europe/Berlin")),
         ({"every": 10 * 3600, "tz": "Asia/Tokyo"}, ("2026-01-06 03:00 +0900", "2026-01-06", "Asia/Tokyo")),
         ({"every": 12 * 3600}, ("2026-01-05 21:00 +0100", "2026-01-05", "Europe/Berlin")),
         ({"once": EPOCH + datetime.timedelta(hours=1), "tz": "Asia/Shanghai"},

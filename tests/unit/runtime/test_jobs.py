@@ -196,7 +196,7 @@ async def test_a_clock_that_is_set_back_repeats_nothing_and_one_that_was_wrong_s
 
 async def test_a_clock_that_is_set_forward_is_noticed_within_a_minute(bots):
     ran, clock = [], VirtualClock()
-    async with bots.run(ticking(ran, cron="0 9 * * *"), clock=clock) as bot:
+    async with bots.run(ticking(ran, cron="0 9 * * *", tz="UTC"), clock=clock) as bot:
         clock.jump(3600)
         await bot.advance(61)
         assert len(ran) == 1
