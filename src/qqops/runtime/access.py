@@ -15,9 +15,9 @@ from qqops.model import Clock
 from qqops.runtime.context import Context
 from qqops.runtime.gate import Gate
 from qqops.runtime.granted import GIVEN_BY_PLACE
-from qqops.runtime.halted import OWN
+from qqops.runtime.halted import OWN, Halt
 from qqops.runtime.owner import Claim
-from qqops.runtime.registry import Command, Handler, Registry, names_of
+from qqops.runtime.registry import Command, Handler, Registry, Trigger, names_of
 from qqops.runtime.roles import OWNER, Grant, check_person, check_role
 from qqops.runtime.rules import Effect, Rule, make_rule
 from qqops.runtime.storage.keep import Keep
@@ -321,6 +321,15 @@ class Access:
         if message.reply_to is not None:
             return self._gate.why.of_message(message.room.ref, message.reply_to.id)
         return self._gate.why.of_person(message.room.ref, message.sender.ref)
+
+    def not_asked(self, ctx: Context) -> Sequence[tuple[str, Halt]]:
+        """Return the listeners that search no message for their pattern, as the bot has switched them off, and why."""
+        asked = [one.handler for one in self._registry.listeners if one.trigger is Trigger.REGEX]
+        return [
+            (handler.key, halt)
+            for handler, halt in self._gate.halted.among(asked)
+            if not (wanted := handler.guards.permission) or self._gate.may(ctx, wanted)
+        ]
 
     def why_id(self, number: str) -> Sequence[Decision]:
         """Return what was decided in the run, or about the message, with this id."""

@@ -6,7 +6,7 @@ In memory: a restart, a reload of the plugin, or an owner (`/command on`, `/plug
 from __future__ import annotations
 
 import datetime
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import attrs
 import structlog
@@ -56,6 +56,10 @@ class Halted:
     def get(self, key: str) -> Halt | None:
         """Return why *key* is switched off; None when it is not."""
         return self._halts.get(key)
+
+    def among(self, handlers: Iterable[Handler]) -> list[tuple[Handler, Halt]]:
+        """Return those of *handlers* that are switched off, and why."""
+        return [(one, self._halts[one.key]) for one in handlers if one.key in self._halts]
 
     def of(self, name: str) -> list[str]:
         """Return who of *name* is switched off: a plugin's, or ``plugin:name``."""

@@ -90,6 +90,26 @@ async def test_what_was_switched_off_comes_back_by_command(bots):
         await ali.expect("halt p:boom: off → on")
 
 
+async def test_why_tells_of_a_listener_that_was_not_asked(bots):
+    async with bots.run(explosive(), essentials) as bot:
+        ali = bot.user("ali", room=bot.room("ops"))
+        before = await ali.say("9 times go")
+        await ali.expect("go 9")
+        await ali.say("/why")
+        assert "not asked" not in await ali.expect("p:")
+        await bot.advance(1)
+        await ali.say(EXPLODES)
+        late = await ali.say("aaa$")
+        await ali.say("/why")
+        await ali.expect(
+            r"p:boom was not asked: boom is switched off everywhere: the search for its pattern took too long"
+        )
+        await ali.say("/why", reply_to=late)
+        assert (await ali.expect("")).startswith("p:boom was not asked")
+        await ali.say("/why", reply_to=before)
+        assert "not asked" not in await ali.expect("p:times")
+
+
 async def test_it_outlives_a_refresh_and_not_an_unload(bots):
     async with bots.run(explosive()) as bot:
         ali = bot.user("ali", room=bot.room("ops"))

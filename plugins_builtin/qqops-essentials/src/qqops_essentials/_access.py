@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Annotated, TypeVar
 
 from qqops import Access, Arg, At, ConfigError, Ctx, Decision, Plugin, Refuse, Rooms
@@ -112,10 +112,21 @@ def why(ctx: Ctx, what: str = "", *, access: Access) -> str:
         found = access.why_id(what) or access.why_job(what)
     if any(one.person != ctx.sender.ref for one in found) and not ctx.may("access.why"):
         raise Refuse(say(ctx, "why_not_yours"))
-    if not found:
+    silent = [] if what else _not_asked(ctx, access, found)
+    if not found and not silent:
         raise Refuse(say(ctx, "nothing_known"))
-    head = f"“{found[0].text}”\n" if found[0].text else ""
-    return head + "\n".join(_explain(ctx, one) for one in found)
+    head = f"“{found[0].text}”\n" if found and found[0].text else ""
+    return head + "\n".join([*(_explain(ctx, one) for one in found), *silent])
+
+
+def _not_asked(ctx: Ctx, access: Access, found: Sequence[Decision]) -> list[str]:
+    """Return a line for each listener that a message could not set off; the quoted one is known by what was *found*."""
+    quoted = ctx.message.reply_to is not None
+    return [
+        say(ctx, "not_asked", name=name, reason=ctx.render(halt.reason))
+        for name, halt in access.not_asked(ctx)
+        if not (quoted and found and found[0].at < halt.since)
+    ]
 
 
 def _explain(ctx: Ctx, one: Decision) -> str:

@@ -111,6 +111,7 @@ _TEXTS = {
         "不知道 {text!r} 是谁；请 @ 一个人，或写号码",
     ),
     "nothing_known": ("I remember no decision about that", "没有记住关于它的判断"),
+    "not_asked": ("{name} was not asked: {reason}", "没有询问 {name}：{reason}"),
     "why_not_yours": ("that is for those with the permission access.why", "这需要权限 access.why"),
     "was_done": ("it ran", "已执行"),
     "was_refused": ("refused", "被拒绝"),
