@@ -48,7 +48,7 @@ class Surroundings:
     Attributes:
         core: What the bot itself offers it, by type.
         provided: Services of the other plugins, by type.
-        places: Where those of an earlier copy of it stood, by name: who leans on them finds the new ones there.
+        places: Where its own may stand, by the name of their class: who has leaned on what stood there finds them.
         converters: What the other plugins can convert, by type.
         configure: Fills configurations.
     """

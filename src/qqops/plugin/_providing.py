@@ -129,25 +129,24 @@ class Providing:
     def qqops_services(self, build: Build) -> list[Service]:
         """Return the declared services."""
         places: dict[type[Any], Provided] = {}
+        free = dict(build.places)
         for d in self._services:
             kind = _kind(d)
             if kind in places:
                 raise PluginError(f"{kind.__name__} is provided twice", where=location(d.function))
             what = f"{kind.__module__}.{kind.__qualname__}"
-            place = build.places.get(d.name)
-            if (
-                place is None or place.what != what
-            ):  # who leans on another class is refused, not given this one
-                place = Provided(build.plugin, d.name, what)
-            place.where = location(d.function)
-            places[kind] = place
+            # Who leans on another class is refused, and not given this one.
+            places[kind] = free.pop(what) if what in free else Provided(build.plugin, d.name, what)
         known = {**build.services, **places}
         found = []
         for d, (kind, provided) in zip(self._services, places.items(), strict=True):
             signature = _without_event(d, known, "service")
             found.append(
-                Service(kind=kind, provided=provided, needs=_needs(signature), open=_bind(signature))
-            )
+                Service(
+                    plugin=build.plugin, name=d.name, where=location(d.function), kind=kind, provided=provided,
+                    needs=_needs(signature), open=_bind(signature),
+                )
+            )  # fmt: skip
         return found
 
     @hookimpl

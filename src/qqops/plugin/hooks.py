@@ -43,7 +43,7 @@ class Build:
         services: What the host can inject, by type.
         core: Those of them that belong to the bot itself: a thread reaches them through the bot's own.
         converters: What plugins have taught the bot to convert, by type; its own win over those of others.
-        places: Where the services of an earlier copy of it stood, by name.
+        places: Where its services may stand, by the name of their class: an earlier copy's places, and those left by others.
     """
 
     plugin: str

@@ -34,11 +34,11 @@ LEAVE_WITHIN = 5.0
 
 @attrs.define(eq=False)
 class Provided:
-    """The place of a service's value: empty while it is not up.
+    """The place of a service's value: empty while it is not up. Whoever provides its class next finds it where it was.
 
     Attributes:
+        plugin, name, where: Of the service that stands or stood here; ``file:line``.
         what: Name of the class that its value is of; the class itself is another one after each reload.
-        where: ``file:line`` of the service.
         reason: Why it is not up.
         up: Set while it is.
     """
@@ -77,18 +77,22 @@ class Service:
     """A service of a plugin.
 
     Attributes:
+        plugin, name, where: Whose it is, what its function is called, and ``file:line`` of that.
         kind: Type by which it is injected.
         needs: Services that it leans on itself.
         open: Returns its context manager; they are up then.
     """
 
+    plugin: str
+    name: str
+    where: str
     kind: type[Any]
     provided: Provided
     needs: tuple[Provided, ...]
     open: Callable[[], AbstractAsyncContextManager[Any]]
 
     def __str__(self) -> str:
-        return f"{self.provided.plugin}:{self.provided.name} ({self.provided.where})"
+        return f"{self.plugin}:{self.name} ({self.where})"
 
 
 @attrs.define(eq=False)
@@ -136,7 +140,7 @@ class Services:
         self._tell = tell
         self._policy = policy or BackoffPolicy()
         self._slots: dict[type[Any], _Slot] = {}
-        self._places: dict[tuple[str, str], Provided] = {}
+        self._places: list[Provided] = []
         self._spawn: Spawn | None = None
         self._closed = trio.Event()
 
@@ -150,34 +154,42 @@ class Services:
         for one in services:
             other = kinds.setdefault(one.kind, one)
             if other is not one:
-                raise PluginError(
-                    f"{one.kind.__name__} is provided by {other} already", where=one.provided.where
-                )
+                raise PluginError(f"{one.kind.__name__} is provided by {other} already", where=one.where)
         in_order(kinds.values())
+        for one in services:
+            place = one.provided
+            place.plugin, place.name, place.where = one.plugin, one.name, one.where
+            if place not in self._places:
+                self._places.append(place)
         self._slots.update({one.kind: _Slot(one) for one in services})
-        self._places.update({(one.provided.plugin, one.provided.name): one.provided for one in services})
 
     def drop(self, plugin: str) -> None:
         """Forget the services of *plugin*, which do not run, or run no more."""
         for kind, slot in list(self._slots.items()):
-            if slot.service.provided.plugin == plugin:
+            if slot.service.plugin == plugin:
                 slot.clear("it is unloaded")
                 slot.dropped = True
                 del self._slots[kind]
 
     def besides(self, plugin: str) -> dict[type[Any], Provided]:
         """Return the place of every service's value but those of *plugin*, by type."""
-        places = {kind: slot.service.provided for kind, slot in self._slots.items()}
-        return {kind: place for kind, place in places.items() if place.plugin != plugin}
+        slots = [slot for slot in self._slots.values() if slot.service.plugin != plugin]
+        return {slot.service.kind: slot.service.provided for slot in slots}
 
     def places(self, plugin: str) -> dict[str, Provided]:
-        """Return the places that services of *plugin* have had, by name."""
-        return {name: place for (owner, name), place in self._places.items() if owner == plugin}
+        """Return the places that *plugin* may take, by the name of the class: those of its own, then those left by others.
+
+        A class that is made in a function is no other plugin's, whatever it is called.
+        """
+        taken = set(self.besides(plugin).values())
+        free = [place for place in self._places if place not in taken and "<locals>" not in place.what]
+        own = [place for place in self._places if place not in taken and place.plugin == plugin]
+        return {place.what: place for place in (*free, *own)}
 
     def of(self, plugin: str) -> list[str]:
         """Return the names of the services of *plugin* that run."""
-        slots = [slot for slot in self._slots.values() if slot.service.provided.plugin == plugin]
-        return [slot.service.provided.name for slot in slots if slot.begun and not slot.closed.is_set()]
+        slots = [slot for slot in self._slots.values() if slot.service.plugin == plugin]
+        return [slot.service.name for slot in slots if slot.begun and not slot.closed.is_set()]
 
     async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Hold all services until `close`; ready when each is up or has failed, or after `PATIENCE` seconds."""
@@ -192,21 +204,21 @@ class Services:
 
     async def start(self, plugin: str) -> None:
         """Start the services of *plugin* while the bot runs; returns as `run` says when it is ready."""
-        await self._start([s for s in self._slots.values() if s.service.provided.plugin == plugin])
+        await self._start([s for s in self._slots.values() if s.service.plugin == plugin])
 
     async def _start(self, slots: Sequence[_Slot]) -> None:
         if self._spawn is None or self._closed.is_set():
             return
         for slot in slots:
             slot.begun = True
-            self._spawn(self._keep, slot, name=f"service {slot.service.provided.name}")
+            self._spawn(self._keep, slot, name=f"service {slot.service.name}")
         with trio.move_on_after(PATIENCE):
             for slot in slots:
                 await slot.tried.wait()
 
     async def end(self, plugin: str) -> None:
         """Leave the services of *plugin*, each after those that lean on it."""
-        await self._end(slot for slot in self._slots.values() if slot.service.provided.plugin == plugin)
+        await self._end(slot for slot in self._slots.values() if slot.service.plugin == plugin)
 
     async def close(self) -> None:
         """Leave all services, each after those that lean on it."""
@@ -221,13 +233,13 @@ class Services:
 
     @trio.lowlevel.enable_ki_protection
     async def _keep(self, slot: _Slot) -> None:
-        provided = slot.service.provided
+        service = slot.service
         backoff = Backoff(self._policy, self._rng)
         try:
             while not slot.stopped():
                 slot.waiting = trio.CancelScope()
                 with slot.waiting:
-                    for need in slot.service.needs:
+                    for need in service.needs:
                         await need.up.wait()
                 if slot.stopped():
                     return
@@ -240,12 +252,12 @@ class Services:
                     backoff.ended(trio.current_time() - began)
                     pause = backoff.next_delay()
                     log.exception(
-                        "service failed", plugin=provided.plugin, service=provided.name, where=provided.where,
+                        "service failed", plugin=service.plugin, service=service.name, where=service.where,
                         again_in=round(pause, 1),
                     )  # fmt: skip
                     self._tell(
                         Broke(
-                            plugin=provided.plugin, what="service", name=provided.name, where=provided.where, error=error,
+                            plugin=service.plugin, what="service", name=service.name, where=service.where, error=error,
                         )
                     )  # fmt: skip
                     slot.tried.set()
@@ -309,7 +321,7 @@ def in_order(services: Iterable[Service]) -> list[Service]:
             circle = [*path[path.index(one) :], one]
             raise PluginError(
                 f"services lean on each other in a circle: {' → '.join(map(str, circle))}",
-                where=one.provided.where,
+                where=one.where,
             )
         path.append(one)
         for need in one.needs:

@@ -111,3 +111,112 @@ async def test_who_leans_on_a_service_that_is_another_class_now_is_refused_and_n
         assert (await bot.app.plugins.reload("leaning")).done
         await ali.say("/swim")
         await ali.expect("in pool 3")
+
+
+@attrs.frozen
+class Sea:
+    name: str
+
+
+def providing(name, function="sea", *, failing=False):
+    plugin = Plugin(name)
+
+    @contextlib.asynccontextmanager
+    async def sea() -> AsyncGenerator[Sea]:
+        yield Sea(name)
+
+    sea.__name__ = function
+    plugin.service(sea)
+    if failing:
+        plugin.command("no_space", no_space=True)(sea)
+    return plugin
+
+
+async def begin(bot, *plugins):
+    for plugin in plugins:
+        report = bot.app.host.load(Candidate(name=plugin.name, load=lambda plugin=plugin: plugin))
+        assert report.state is PluginState.LOADED, report.reason
+        bot.app.refresh()
+        await bot.app.owners.begin(plugin.name)
+
+
+async def test_who_leans_on_a_service_has_it_from_whoever_provides_it(bots):
+    leaning, seen = Plugin("leaning"), []
+
+    @leaning.command("swim")
+    async def swim(*, sea: Sea) -> str:
+        return f"in {sea.name}"
+
+    @leaning.task(restart="never")
+    async def float_(*, sea: Sea) -> None:
+        seen.append(sea.name)
+
+    async with bots.run() as bot:
+        await begin(bot, providing("north"), leaning)
+        ali = bot.user("ali")
+
+        async def swims(answer):
+            await ali.say("/swim")
+            await ali.expect(answer)
+
+        await swims("^in north$")
+        for other in ("south", "north", "east", "north"):
+            before = next(one.name for one in bot.app.plugins.all() if bot.app.services.of(one.name))
+            await bot.app.plugins.unload(before)
+            await swims(f"{before}:(sea|gulf) is not available at the moment: it is unloaded")
+            await begin(bot, providing(other, function="sea" if other != "east" else "gulf"))
+            await swims(f"^in {other}$")
+        assert (await bot.app.plugins.reload("leaning")).done
+        await swims("^in north$")
+
+
+async def test_who_cannot_be_loaded_takes_no_place(bots):
+    leaning = Plugin("leaning")
+
+    @leaning.command("swim")
+    async def swim(*, sea: Sea) -> str:
+        return f"in {sea.name}"
+
+    async with bots.run() as bot:
+        await begin(bot, providing("north"), leaning)
+        await bot.app.plugins.unload("north")
+        broken = Candidate(name="south", load=lambda: providing("south", failing=True))
+        assert bot.app.host.load(broken).state is PluginState.SKIPPED
+        ali = bot.user("ali")
+        await ali.say("/swim")
+        await ali.expect("^north:sea is not available")
+        await begin(bot, providing("south"))
+        await ali.say("/swim")
+        await ali.expect("^in south$")
+
+
+async def test_two_plugins_made_by_one_function_keep_their_places_apart(bots):
+    def make(name):
+        plugin = Plugin(name)
+
+        @attrs.frozen
+        class Tank:
+            number: str
+
+        @plugin.service
+        @contextlib.asynccontextmanager
+        async def tank() -> AsyncGenerator[Tank]:
+            yield Tank(name)
+
+        @plugin.command(name)
+        async def tell(*, tank: Tank) -> str:
+            return tank.number
+
+        return plugin
+
+    async with bots.run(make("one"), make("two")) as bot:
+        ali = bot.user("ali")
+        for _ in range(2):
+            for name in ("one", "two"):
+                await ali.say(f"/{name}")
+                await ali.expect(f"^{name}$")
+                await bot.reload(make(name))
+        await bot.unload("one")
+        await bot.reload(make("two"))
+        await ali.say("/two")
+        await ali.expect("^two$")
