@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import importlib
 import importlib.metadata
 import importlib.util
@@ -10,14 +11,21 @@ import os
 import re
 import traceback
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import attr
 import pluggy
 
 from qqops.errors import ConfigError, PluginError
 from qqops.plugin._finding import place_of, unknown_hook
+from qqops.plugin.plugin import Plugin
 from qqops.plugin.signature import location
 
+_UNKNOWN_WORD = re.compile(
+    r"(?P<of>\w+)\.(?P<name>\w+)\(\) got an unexpected keyword argument '(?P<word>\w+)'"
+)
+#: How alike a word must be to be what was meant.
+_NEAR = 0.8
 _UNKNOWN_HOOK = re.compile(r"unknown hook '(\w+)'")
 
 #: What is never the author's, where nobody knows what is.
@@ -77,8 +85,26 @@ def _explain(exc: BaseException, own: Sequence[str]) -> tuple[str, str]:
         return str(exc).replace("\n", " "), _place(exc.plugin)
     if isinstance(exc, SystemExit):
         return "it tried to end the program while it was loaded", author_line(exc, own)
+    if isinstance(exc, TypeError) and (wrong_word := _unknown_word(str(exc))):
+        return wrong_word, author_line(exc, own)
     text = str(exc)
     return f"{type(exc).__name__}{': ' if text else ''}{text}", author_line(exc, own)
+
+
+def _unknown_word(text: str) -> str:
+    """Return what to say of an argument that a decorator does not have; "" when *text* is about something else."""
+    match = _UNKNOWN_WORD.match(text)
+    if match is None:
+        return ""
+    decorator: Any = getattr(Plugin, match["name"], None)
+    if getattr(decorator, "__qualname__", "") != f"{match['of']}.{match['name']}":
+        return ""
+    words = [
+        one.name for one in inspect.signature(decorator).parameters.values() if one.kind is one.KEYWORD_ONLY
+    ]
+    near = difflib.get_close_matches(match["word"], words, 1, cutoff=_NEAR)
+    hint = f"did you mean {near[0]}?" if near else f"it has {', '.join(words) or 'none'}"
+    return f"{match['name']}() has no argument {match['word']!r}; {hint}"
 
 
 def author_line(exc: BaseException, own: Sequence[str]) -> str:

@@ -310,6 +310,36 @@ def test_limits_and_approvals_that_cannot_be_kept_are_refused(make, reason):
         make()
 
 
+@pytest.mark.parametrize(
+    ("call", "reason"),
+    [
+        (lambda p: p.job(every=60, zone="UTC"), "job() has no argument 'zone'; it has name, cron, tz, every, once, jitter,"),
+        (lambda p: p.job(every=60, jiter=3), "job() has no argument 'jiter'; did you mean jitter?"),
+        (lambda p: p.command("x", alias="y"), "command() has no argument 'alias'; did you mean aliases?"),
+        (lambda p: p.group("x").command("y", premission="z"), "did you mean permission?"),
+        (lambda p: p.on(Message, keywords="y"), "on() has no argument 'keywords'; did you mean keyword?"),
+        (lambda p: p.filter(wrap="all"), "filter() has no argument 'wrap'; did you mean wraps?"),
+        (lambda p: p.outgoing(before=1), "outgoing() has no argument 'before'; it has order"),
+        (lambda p: p.task(restarts="never"), "task() has no argument 'restarts'; did you mean restart?"),
+        (lambda p: p.service(name="x"), "service() has no argument 'name'; it has none"),
+    ],
+)  # fmt: skip
+def test_a_word_that_a_decorator_does_not_have_is_a_load_error_with_those_that_it_has(plugin, call, reason):
+    host = Host(Registry(), {}, version="0.1.0")
+    report = host.load(Candidate(name="demo", load=lambda: call(plugin)))
+    assert reason in report.reason
+    assert report.where == f"{HERE}:{call.__code__.co_firstlineno}"
+
+
+def test_a_word_that_something_of_the_author_does_not_have_is_told_as_python_tells_it(plugin):
+    class Clockwork:
+        def job(self): ...
+
+    host = Host(Registry(), {}, version="0.1.0")
+    report = host.load(Candidate(name="demo", load=lambda: Clockwork().job(zone=3)))
+    assert "job() got an unexpected keyword argument 'zone'" in report.reason
+
+
 def test_what_breaks_while_a_function_is_read_has_the_line_of_the_function(plugin):
     @plugin.command("x")
     def strange() -> None: ...
