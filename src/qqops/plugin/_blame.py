@@ -24,6 +24,8 @@ from qqops.plugin.signature import location
 _UNKNOWN_WORD = re.compile(
     r"(?P<of>\w+)\.(?P<name>\w+)\(\) got an unexpected keyword argument '(?P<word>\w+)'"
 )
+#: Characters of a reason; its exception is there as a whole besides.
+MOST = 1000
 #: How alike a word must be to be what was meant.
 _NEAR = 0.8
 _UNKNOWN_HOOK = re.compile(r"unknown hook '(\w+)'")
@@ -63,9 +65,17 @@ def explain(exc: BaseException, own: Sequence[str] = ()) -> tuple[str, str]:
             line that is not ours counts as the plugin's.
     """
     try:
-        return _explain(exc, own)
-    except Exception:  # noqa: BLE001 - an author's own exception, that is broken itself
+        reason, where = _explain(exc, own)
+    except BaseException:  # noqa: BLE001 - an author's own exception, that is broken itself; nothing waits here
         return f"{type(exc).__name__} (it cannot say why)", author_line(exc, own)
+
+    return _line(reason), where
+
+
+def _line(text: str) -> str:
+    """Return *text* as one line that every terminal can show."""
+    cut = f"{text[: MOST - 1]}…" if len(text) > MOST else text
+    return "".join(one if one.isprintable() else " " if one.isspace() else ascii(one)[1:-1] for one in cut)
 
 
 def _explain(exc: BaseException, own: Sequence[str]) -> tuple[str, str]:
@@ -128,9 +138,10 @@ def whole(exc: BaseException) -> str:
     if tb is None and exc.__cause__ is None:
         return ""
     try:
-        return "".join(traceback.format_exception(type(exc), exc, tb)).rstrip()
-    except Exception:  # noqa: BLE001 - as above
-        return "".join(traceback.format_tb(tb)).rstrip()
+        text = "".join(traceback.format_exception(type(exc), exc, tb)).rstrip()
+    except BaseException:  # noqa: BLE001 - as above
+        text = "".join(traceback.format_tb(tb)).rstrip()
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def _lines(exc: BaseException) -> Iterator[tuple[str, int]]:

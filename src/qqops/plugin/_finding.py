@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import functools
 import importlib
 import importlib.metadata
 import inspect
@@ -13,7 +14,8 @@ from types import ModuleType
 import attrs
 
 from qqops.errors import PluginError
-from qqops.plugin.hooks import ENTRY_POINTS, PROJECT, Hooks
+from qqops.plugin._installed import Broken, Metadata, installed
+from qqops.plugin.hooks import PROJECT, Hooks
 from qqops.plugin.plugin import Plugin
 from qqops.plugin.signature import location
 
@@ -46,24 +48,32 @@ class Candidate:
 
 def discover(entry_points: Iterable[importlib.metadata.EntryPoint] | None = None) -> list[Candidate]:
     """Return the installed plugins by name, the core's own first. Reads metadata only."""
-    found = entry_points if entry_points is not None else importlib.metadata.entry_points(group=ENTRY_POINTS)
-    candidates = []
-    for entry in found:
-        dist = entry.dist
-        candidates.append(
-            Candidate(
-                name=entry.name,
-                load=lambda target=entry.value: reach(target),  # type: ignore[misc]
-                package=dist.name if dist is not None else "",
-                version=dist.version if dist is not None else "",
-                requires=tuple(dist.requires or ()) if dist is not None else (),
-                target=entry.value,
-            )
-        )
+    found = entry_points if entry_points is not None else installed()
+    candidates = [_candidate(one) for one in found]
     # Of two with one name the first is loaded: which one that is must not depend on the order of the search path.
     return sorted(
         candidates, key=lambda c: (c.name != CORE, c.name, c.package != PROJECT, c.package, c.target)
     )
+
+
+def _candidate(found: importlib.metadata.EntryPoint | Broken) -> Candidate:
+    if isinstance(found, Broken):
+        about = found.metadata
+        return Candidate(
+            name=found.name,
+            load=functools.partial(_refuse, found.reason),
+            package=about.package,
+            version=about.version,
+        )
+    about = Metadata.of(found.dist)
+    return Candidate(
+        name=found.name, load=functools.partial(reach, found.value), package=about.package, version=about.version,
+        requires=about.requires, target=found.value,
+    )  # fmt: skip
+
+
+def _refuse(reason: str) -> object:
+    raise PluginError(reason)
 
 
 def reach(target: str) -> object:
@@ -73,7 +83,7 @@ def reach(target: str) -> object:
         PluginError: There is no such module, or no such name in it; the nearest one is named.
     """
     match = importlib.metadata.EntryPoint.pattern.match(target)
-    if match is None:
+    if match is None or target.startswith("."):
         raise PluginError(f"the entry point must be package.module or package.module:name, not {target!r}")
     module, path = match["module"], match["attr"]
     try:
