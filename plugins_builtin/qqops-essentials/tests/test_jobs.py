@@ -200,3 +200,49 @@ async def test_a_reminder_comes_after_the_time_that_was_said_also_when_the_clock
         assert await ali.expect("job") == "job 1: 2026-10-25 02:30"
         await bot.advance(3601)
         await ali.expect("^tea$")
+
+
+def ticking(name):
+    plugin = Plugin(name)
+
+    @plugin.job(every=3600, timeout=1e6)
+    async def tick() -> None:
+        await trio.sleep(1e5)
+
+    return plugin
+
+
+async def test_of_two_jobs_of_one_name_the_answer_names_both(bots):
+    async with bots.run(qqops_essentials.plugin, ticking("aa"), ticking("bb"), policy=owned()) as bot:
+        ali = bot.user("ali")
+        for line in ("run", "pause", "resume", "why"):
+            await ali.say(f"/jobs {line} tick")
+            await ali.expect("^several jobs are called 'tick': aa:tick, bb:tick$")
+        await ali.say("/jobs run bb:tick")
+        await ali.expect("^bb:tick is started$")
+        await bot.stop()
+
+
+@pytest.mark.parametrize("name", ['""', "1:", ":", ":tick", "aa:"])
+async def test_no_name_is_no_job(bots, name):
+    async with bots.run(qqops_essentials.plugin, ticking("aa"), policy=owned()) as bot:
+        ali = bot.user("ali")
+        await ali.say("/remind 1d tea")
+        await ali.expect("job 1")
+        await ali.say(f"/jobs pause {name}")
+        await ali.expect("there is no job")
+
+
+async def test_a_job_that_cannot_be_started_now_is_not_said_to_be(bots):
+    async with bots.run(qqops_essentials.plugin, ticking("aa"), policy=owned()) as bot:
+        ali = bot.user("ali")
+        await ali.say('/job add "0 9 * * *" /nosuch')
+        await ali.expect("job 1")
+        await ali.say("/jobs run 1")
+        await ali.expect("^1 is not started: there was no such command$")
+        for _ in range(10):
+            await ali.say("/jobs run tick")
+            await ali.expect("^tick is started$")
+        await ali.say("/jobs run tick")
+        await ali.expect("^tick is not started: the last run had not ended$")
+        await bot.stop()

@@ -194,7 +194,7 @@ class Jobs:
         self._made = made
         self._known: Mapping[str, Any] = {}
         #: Set by the scheduler while it runs.
-        self.begin: Callable[[Entry], None] = lambda entry: None
+        self.begin: Callable[[Entry], Skip | None] = lambda entry: None
         self.start: Callable[[Entry], None] = lambda entry: None
         self.look: Callable[[], None] = lambda: None
 
@@ -267,9 +267,10 @@ class Jobs:
         """Return the job with this id. Raises `Refuse` when there is none."""
         return _info(self._find(job))
 
-    def run(self, job: str) -> None:
-        """Run it now, besides its moments. Raises `Refuse` when there is none."""
-        self.begin(self._find(job))
+    def run(self, job: str) -> str:
+        """Run it now, besides its moments; return "", or why that cannot be. Raises `Refuse` when there is none."""
+        why = self.begin(self._find(job))
+        return why.value if why is not None else ""
 
     def pause(self, job: str) -> None:
         """Skip its moments until `resume`. Raises `Refuse` when there is none."""
@@ -347,8 +348,11 @@ class Jobs:
     def _find(self, job: str) -> Entry:
         entry = self.entries.get(job)
         if entry is None:
-            named = [e for e in self.entries.values() if e.id.partition(":")[2] == job]
-            if len(named) != 1:
+            named = [e for e in self.entries.values() if e.job is not None and e.job.name == job]
+            if len(named) > 1:
+                names = ", ".join(sorted(one.id for one in named))
+                raise Refuse(Say("refuse.many_jobs", {"job": job, "names": names}))
+            if not named:
                 raise Refuse(Say("refuse.no_job", {"job": job}))
             entry = named[0]
         return entry

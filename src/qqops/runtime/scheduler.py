@@ -169,21 +169,23 @@ class Scheduler:
 
     # -- one run --------------------------------------------------------------------------------
 
-    def _begin(self, entry: Entry, spawn: Spawn, *, queue: bool) -> None:
-        """Start a run, or skip it while another one runs."""
+    def _begin(self, entry: Entry, spawn: Spawn, *, queue: bool) -> Skip | None:
+        """Start a run, or skip it while another one runs; return why it was skipped."""
         waits = queue or entry.overlap is Overlap.QUEUE
         if entry.active and entry.overlap is not Overlap.ALLOW and not (waits and entry.active < MAX_QUEUED):
-            self._skip(entry, Skip.RUNNING)
-            return
+            return self._skip(entry, Skip.RUNNING)
         ticket = self._submit(entry)
+        if isinstance(ticket, Skip):
+            return self._skip(entry, ticket)
         if ticket is None or ticket.done is None:
-            return
+            return None
         entry.active += 1
         entry.state.running = True
         entry.state.ran = self._clock.now().timestamp()
         spawn(self._await, entry, ticket.done, name=f"run of {entry.id}")
+        return None
 
-    def _submit(self, entry: Entry) -> Ticket | None:
+    def _submit(self, entry: Entry) -> Ticket | Skip | None:
         if entry.job is not None:
             return self._dispatcher.submit(entry.job.handler, beside=entry.overlap is Overlap.ALLOW)
         assert entry.made is not None
@@ -197,9 +199,7 @@ class Scheduler:
         except StoreError as exc:
             log.error("a job that somebody has made cannot be read", job=entry.id, reason=str(exc))  # noqa: TRY400
             return None
-        if ticket is None:
-            self._skip(entry, Skip.UNKNOWN)
-        return ticket
+        return ticket or Skip.UNKNOWN
 
     async def _await(self, entry: Entry, done: trio.Event) -> None:
         await done.wait()
@@ -219,10 +219,11 @@ class Scheduler:
             hint=f"give once= a moment that lies ahead, or say /jobs run {entry.id}",
         )  # fmt: skip
 
-    def _skip(self, entry: Entry, why: Skip, at: datetime.datetime | None = None, **more: str) -> None:
+    def _skip(self, entry: Entry, why: Skip, at: datetime.datetime | None = None, **more: str) -> Skip:
         entry.state.skipped, entry.state.skipped_at = why.value, (at or self._clock.now()).timestamp()
         self._jobs.save(entry)
         plugin, _, name = entry.id.partition(":")
         if why is not Skip.PAUSED:
             log.warning("job skipped", job=entry.id, reason=why.value, **more)
         self._observers.tell(Skipped(plugin=plugin if name else "", job=name or plugin, reason=why.value))
+        return why

@@ -57,7 +57,8 @@ def declare(plugin: Plugin) -> None:
     @group.command("run", permission="jobs.manage", effects=True, inline=True)
     def run(ctx: Ctx, job: str, *, jobs: Jobs) -> str:
         """Run a job now. / 立即运行一个任务。"""
-        jobs.run(job)
+        if why := jobs.run(job):
+            raise Refuse(say(ctx, "job_not_run", job=job, reason=say(ctx, _skip(why))))
         return say(ctx, "job_run", job=job)
 
     @group.command("pause", permission="jobs.manage", effects=True, inline=True)
@@ -133,9 +134,14 @@ def _why(ctx: Ctx, job: JobInfo, cfg: Config) -> str:
     if job.last is not None:
         lines.append(say(ctx, "job_last", moment=_moment(ctx, job.last, cfg)))
     if job.skipped:
-        key = f"skip_{job.skipped.replace(' ', '_')}"
-        lines.append(say(ctx, "job_skipped", moment=_moment(ctx, job.skipped_at, cfg), reason=say(ctx, key)))
+        reason = say(ctx, _skip(job.skipped))
+        lines.append(say(ctx, "job_skipped", moment=_moment(ctx, job.skipped_at, cfg), reason=reason))
     return "\n".join(lines)
+
+
+def _skip(why: str) -> str:
+    """Return the key of the text that says *why*."""
+    return f"skip_{why.replace(' ', '_')}"
 
 
 def _moment(ctx: Ctx, moment: datetime.datetime | None, cfg: Config) -> str:

@@ -138,6 +138,7 @@ _TEXTS = {
     "alias_loop": ("{name!r} would lead back to itself", "{name!r} 会指回自己"),
     "alias_nowhere": ("there is no command {line!r}", "没有命令 {line!r}"),
     "job_run": ("{job} is started", "{job} 已启动"),
+    "job_not_run": ("{job} is not started: {reason}", "{job} 没有启动：{reason}"),
     "job_paused": ("{job} is paused", "{job} 已暂停"),
     "job_resumed": ("{job} goes on", "{job} 已恢复"),
     "job_removed": ("{job} is removed", "{job} 已删除"),
