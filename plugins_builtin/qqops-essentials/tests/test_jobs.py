@@ -207,7 +207,7 @@ def ticking(name):
 
     @plugin.job(every=3600, timeout=1e6)
     async def tick() -> None:
-        await trio.sleep(1e5)
+        await trio.sleep_forever()
 
     return plugin
 

@@ -13,6 +13,7 @@ from qqops.adapters.memory import MemoryNetwork
 from qqops.app import App
 from qqops.errors import PluginError
 from qqops.model import Action, At, Delivery, Draft, Event, MemberRole, MessageRef, Outcome, Segment
+from qqops.plugin.host import PluginState
 from qqops.plugin.plugin import Plugin
 from qqops.plugin.plugins import PluginChange
 from qqops.runtime.observe import Broke, Handled, LinkState, Record
@@ -111,6 +112,7 @@ class BotUnderTest:
             PluginError: It cannot be loaded; the old copy goes on.
         """
         host = self.app.host
+        self._check_loaded(plugin.name)
         before = host.candidates[plugin.name]
         host.candidates[plugin.name] = attrs.evolve(before, load=lambda: plugin)
         self.transcript.append(f"... reload {plugin.name}")
@@ -124,10 +126,15 @@ class BotUnderTest:
 
     async def unload(self, plugin: str) -> PluginChange:
         """Unload the plugin *plugin*, as ``/plugin off --everywhere`` does. What it has left running is a leak as well."""
+        self._check_loaded(plugin)
         self.transcript.append(f"... unload {plugin}")
         change = await self.app.plugins.unload(plugin)
         self.leaks += [f"{plugin}: after it was unloaded, {one}" for one in change.left]
         return change
+
+    def _check_loaded(self, plugin: str) -> None:
+        loaded = [one.name for one in self.app.plugins.all() if one.state is PluginState.LOADED]
+        assert plugin in loaded, f"there is no plugin {plugin!r}; there are: {', '.join(loaded) or 'none'}"
 
     async def advance(self, seconds: float) -> None:
         """Let *seconds* of virtual time pass; everything that is due in them happens."""
@@ -156,7 +163,8 @@ class BotUnderTest:
 
     def room(self, name: str, *, accounts: Collection[str] = ()) -> RoomUnderTest:
         """Return the group *name*, in which these *accounts* are; without any the first one."""
-        inside = [self.networks[one] for one in accounts] or [self.network]
+        names = (accounts,) if isinstance(accounts, str) else accounts
+        inside = [self._network_of(one) for one in names] or [self.network]
         return RoomUnderTest(self, [(network, network.group(name)) for network in inside])
 
     def user(
@@ -176,13 +184,17 @@ class BotUnderTest:
         """
         for role in (roles,) if isinstance(roles, str) else roles:
             place, _, kind = role.partition("room.")
+            kinds = [one.value for one in MemberRole]
+            assert place or kind in kinds, (
+                f"there is no role {role!r} in a room; there are: {', '.join(kinds)}"
+            )
             for network in self.networks.values():
                 if not place:
                     network.become(name, MemberRole(kind), room.name if room is not None else "")
                 else:
                     self.app.access.give(role, str(network.user(name).ref))
         if room is None:
-            network = self.networks[account] if account else self.network
+            network = self._network_of(account)
             room = RoomUnderTest(self, [(network, network.private(name))])
         elif not room.room.private:
             for network, one in room.rooms:
@@ -191,7 +203,7 @@ class BotUnderTest:
 
     def at(self, account: str = "") -> At:
         """Return a mention of the bot, as a piece of what people say."""
-        return (self.networks[account] if account else self.network).at
+        return self._network_of(account).at
 
     async def event(self, event: Event) -> None:
         """Let *event* happen, of whatever class, and let the bot react as far as it can without waiting."""
@@ -201,8 +213,14 @@ class BotUnderTest:
 
     def drop_connection(self, account: str = "") -> None:
         """Break the connection; the supervisor brings it back after its delay."""
-        network = self.networks[account] if account else self.network
+        network = self._network_of(account)
         assert network.drop(), "there is no connection to drop"
+
+    def _network_of(self, account: str) -> MemoryNetwork:
+        """Return the world of *account*; "" for the first."""
+        known = ", ".join(self.networks)
+        assert not account or account in self.networks, f"there is no account {account!r}; there are: {known}"
+        return self.networks[account] if account else self.network
 
     def refuse(self, reason: str, delivery: Delivery = Delivery.REFUSED) -> None:
         """Let nothing that the bot sends or does succeed from now on, for this *reason*; "" ends that."""

@@ -33,7 +33,7 @@ from qqops.runtime.storage.drawers import Drawers
 from qqops.runtime.storage.store import Store
 from qqops.runtime.supervisor import LinkPolicy
 from qqops.testing.bot import BotUnderTest
-from qqops.testing.heard import told
+from qqops.testing.heard import all_told
 from qqops.testing.virtual import HeldThreads, VirtualClock
 
 #: What an account in a test can do, unless it is said otherwise: whatever qqops has a class for.
@@ -102,6 +102,7 @@ class Bots:
             AssertionError: Something of a plugin has failed and nobody expected it, or something is left of the bot.
         """
         __tracebackhide__ = True
+        _check(plugins, accounts)
         clock = clock or VirtualClock()
         policy = policy or AppPolicy()
         # A bot that is started again in the same folder knows the messages of its first life.
@@ -149,6 +150,15 @@ class Bots:
         _judge(bot, failure)
 
 
+def _check(plugins: Collection[object], accounts: Collection[str] | Mapping[str, Capabilities]) -> None:
+    __tracebackhide__ = True
+    for one in plugins:
+        assert isinstance(one, Plugin), f"bots.run takes plugins, not {one!r}"
+    assert not isinstance(accounts, str), f"accounts are several names, as ({accounts!r},)"
+    assert accounts, "a bot under test has at least one account"
+    assert len(set(accounts)) == len(accounts), f"an account stands there twice: {', '.join(accounts)}"
+
+
 def _networks(
     accounts: Collection[str] | Mapping[str, Capabilities], clock: Clock, first: int
 ) -> dict[str, MemoryNetwork]:
@@ -164,7 +174,7 @@ def _networks(
 def _judge(bot: BotUnderTest, failure: BaseException | None) -> None:
     """Raise what the block has raised, with what else went wrong; or what went wrong behind its back."""
     __tracebackhide__ = True
-    failed = list(map(told, bot.failures))
+    failed = all_told(bot.failures)
     if failure is not None:
         for one in failed:
             if one not in str(failure):

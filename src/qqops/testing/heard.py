@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
+from collections import Counter
 from collections.abc import Callable, Collection, Sequence
 from typing import TypeAlias, TypeVar
 
@@ -100,7 +101,7 @@ class Heard:
         left_out = len(self.transcript) - SHOWN
         more = [f"({left_out} lines before)"] if left_out > 0 else []
         shown = "\n  ".join([*more, *(line.replace("\n", "\n    ") for line in lines)])
-        return "\n".join((f"transcript so far:\n  {shown}", *map(told, self.failures)))
+        return "\n".join((f"transcript so far:\n  {shown}", *all_told(self.failures)))
 
     def _in(self, rooms: Collection[RoomRef] | None) -> Sequence[Said | Action]:
         return [thing for thing in self.unread if rooms is None or place_of(thing) in rooms]
@@ -121,19 +122,37 @@ class Heard:
         return f"nearest answer: {nearest!r}\n" if nearest is not None else "the bot said nothing more here\n"
 
 
+def all_told(failures: Sequence[Handled | Broke]) -> list[str]:
+    """Return what a test says about *failures*; what is said more than once, as of a task that starts again, once."""
+    times = Counter(map(told, failures))
+    return [f"({n} times) {text}" if n > 1 else text for text, n in times.items()]
+
+
 def told(failure: Handled | Broke) -> str:
     """Return what a test says about *failure*: whose it is, and its traceback."""
     assert failure.error is not None
     if isinstance(failure, Broke):
-        return f"{failure.plugin}: the {failure.what} {failure.name} failed:\n{in_words(failure.error)}"
+        where = f" ({failure.where})" if failure.where else ""
+        return (
+            f"{failure.plugin}: the {failure.what} {failure.name}{where} failed:\n{in_words(failure.error)}"
+        )
     return f"{failure.plugin}:{failure.handler} failed:\n{in_words(failure.error)}"
 
 
 def _pattern(pattern: str) -> Callable[[Said | Action], object]:
-    return lambda thing: thing if isinstance(thing, Said) and re.search(pattern, thing) else None
+    compiled = re.compile(pattern)
+    return lambda thing: thing if isinstance(thing, Said) and compiled.search(thing) else None
 
 
 def _kind(kind: type[T]) -> Callable[[Said | Action], T | None]:
+    __tracebackhide__ = True
+    assert isinstance(kind, type), (
+        f"what is expected is a pattern or a class of segments or actions, not {kind!r}"
+    )
+    assert issubclass(kind, Segment | Action), (
+        f"no bot says or does a {kind.__name__}: expect a segment or an action"
+    )
+
     def find(thing: Said | Action) -> T | None:
         pieces = thing.segments if isinstance(thing, Said) else (thing,)
         return next((one for one in pieces if isinstance(one, kind)), None)

@@ -1,13 +1,15 @@
 """What fails in a plugin beside its handlers fails the test as well."""
 
 import contextlib
+import inspect
+import re
 from collections.abc import AsyncGenerator
 
 import attrs
 import pytest
 import trio
 
-from qqops import Draft, HttpAnswer, HttpRequest, Listeners, Plugin, Store
+from qqops import Draft, HttpAnswer, HttpRequest, Listeners, Message, Plugin, Store
 from qqops.runtime.observe import Broke
 
 HERE = __file__.rpartition("/")[2]
@@ -80,12 +82,12 @@ def failing(what):
 @pytest.mark.parametrize(
     ("what", "told"),
     [
-        ("task", "p: the task watch failed:\n"),
-        ("end of a task", "p: the task watch failed:\n"),
-        ("service", "p: the service pool failed:\n"),
-        ("end of a service", "p: the service pool failed:\n"),
+        ("task", r"p: the task watch \(.*:\d+\) failed:\n"),
+        ("end of a task", r"p: the task watch \(.*:\d+\) failed:\n"),
+        ("service", r"p: the service pool \(.*:\d+\) failed:\n"),
+        ("end of a service", r"p: the service pool \(.*:\d+\) failed:\n"),
         ("end of a handler", "p:go failed:\n"),
-        ("outgoing", "p: the outgoing function mask failed:\n"),
+        ("outgoing", r"p: the outgoing function mask \(.*:\d+\) failed:\n"),
     ],
 )
 async def test_what_fails_beside_the_handlers_fails_the_test_with_its_own_traceback(bots, what, told):
@@ -93,7 +95,7 @@ async def test_what_fails_beside_the_handlers_fails_the_test_with_its_own_traceb
         async with bots.run(failing(what)) as bot:
             await bot.user("ali").say("/go")
     said = str(caught.value)
-    assert told in said
+    assert re.search(told, said)
     assert f'{HERE}", line' in said
     assert "ValueError: oops" in said
     assert "qqops/runtime" not in said
@@ -111,7 +113,7 @@ async def test_a_test_that_wants_it_takes_it_from_the_failures(bots):
 
 
 async def test_it_is_told_with_an_expectation_that_fails(bots):
-    with pytest.raises(AssertionError, match=r"expected 'x'(?s:.)*the task watch failed"):
+    with pytest.raises(AssertionError, match=r"expected 'x'(?s:.)*the task watch .* failed"):
         async with bots.run(failing("task")) as bot:
             await bot.user("ali").expect("x")
 
@@ -160,6 +162,97 @@ async def test_a_migration_that_fails_fails_the_test(bots, tmp_path):
 
     async with bots.run(make(steps=False), folder=tmp_path) as bot:
         await bot.advance(1)
-    with pytest.raises(AssertionError, match=r"p: the migration 1 failed:\n(?s:.)*ValueError: oops"):
+    with pytest.raises(AssertionError, match=r"p: the migration 1 .* failed:\n(?s:.)*ValueError: oops"):
         async with bots.run(make(steps=True), folder=tmp_path) as bot:
             await bot.advance(1)
+
+
+async def test_a_task_that_fails_again_and_again_is_told_once_with_how_often(bots):
+    plugin = Plugin("p")
+
+    @plugin.task
+    async def watch() -> None:
+        oops()
+
+    with pytest.raises(AssertionError) as caught:
+        async with bots.run(plugin) as bot:
+            await bot.advance(30)
+    said = str(caught.value)
+    assert re.search(r"\(\d+ times\) p: the task watch", said)
+    assert said.count("ValueError: oops") == 1
+
+
+async def test_a_failure_without_a_line_of_the_author_names_the_function(bots):
+    plugin = Plugin("p")
+
+    @plugin.service
+    @contextlib.asynccontextmanager
+    async def pool() -> AsyncGenerator[Pool]:
+        return
+        yield Pool()
+
+    line = pool.__wrapped__.__code__.co_firstlineno
+    with pytest.raises(
+        AssertionError,
+        match=rf"the service pool \(\S*{HERE}:{line}\) failed:\nRuntimeError: generator didn't yield",
+    ):
+        async with bots.run(plugin):
+            pass
+
+
+# -- tests that ask for what there is not ------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("call", "said"),
+    [
+        (
+            lambda bot: bot.room("ops", accounts=("three",)),
+            "there is no account 'three'; there are: one, webqq:two",
+        ),
+        (lambda bot: bot.user("ali", account="two"), "there is no account 'two'; there are: one, webqq:two"),
+        (lambda bot: bot.at("two"), "there is no account 'two'"),
+        (lambda bot: bot.drop_connection("two"), "there is no account 'two'"),
+        (
+            lambda bot: bot.user("ali", roles="room.king"),
+            "there is no role 'room.king' in a room; there are: owner, admin",
+        ),
+        (lambda bot: bot.unload("q"), "there is no plugin 'q'; there are: p"),
+        (lambda bot: bot.reload(Plugin("q")), "there is no plugin 'q'; there are: p"),
+        (lambda bot: bot.expect(5), "a pattern or a class of segments or actions, not 5"),
+        (lambda bot: bot.expect(Message), "no bot says or does a Message"),
+    ],
+)
+async def test_what_there_is_not_is_said_with_what_there_is(bots, call, said):
+    async with bots.run(Plugin("p"), accounts=("one", "webqq:two")) as bot:
+        with pytest.raises(AssertionError, match=re.escape(said)):
+            found = call(bot)
+            if inspect.isawaitable(found):
+                await found
+
+
+async def test_one_account_need_be_no_tuple_for_a_room(bots):
+    async with bots.run(accounts=("one", "webqq:two")) as bot:
+        room = bot.room("ops", accounts="webqq:two")
+        assert [network.account.id for network, _ in room.rooms] == ["two"]
+
+
+async def test_a_pattern_that_is_none_is_refused_at_once(bots):
+    async with bots.run() as bot:
+        with pytest.raises(re.error):
+            await bot.expect("(")
+
+
+@pytest.mark.parametrize(
+    ("plugins", "accounts", "said"),
+    [
+        ((), "one", "accounts are several names, as ('one',)"),
+        ((), (), "at least one account"),
+        ((), ("one", "one"), "an account stands there twice: one, one"),
+        ((re,), ("one",), "bots.run takes plugins, not <module 're'"),
+    ],
+)
+async def test_what_no_bot_can_be_made_of_is_refused(bots, plugins, accounts, said):
+    with pytest.raises(AssertionError, match=re.escape(said)):
+        async with bots.run(*plugins, accounts=accounts):
+            pass
