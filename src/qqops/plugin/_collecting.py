@@ -12,6 +12,7 @@ import pluggy
 from qqops.adapters.base import Network
 from qqops.errors import ConfigError, PluginError
 from qqops.plugin._converter import Conversion, Converter
+from qqops.plugin._records import flaw
 from qqops.plugin.convert import is_builtin
 from qqops.plugin.hooks import AT_DECISIONS, PROJECT, Build, Hooks
 from qqops.plugin.plugin import Plugin
@@ -106,7 +107,10 @@ def collect(name: str, plugin: object, around: Surroundings) -> Collected:
 
     def items(hook: str, **arguments: object) -> list[Any]:
         results = getattr(manager.hook, hook)(**arguments)
-        return [item for result in results for item in _items(plugin, hook, result)]
+        found = [item for result in results for item in _items(plugin, hook, result)]
+        if reason := next(filter(None, (flaw(one, name) for one in found)), ""):
+            raise PluginError(f"{hook}(): {reason}", where=location(getattr(plugin, hook, None)))
+        return found
 
     own = _by_type(items("qqops_converters"))
     converters = {**around.converters, **own}
