@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime
-import enum
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -11,10 +10,11 @@ import attrs
 import structlog
 import trio
 
-from qqops.errors import Refuse, StoreError
-from qqops.model import Clock, Message, Room, RoomRef, Text
+from qqops.errors import ConfigError, Refuse, StoreError
+from qqops.model import Clock, Message, Room
 from qqops.runtime import agenda
 from qqops.runtime.agenda import Every, Misfire, Once, Overlap, Schedule
+from qqops.runtime.job_records import Made, Skip, State
 from qqops.runtime.registry import Job
 from qqops.runtime.storage.keep import Keep
 from qqops.texts import Say
@@ -23,39 +23,6 @@ log = structlog.get_logger("qqops.jobs")
 
 #: Jobs that one person may have.
 MAX_OF_ONE = 20
-
-
-class Skip(enum.Enum):
-    """Why a job that was due did not run."""
-
-    RUNNING = "still running"
-    MISSED = "missed while the bot could not run"
-    PAUSED = "paused"
-    UNKNOWN = "there is no such command"
-    INTERRUPTED = "cut off by the end of the bot"
-    PASSED = "its moment had passed before it was known"
-
-
-@attrs.define
-class State:
-    """What is known about a job; survives a restart.
-
-    Attributes:
-        first: When it was seen first, in seconds since the epoch; begins the grid of an interval.
-        settled: Everything up to this moment has been run or skipped.
-        ran: When it was started last, or 0.
-        running: Whether that run has no end yet.
-        skipped: Why it was skipped last, or "".
-        skipped_at: When that was; of a single moment that had passed, that moment.
-    """
-
-    first: float
-    settled: float
-    ran: float = 0.0
-    running: bool = False
-    paused: bool = False
-    skipped: str = ""
-    skipped_at: float = 0.0
 
 
 @attrs.define(eq=False)
@@ -124,33 +91,6 @@ class Entry:
 
 
 @attrs.frozen(kw_only=True)
-class Made:
-    """A job that a person has made.
-
-    Attributes:
-        message: What they said, as stored: their room and who they are.
-        line: The command line that is run as if they said it; or, for a reminder, what they are told.
-        cron: When, in five fields; "" for a single moment.
-        at: The single moment, in seconds since the epoch.
-    """
-
-    message: str
-    creator: str
-    name: str
-    line: str
-    reminder: bool = False
-    cron: str = ""
-    tz: str = "UTC"
-    at: float = 0.0
-
-    def schedule(self) -> Schedule:
-        """Return when it is due. Raises `ConfigError`."""
-        if self.cron:
-            return agenda.cron(self.cron, self.tz)
-        return agenda.once(datetime.datetime.fromtimestamp(self.at, datetime.UTC))
-
-
-@attrs.frozen(kw_only=True)
 class JobInfo:
     """What `Jobs` tells about one.
 
@@ -208,9 +148,10 @@ class Jobs:
         self.take_up(declared)
         for key, value in made.items():
             try:
+                int(key)
                 one = Made(**value)
                 self.entries[key] = self._entry(key, one.schedule(), made=one)
-            except Exception:  # what an older or later version has written
+            except Exception:  # what somebody else or another version has written
                 log.exception("a job that somebody has made cannot be taken up", job=key)
 
     def take_up(self, declared: Sequence[Job]) -> None:
@@ -239,10 +180,7 @@ class Jobs:
 
     def _entry(self, key: str, schedule: Schedule, job: Job | None = None, made: Made | None = None) -> Entry:
         now = self._clock.now().timestamp()
-        try:
-            state = State(**self._known[key])
-        except (KeyError, TypeError):
-            state = State(now, now)
+        state = self._state(key) or State(now, now)
         if state.running:
             state.running = False
             state.skipped, state.skipped_at = Skip.INTERRUPTED.value, state.ran
@@ -251,6 +189,17 @@ class Jobs:
         entry = Entry(key, schedule, state, job, made)
         self.save(entry)
         return entry
+
+    def _state(self, key: str) -> State | None:
+        """Return what an earlier run has kept of the job *key*, if it can be used."""
+        if key not in self._known:
+            return None
+        try:
+            return State(**self._known[key])
+        except (TypeError, ValueError) as exc:
+            reason = str(exc.args[0])
+            log.error("what is known about a job cannot be used: it begins anew", job=key, reason=reason)  # noqa: TRY400
+            return None
 
     def save(self, entry: Entry) -> None:
         """Keep the state of *entry*."""
@@ -309,7 +258,7 @@ class Jobs:
             tz: Time zone of *cron*; None for that of the room of *message*, else of the bot, as it is now.
 
         Raises:
-            ConfigError: The cron text or the time zone is wrong.
+            ConfigError: The line, the cron text or the time zone is wrong.
             Refuse: The person has too many jobs.
         """
         tz = str(self._zone(message.room)) if tz is None else tz
@@ -320,7 +269,7 @@ class Jobs:
         """Run the command *line* once at *moment*, or, for a reminder, say *line* to who said *message*.
 
         Raises:
-            ConfigError: The moment has no time zone.
+            ConfigError: The line is none, or the moment has no time zone.
             Refuse: It has passed, or the person has too many jobs.
         """
         if agenda.once(moment).after(self._clock.now()) is None:
@@ -335,7 +284,10 @@ class Jobs:
         if len(mine) >= MAX_OF_ONE:
             raise Refuse(Say("refuse.jobs", {"most": MAX_OF_ONE}))
         bare = attrs.evolve(message, segments=(), reply_to=None, id="")
-        one = Made(message=codec.dump(bare), creator=creator, name=message.sender.name, **more)
+        try:
+            one = Made(message=codec.dump(bare), creator=creator, name=message.sender.name, **more)
+        except (TypeError, ValueError) as exc:
+            raise ConfigError(f"no job can be made of this: {exc.args[0]}") from None
         numbers = [int(e.id) for e in self.entries.values() if e.made is not None]
         key = str(max(numbers, default=0) + 1)
         entry = self.entries[key] = self._entry(key, one.schedule(), made=one)
@@ -363,22 +315,6 @@ def anchored(schedule: Schedule, first: float) -> Schedule:
     if not isinstance(schedule, Every):
         return schedule
     return attrs.evolve(schedule, anchor=datetime.datetime.fromtimestamp(first, datetime.UTC))
-
-
-def message_of(made: Made, job: str, now: datetime.datetime) -> Message:
-    """Return what *made* says: its command line, in the room and with the person that it was made by."""
-    from qqops.runtime.storage import codec
-
-    bare = codec.load_message(made.message)
-    return attrs.evolve(bare, segments=(Text(made.line),), at=now, job=job)
-
-
-def room_of(made: Made) -> tuple[RoomRef, str]:
-    """Return where *made* speaks, and to whom."""
-    from qqops.runtime.storage import codec
-
-    bare = codec.load_message(made.message)
-    return bare.room.ref, "" if bare.room.private else bare.sender.name
 
 
 def _info(entry: Entry) -> JobInfo:

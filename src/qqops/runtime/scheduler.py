@@ -13,7 +13,8 @@ from qqops.errors import StoreError
 from qqops.model import Clock, RoomRef
 from qqops.runtime.agenda import Every, Once, Overlap, due
 from qqops.runtime.dispatch import Dispatcher, Ticket
-from qqops.runtime.jobs import Entry, Jobs, Skip, message_of, room_of
+from qqops.runtime.job_records import Skip, message_of, room_of
+from qqops.runtime.jobs import Entry, Jobs
 from qqops.runtime.observe import Observers, Skipped
 from qqops.runtime.spawning import Spawn, spawning
 from qqops.runtime.steady import Steady
