@@ -104,7 +104,7 @@ def shop(ran):
     async def count() -> None:
         ran.append("count")
 
-    @plugin.job(every=3600, name="clean")
+    @plugin.job(every=3600, name="clean", timeout=1000)
     async def _() -> None:
         ran.append("clean")
         await trio.sleep(600)

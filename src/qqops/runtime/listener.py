@@ -359,8 +359,8 @@ class Listeners:
         return [(one.address, route) for one in self._listeners.values() for route in one.routes]
 
     def of(self, owner: str) -> list[Route]:
-        """Return what belongs to *owner*, or was asked for by the plugin of that name."""
-        return [route for _, route in self.routes() if owner in (route.owner, route.plugin)]
+        """Return what the plugin *owner* has asked for, whatever it calls itself there; for an account what is called so."""
+        return [route for _, route in self.routes() if owner == (route.plugin or route.owner)]
 
     def close(self) -> None:
         """Answer new requests with 503 from now on. Connections that were handed over, as WebSockets are, go on."""

@@ -90,6 +90,7 @@ class Runner:
     def too_long(self, ctx: Context, hit: Hit, seconds: float) -> None:
         """Say that *hit* was cut off after *seconds*."""
         log.error("handler took too long and was stopped", seconds=seconds, where=hit.handler.where)
+        ctx.failed(TimeoutError(f"it took longer than {seconds:g} s ({hit.handler.where})"))
         self._apologize(
             ctx, hit, Say("error.timeout", {"name": hit.handler.key, "seconds": seconds, "id": ctx.id})
         )

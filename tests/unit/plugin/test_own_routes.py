@@ -61,6 +61,14 @@ async def test_a_route_goes_with_its_plugin(bots, owner):
         assert paths(bot) == []
 
 
+async def test_a_plugin_that_goes_takes_no_route_of_another_along(bots):
+    async with bots.run(calling("other"), Plugin("other")) as bot:
+        await bot.unload("other")
+        assert paths(bot) == ["/hook"]
+        await bot.unload("calling")
+        assert paths(bot) == []
+
+
 async def test_a_route_that_is_asked_for_at_the_end_is_named_and_does_not_stay(bots):
     async with bots.run(calling("x", late=True)) as bot:
         change = await bot.unload("calling")

@@ -188,6 +188,7 @@ async def test_a_stage_that_is_cut_off_keeps_nothing(bots):
         await bot.advance(5)
         assert first.ends == [Result.CANCELLED]
         assert bot.app.gate.limits._running == {}
+        assert isinstance(bot.failures.pop().error, TimeoutError)
 
 
 @pytest.mark.parametrize("guards", [{}, {"permission": "tools.use"}, {"limit": Limit(5, 5)}], ids=str)

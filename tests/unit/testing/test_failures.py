@@ -101,6 +101,27 @@ async def test_what_fails_beside_the_handlers_fails_the_test_with_its_own_traceb
     assert "qqops/runtime" not in said
 
 
+async def test_what_takes_too_long_fails_the_test_as_well(bots):
+    plugin = Plugin("p")
+
+    @plugin.job(every=60, timeout=5)
+    async def slow() -> None:
+        await trio.sleep(6)
+
+    @plugin.command("slow", timeout=5)
+    async def slow_command() -> None:
+        await trio.sleep(6)
+
+    with pytest.raises(
+        AssertionError, match=rf"p:slow failed:\nTimeoutError: it took longer than 5 s \(\S*{HERE}:\d+\)"
+    ):
+        async with bots.run(plugin) as bot:
+            await bot.run_job("slow")
+    async with bots.run(plugin) as bot:
+        await bot.user("ali").say("/slow")
+        await bot.user("ali").expect("took longer than 5 s")
+
+
 async def test_a_test_that_wants_it_takes_it_from_the_failures(bots):
     async with bots.run(failing("task")) as bot:
         failure = bot.failures.pop()
