@@ -88,11 +88,7 @@ def files_of(package: str) -> Iterator[str]:
     """Yield the source files of *package*, which need not be imported: a broken one is not."""
     try:
         spec = importlib.util.find_spec(package)
-    except (
-        ImportError,
-        ValueError,
-        KeyError,
-    ):  # it is half imported, or taken out at this moment, or there is none
+    except (ImportError, ValueError, KeyError):  # half imported, taken out just now, or there is none
         return
     if spec is None:
         return
