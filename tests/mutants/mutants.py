@@ -29,6 +29,8 @@ SUPERVISOR = "tests/unit/runtime/test_supervisor.py"
 BLOBS = "tests/unit/runtime/test_blobs.py"
 SIBLINGS = "tests/unit/runtime/test_siblings.py"
 LISTENER = "tests/unit/runtime/test_listener.py"
+RUNS = "tests/unit/runtime/test_runs.py"
+AT_ONCE = "tests/unit/runtime/test_links_at_once.py"
 
 
 class Mutant(NamedTuple):
@@ -227,6 +229,33 @@ MUTANTS = [
     Mutant(
         "any number of large bodies", RUNTIME + "listener.py", "self.handle, self._large)", "self.handle)",
         f"{LISTENER}::test_large_bodies_are_read_a_few_at_a_time",
+    ),
+    Mutant(
+        "an account that is being taken off is begun", RUNTIME + "links.py",
+        "if link.turn.locked() or not self._known(link):", "if not self._known(link):",
+        f"{AT_ONCE}::test_one_who_starts_an_account_the_moment_it_has_left_starts_it_once_or_not_at_all",
+    ),
+    Mutant(
+        "a removed account is heard", RUNTIME + "links.py", "        link.supervisor.detach()\n", "",
+        f"{AT_ONCE}::test_an_account_that_leaves_long_after_it_was_removed_harms_nobody",
+    ),
+    Mutant(
+        "questions of a removed account stay", RUNTIME + "dispatch.py", "        self.talks.end_account(ref)\n", "",
+        "tests/unit/runtime/test_links_gone.py::test_what_an_account_asks_people_ends_when_it_is_removed_and_the_journal_knows",
+    ),
+    Mutant(
+        "a cut in a group does not count", RUNTIME + "runs.py",
+        "        except BaseException:\n            self._cut", "        except trio.Cancelled:\n            self._cut",
+        f"{RUNS}::test_what_waits_is_not_begun_when_everything_is_cancelled",
+    ),
+    Mutant(
+        "one of two hears of an end", RUNTIME + "runs.py", "            if self._gone.is_set():\n", "            if True:\n",
+        f"{RUNS}::test_two_who_end_plugins_at_once_both_hear_of_it",
+    ),
+    Mutant(
+        "runs inside filters are not waited for", RUNTIME + "handlers.py",
+        "        await self._runs.over(self._inside(plugin))\n", "",
+        "tests/unit/plugin/test_reload_filters.py::test_who_is_inside_a_filter_is_waited_for",
     ),
 ]  # fmt: skip
 
