@@ -71,6 +71,7 @@ class Clockwork:
         }  # fmt: skip
 
         def declare(function: F) -> F:
+            checking.function(function, "job")
             self._jobs.append(note(function, function.__name__, timeout, inline, more))
             return function
 
@@ -91,7 +92,7 @@ class Clockwork:
 
 def _job(d: Declared, build: Build) -> Job:
     """Return the job that *d* declares. Raises `ConfigError` for what is wrong about its moments."""
-    signature = read_signature(d, build)
+    signature = read_signature(d, build, None)
     schedule = _schedule(d.more)
     zone = time_zone(d.more["tz"]) if d.more["tz"] is not None else None
     return Job(

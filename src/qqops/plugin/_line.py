@@ -40,6 +40,7 @@ class Parameter:
     """One parameter of a handler and what fills it.
 
     Attributes:
+        event: Class of the event that it wants.
         core: Whether the service is one of the bot itself.
     """
 
@@ -51,6 +52,7 @@ class Parameter:
     variadic: bool = False
     rest: bool = False
     options: tuple[str, ...] = ()
+    event: type[Any] | None = None
     service: object = None
     core: bool = False
     help: str = ""

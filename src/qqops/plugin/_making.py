@@ -28,7 +28,7 @@ def make_command(d: Declared, build: Build) -> Command:
             f"no_space needs a name outside ASCII: {'/'.join(path)} would be found in other words",
             where=location(d.function),
         )
-    signature = read_signature(d, build, words=True)
+    signature = read_signature(d, build, Message, words=True)
     usage = signature.usage(path)
     spell = speller(path, signature.parameters, d.more["guards"], location(d.function))
     handler = make_handler(d, build, signature.for_command(usage))
@@ -66,7 +66,7 @@ def make_listener(d: Declared, build: Build) -> Listener:
         except re.error as exc:
             raise PluginError(f"the pattern {d.more['regex']!r} is wrong: {exc}", where=where) from exc
     groups = frozenset(pattern.groupindex) if pattern is not None else None
-    signature = read_signature(d, build, groups=groups)
+    signature = read_signature(d, build, event, groups=groups)
     trigger = (
         Trigger.REGEX if pattern is not None
         else Trigger.KEYWORD if d.more["keywords"]

@@ -9,7 +9,9 @@ from typing import Any, TypeVar
 import attrs
 
 from qqops.errors import PluginError
+from qqops.model import Event
 from qqops.plugin import _checking as checking
+from qqops.plugin._line import Slot
 from qqops.plugin.hooks import Build
 from qqops.plugin.signature import Signature, location, read
 from qqops.runtime.declared import OPEN
@@ -62,10 +64,15 @@ def _made(d: Declared, make: Callable[[Declared, Build], R], build: Build) -> R:
 
 
 def read_signature(
-    d: Declared, build: Build, *, words: bool = False, groups: frozenset[str] | None = None
+    d: Declared,
+    build: Build,
+    event: type[Event] | None,
+    *,
+    words: bool = False,
+    groups: frozenset[str] | None = None,
 ) -> Signature:
-    """Return the signature of the declared function."""
-    return read(
+    """Return the signature of the declared function, which an *event* of this class sets off; None for the clock."""
+    signature = read(
         d.function,
         services=build.services,
         enclosing=d.enclosing,
@@ -75,6 +82,17 @@ def read_signature(
         threaded=not d.inline and not inspect.iscoroutinefunction(d.function),
         core=build.core,
     )
+    for p in signature.parameters:
+        if event is None and p.slot in (Slot.EVENT, Slot.QUOTE):
+            raise PluginError(
+                f"{d.name}(): {p.name!r} belongs to a message, and there is none", where=location(d.function)
+            )
+        if p.event is not None and event is not None and not issubclass(event, p.event):
+            raise PluginError(
+                f"{d.name}(): {p.name!r} is to be a {p.event.__name__}, and what sets it off is a {event.__name__}",
+                where=location(d.function),
+            )
+    return signature
 
 
 def make_handler(d: Declared, build: Build, prepare: Prepare) -> Handler:

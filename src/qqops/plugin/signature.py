@@ -305,7 +305,7 @@ def _parameter(
     if hint in (Context, SyncContext):
         return Parameter(slot=Slot.CONTEXT, **common)
     if isinstance(hint, type) and issubclass(hint, Event):
-        return Parameter(slot=Slot.EVENT, **common)
+        return Parameter(slot=Slot.EVENT, event=hint, **common)
     if isinstance(hint, type) and hint in services:
         return Parameter(slot=Slot.SERVICE, service=services[hint], core=hint in core, **common)
     if without_none(hint) is Quote:

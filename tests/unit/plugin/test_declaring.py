@@ -8,7 +8,7 @@ import attrs
 import pytest
 import trio
 
-from qqops import Approval, Ctx, Draft, Face, Limit, Message, Plugin, PluginError
+from qqops import Approval, Ctx, Draft, Event, Face, Joined, Limit, Message, Plugin, PluginError, Quote
 from qqops.plugin.host import Candidate, Host, PluginState
 from qqops.runtime.registry import Registry, Trigger
 
@@ -279,6 +279,8 @@ CALLS = [
     (lambda p: p.job(every=60, timeout="3s")(handler), "timeout is a number of seconds"),
     (lambda p: p.filter(5), "@plugin.filter belongs above a function, not 5"),
     (lambda p: p.command("x")(Plugin), "@plugin.command belongs above a function, not the class Plugin"),
+    (lambda p: p.job(every=60)(5), "@plugin.job belongs above a function, not 5"),
+    (lambda p: p.job(every=60)(Plugin), "@plugin.job belongs above a function, not the class Plugin"),
     (lambda p: p.on(Message)(None), "@plugin.on belongs above a function, not None"),
     (lambda p: p.config(handler), "@plugin.config belongs above an attrs class, not handler()"),
     (lambda p: Plugin("Bad Name"), "'Bad Name' is not a plugin name"),
@@ -338,6 +340,54 @@ def test_a_word_that_something_of_the_author_does_not_have_is_told_as_python_tel
     host = Host(Registry(), {}, version="0.1.0")
     report = host.load(Candidate(name="demo", load=lambda: Clockwork().job(zone=3)))
     assert "job() got an unexpected keyword argument 'zone'" in report.reason
+
+
+def of_a_message(message: Message) -> None: ...
+def of_a_quote(quote: Quote | None) -> None: ...
+def of_one_who_came(event: Joined) -> None: ...
+def of_any_event(event: Event) -> None: ...
+
+
+@pytest.mark.parametrize(
+    ("declare", "function", "reason"),
+    [
+        (
+            lambda p: p.job(every=60),
+            of_a_message,
+            "of_a_message(): 'message' belongs to a message, and there is none",
+        ),
+        (lambda p: p.job(every=60), of_a_quote, "'quote' belongs to a message, and there is none"),
+        (lambda p: p.job(every=60), of_any_event, "'event' belongs to a message, and there is none"),
+        (
+            lambda p: p.on(Joined),
+            of_a_message,
+            "'message' is to be a Message, and what sets it off is a Joined",
+        ),
+        (
+            lambda p: p.on(Message),
+            of_one_who_came,
+            "'event' is to be a Joined, and what sets it off is a Message",
+        ),
+        (
+            lambda p: p.on(Event),
+            of_a_message,
+            "'message' is to be a Message, and what sets it off is a Event",
+        ),
+        (
+            lambda p: p.command("x"),
+            of_one_who_came,
+            "'event' is to be a Joined, and what sets it off is a Message",
+        ),
+        (lambda p: p.on(Joined), of_any_event, ""),
+        (lambda p: p.on(Message), of_any_event, ""),
+        (lambda p: p.command("x"), of_a_message, ""),
+    ],
+)
+def test_an_event_that_never_comes_is_a_load_error(plugin, declare, function, reason):
+    declare(plugin)(function)
+    report = Host(Registry(), {}, version="0.1.0").load(Candidate(name="demo", load=lambda: plugin))
+    assert reason in report.reason
+    assert bool(reason) is (report.where == f"{HERE}:{function.__code__.co_firstlineno}")
 
 
 def test_what_breaks_while_a_function_is_read_has_the_line_of_the_function(plugin):
