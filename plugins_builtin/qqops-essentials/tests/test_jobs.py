@@ -10,6 +10,7 @@ import qqops_essentials
 from qqops import Plugin
 from qqops.app import AppPolicy
 from qqops.runtime.granted import AccessPolicy
+from qqops.runtime.job_records import Skip
 from qqops.runtime.named_rooms import RoomSettings
 from qqops.testing.virtual import VirtualClock, run_virtual
 
@@ -200,6 +201,25 @@ async def test_a_reminder_comes_after_the_time_that_was_said_also_when_the_clock
         assert await ali.expect("job") == "job 1: 2026-10-25 02:30"
         await bot.advance(3601)
         await ali.expect("^tea$")
+
+
+@pytest.mark.parametrize("why", Skip)
+async def test_there_are_words_for_every_reason(bots, why):
+    async with bots.run(qqops_essentials.plugin, ticking("aa"), policy=owned()) as bot:
+        state = bot.app.jobs.entries["aa:tick"].state
+        state.skipped, state.skipped_at = why.value, 1e9
+        await bot.user("ali").say("/jobs why tick")
+        assert "was skipped at 2001-09-09" in await bot.user("ali").expect("aa:tick")
+
+
+async def test_a_job_whose_account_is_gone_says_so(bots, tmp_path):
+    async with bots.run(accounts=("one", "two"), folder=tmp_path) as bot:
+        message = await bot.user("ali", account="two").say("hi")
+        await bot.app.jobs.add(message, "/jobs", "* * * * *")
+    clock = VirtualClock(bot.clock.now())
+    async with bots.run(qqops_essentials.plugin, accounts=("one",), folder=tmp_path, clock=clock) as bot:
+        await bot.advance(61)
+        assert bot.app.jobs.get("1").skipped == "its account is gone"
 
 
 def ticking(name):

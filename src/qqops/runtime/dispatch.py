@@ -130,6 +130,10 @@ class Dispatcher:
         self.approvals.end_account(ref)
         self.siblings.remove(ref)
 
+    def has(self, ref: AccountRef) -> bool:
+        """Whether the account is one of ours, online or not."""
+        return ref in self._outboxes
+
     def online(self, ref: AccountRef, names: Sequence[str], me: str = "", ids: str = "") -> None:
         """Note that an account is online; see `qqops.adapters.base.Link.online`."""
         self._names[ref] = tuple(sorted({n.lower() for n in names if n}, key=len, reverse=True))

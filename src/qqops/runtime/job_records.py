@@ -24,6 +24,7 @@ class Skip(enum.Enum):
     MISSED = "missed while the bot could not run"
     PAUSED = "paused"
     UNKNOWN = "there is no such command"
+    GONE = "its account is gone"
     INTERRUPTED = "cut off by the end of the bot"
     PASSED = "its moment had passed before it was known"
 

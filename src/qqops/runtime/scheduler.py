@@ -196,7 +196,10 @@ class Scheduler:
                 if not self._say(room, f"{name}: {entry.made.line}" if name else entry.made.line):
                     log.error("a reminder goes nowhere: its account is gone", job=entry.id, room=str(room))
                 return None
-            ticket = self._dispatcher.speak(message_of(entry.made, entry.id, self._clock.now()))
+            message = message_of(entry.made, entry.id, self._clock.now())
+            if not self._dispatcher.has(message.account):
+                return Skip.GONE
+            ticket = self._dispatcher.speak(message)
         except StoreError as exc:
             log.error("a job that somebody has made cannot be read", job=entry.id, reason=str(exc))  # noqa: TRY400
             return None

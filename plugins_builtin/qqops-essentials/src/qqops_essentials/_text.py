@@ -158,6 +158,7 @@ _TEXTS = {
     "skip_missed_while_the_bot_could_not_run": ("the bot could not run", "当时机器人无法运行"),
     "skip_paused": ("it was paused", "当时已暂停"),
     "skip_there_is_no_such_command": ("there was no such command", "没有这个命令"),
+    "skip_its_account_is_gone": ("its account is gone", "它的账号已经没有了"),
     "skip_cut_off_by_the_end_of_the_bot": ("the bot ended while it ran", "运行时机器人停止了"),
     "skip_its_moment_had_passed_before_it_was_known": (
         "that moment had passed when the bot first saw the job",
