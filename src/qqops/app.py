@@ -164,6 +164,7 @@ class App:
             configure=configure,
             provided=self.services,
             tasks=self.tasks,
+            forget=self.shelves.reopen,
         )
         self.plugins.host = self.host
 

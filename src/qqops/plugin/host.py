@@ -38,6 +38,7 @@ class Host:
         services: What is injected into every plugin, by type.
         own: Returns what is made for one plugin (its store, its logger), by its name.
         configure: Fills configurations.
+        forget: Is told of each plugin that is dropped.
 
     Attributes:
         migrations: Steps for the stored data of each plugin.
@@ -55,11 +56,13 @@ class Host:
         configure: Configure = defaults,
         provided: Services | None = None,
         tasks: Tasks | None = None,
+        forget: Callable[[str], None] = lambda plugin: None,
     ) -> None:
         self.registry = registry
         self.configure = configure
         self.migrations: dict[str, Sequence[Migration]] = {}
         self._own = own
+        self._forget = forget
         self._provided = provided or Services(random.Random(0))
         self._tasks = tasks or Tasks(random.Random(0))
         self.networks: dict[str, Network] = {}
@@ -278,6 +281,7 @@ class Host:
         self._collected.pop(name, None)
         for network in [one for one, owner in self._network_owners.items() if owner == name]:
             del self.networks[network], self._network_owners[network]
+        self._forget(name)
 
     def _report(self, candidate: Candidate, state: PluginState, **more: Any) -> PluginReport:
         report = _report_of(candidate, state, **more)

@@ -75,10 +75,13 @@ class Shelves:
                 log.error("migration cut off: nothing was changed", plugin=plugin, reason=reason)
                 store.release(reason)
 
-    async def end(self, plugin: str) -> None:
-        """Close the HTTP client of *plugin*, which the next copy opens again; what closed its store concerns that no more."""
+    def reopen(self, plugin: str) -> None:
+        """Open the store of *plugin*: the migrations that have closed it are not those of the next copy."""
         if (store := self._stores.get(plugin)) is not None:
             store.closed = ""
+
+    async def end(self, plugin: str) -> None:
+        """Close the HTTP client of *plugin*; its next copy has the same and opens it again."""
         if (client := self._clients.get(plugin)) is not None:
             await client.aclose()
 

@@ -1,5 +1,11 @@
 """What the runtime makes for a plugin is whole for its next copy: the store is open, the HTTP client is closed in the end."""
 
+import contextlib
+from collections.abc import AsyncGenerator
+
+import attrs
+import trio
+
 from qqops import HTTP, Plugin, Store
 
 
@@ -33,6 +39,32 @@ async def test_a_store_that_a_failed_migration_has_closed_is_open_for_a_copy_wit
         await bot.reload(counting())
         await ali.say("/count")
         await ali.expect("n=2")
+
+
+async def test_it_is_open_also_where_the_old_copy_would_not_end(bots):
+    @attrs.frozen
+    class Pool: ...
+
+    stubborn = counting(broken)
+
+    @stubborn.service
+    @contextlib.asynccontextmanager
+    async def pool() -> AsyncGenerator[Pool]:
+        yield Pool()
+        with trio.CancelScope(shield=True):
+            await trio.sleep(20)
+
+    async with bots.run(counting()) as bot:
+        ali = bot.user("ali")
+        await ali.say("/count")
+        await ali.expect("n=1")
+        await bot.reload(stubborn)
+        bot.failures.pop()
+        assert (await bot.reload(counting())).left == ["the service count:pool"]
+        await ali.say("/count")
+        await ali.expect("n=2")
+        await bot.advance(20)
+        bot.leaks.clear()
 
 
 async def test_the_http_client_that_a_new_copy_uses_is_closed_with_it(bots):
