@@ -176,6 +176,8 @@ class Gate:
         self.inside -= 1
         if entry.held:
             self.limits.release(entry.held)
+        if not entry.passed:
+            return
         for door in reversed(entry.doors[: entry.passed]):
             try:
                 door.after(entry.ctx, entry.hit, result)
