@@ -120,7 +120,11 @@ class Gate:
     def check(self, ctx: Context, hit: Hit, call: Callable[[], Any]) -> Content | None:
         """Return None when *hit* may run as *call*, its words converted; else why not."""
         said = self._decide(ctx, hit.handler, call)
-        return self._told(ctx, said) if isinstance(said, Refusal) else None
+        if isinstance(said, Verdict):
+            if said not in ctx.verdicts:  # `admit` may have known it already
+                ctx.decided(said)
+            return None
+        return self._told(ctx, said)
 
     def guards(self, handler: Handler) -> bool:
         """Whether anything stands before *handler* once its run is admitted and its words are converted."""
@@ -281,9 +285,12 @@ class Gate:
         needs = {"permission": permission}
         if allowed and not permission:
             return None
+        if OWNER in standing.proven and allowed:
+            return self._allowed(permission, OWNER)
+        if verdict.answer is Ruling.PERHAPS and verdict.rule is None:
+            return None  # what speaks for it is known when the arguments are
         if allowed:
-            by = OWNER if OWNER in standing.proven else verdict.rule or "qqops_permission"
-            return self._allowed(permission, by)
+            return self._allowed(permission, verdict.rule or "qqops_permission")
         return Refusal(Say("gate.needs", needs), Say("why.needs", needs))
 
     def _allowed(self, permission: str, by: Rule | str) -> Verdict:

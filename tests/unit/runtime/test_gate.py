@@ -54,6 +54,31 @@ async def test_arguments_decide_after_conversion(bots):
     assert plugin.ran == ["staging"]
 
 
+@pytest.mark.parametrize(
+    "guards", [{}, {"limit": Limit(running=1)}, {"inline": True}], ids=["plain", "a door", "inline"]
+)
+async def test_why_names_the_rule_that_allows_by_an_argument(bots, guards):
+    """No plugin has a say here; which rule speaks for it is known when the words are converted."""
+    plugin = Plugin("tools")
+
+    async def use(env: str) -> str:
+        return f"used {env}"
+
+    def use_inline(env: str) -> str:
+        return f"used {env}"
+
+    of = use_inline if "inline" in guards else use
+    plugin.command("use", permission="tools.use", **guards)(of)
+    async with bots.run(plugin, policy=policy(allow=["env=staging"])) as bot:
+        ali = bot.user("ali", room=bot.room("ops"))
+        for _ in "ab":
+            await ali.say("/use staging")
+            await ali.expect("used staging")
+        last = bot.app.gate.why.of_id("0002")[0].verdicts
+        assert [one.stage for one in last] == [Stage.PERMISSION, Stage.CALL]
+        assert "env=staging" in last[0].reason.args["by"]
+
+
 async def test_one_warning_for_each_window_then_silence(bots):
     async with bots.run(tools(limit=Limit(1, 30))) as bot:
         ali = bot.user("ali", room=bot.room("ops"))
