@@ -131,9 +131,12 @@ class Approvals:
         self._requests[request.id] = request  # before anything is awaited: the number is taken
         try:
             await self._keep.put(KIND, request.id, dump(request))
-        except StoreError as exc:
-            del self._requests[request.id]
-            return Say("audit.broken", {"reason": str(exc)})
+        except BaseException as exc:  # also a run that is cut off: nobody has been told of the request
+            self._requests.pop(request.id, None)
+            self._keep.forget(KIND, request.id)  # it may be written later still
+            if isinstance(exc, StoreError):
+                return Say("audit.broken", {"reason": str(exc)})
+            raise
         self._watch(request)
         self._audit.note("request", id=request.id, by=need.by, **told(ctx, hit))
         return self._says("approval.needed", request)

@@ -266,6 +266,40 @@ async def test_a_keep_that_cannot_be_written_means_no(bots):
         await ops.expect("nothing is locked")
 
 
+async def test_a_request_that_could_not_be_written_is_not_there_after_a_restart(bots):
+    class Full(InMemory):
+        """Says that it cannot, and writes it when there is room again, as the store does."""
+
+        async def put(self, kind, key, text):
+            await super().put(kind, key, text)
+            raise StoreError("the disk is full")
+
+    plugin, keep = deploys(approval=SRE), Full()
+    async with bots.run(plugin, essentials, drawers=keep) as bot:
+        ops, alice, *_ = people(bot)
+        await alice.say("/deploy api")
+        await ops.expect("cannot be recorded now")
+    assert await keep.all("approval") == {}
+
+
+async def test_a_request_that_is_cut_off_before_it_is_written_is_none(bots):
+    """Nobody has heard its number, and nothing would ever let it expire."""
+
+    class Slow(InMemory):
+        async def put(self, kind, key, text):
+            self._of(kind).save(key, text)
+            await trio.sleep(20)
+
+    plugin, keep = deploys(approval=SRE, timeout=5), Slow()
+    async with bots.run(plugin, essentials, drawers=keep) as bot:
+        ops, alice, *_ = people(bot)
+        await alice.say("/deploy api")
+        await bot.advance(6)
+        await ops.expect("took longer")
+        assert bot.app.approvals.open() == []
+        assert await keep.all("approval") == {}
+
+
 # -- in the middle of a run ------------------------------------------------------------------------
 
 
