@@ -18,9 +18,11 @@ log = structlog.get_logger("qqops.run")
 
 #: Seconds after the grace time of the bot (docs: run-a-bot): a reload that is under way has so long for each of the three floors of a plugin.
 AFTER_GRACE = 3 * GRACE
-#: Seconds after a second signal: sessions say good-bye within two.
-AFTER_SECOND = 3.0
-#: Seconds for what has not been written yet.
+#: Seconds after a second signal: whoever cleans up has two, and services do so one after the other where one leans on another.
+AFTER_SECOND = 10.0
+#: Seconds more when nothing of a plugin is left: the disk may be slow, or another process hold the file.
+LAST_WRITE = 30.0
+#: Seconds for what has not been written yet when something is left.
 WRITE_WITHIN = 2.0
 
 
@@ -51,11 +53,16 @@ class LastResort:
                 await self.hurry.wait()
                 code = exits.INTERRUPTED
                 await trio.sleep(AFTER_SECOND)
+            if self._app.ended.is_set():
+                await trio.sleep(LAST_WRITE)
             log.error("the process is ended, as the bot does not end", left=self._left())
-            with trio.move_on_after(WRITE_WITHIN):
-                await self._write()
-            logging.shutdown()
-            self._leave(code)
+            async with trio.open_nursery() as nursery:  # a thread at the disk hears of no cancellation
+                written = trio.Event()
+                nursery.start_soon(self._write, written, name="what is left to write")
+                with trio.move_on_after(WRITE_WITHIN):
+                    await written.wait()
+                logging.shutdown()
+                self._leave(code)
 
     def off(self) -> None:
         """Do nothing any more: the bot has ended."""
@@ -66,10 +73,17 @@ class LastResort:
         owners = self._app.owners
         return [what for report in self._app.plugins.all() for what in owners.left(report.name)]
 
-    async def _write(self) -> None:
-        if self._app.store is not None and not self.hurry.is_set():
-            try:
-                await self._app.store.read(lambda connection: None)
-            except StoreError as exc:
-                log.error("what was left could not be written", reason=str(exc))  # noqa: TRY400 - one line
-        await self._app.audit.close()
+    async def _write(self, written: trio.Event) -> None:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._app.audit.close, name="audit")
+            if not self.hurry.is_set():
+                nursery.start_soon(self._write_store, name="store")
+        written.set()
+
+    async def _write_store(self) -> None:
+        if self._app.store is None:
+            return
+        try:
+            await self._app.store.read(lambda connection: None)
+        except StoreError as exc:
+            log.error("what was left could not be written", reason=str(exc))  # noqa: TRY400 - one line
