@@ -1,6 +1,7 @@
 """Plugins and accounts from the chat."""
 
 import pytest
+import trio
 
 from qqops import Ctx, Plugin
 from qqops.adapters.base import Network
@@ -121,6 +122,28 @@ async def test_it_can_reload_itself_and_not_unload_itself(bots):
         await boss.expect("brings the command that would load it again")
         await boss.say("/plugin reload nope")
         await boss.expect("there is no plugin 'nope'")
+
+
+async def test_two_people_who_stop_each_others_account_leave_one(bots):
+    class Parting(MemoryAdapter):
+        async def serve(self, link, outbox):
+            try:
+                await super().serve(link, outbox)
+            finally:
+                with trio.CancelScope(shield=True):
+                    await trio.sleep(3)
+
+    async with bots.run(plugin, policy=owned()) as bot:
+        boss = bot.user("boss")
+        network = MemoryNetwork(AccountRef("memory", "second"), bot.clock)
+        bot.app.links.add(Parting(network), LinkPolicy(), OutboxPolicy())
+        await bot.settle()
+        bot.app.access.give("owner", str(network.user("cy").ref))
+        network.say("cy", network.private("cy"), "/account stop test")
+        await boss.say("/account stop second")
+        await bot.advance(20)
+        phases = sorted(state.phase.value for state in bot.app.links.states())
+        assert phases == ["online", "stopped"]
 
 
 @pytest.mark.parametrize(
