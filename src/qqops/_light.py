@@ -18,6 +18,8 @@ class _Later(types.ModuleType):
     """Stands for a module until somebody wants something of it."""
 
     def __getattr__(self, name: str) -> object:
+        if sys.modules.get(self.__name__) is self:  # it is used at once
+            del sys.modules[self.__name__]
         return getattr(importlib.import_module(self.__name__), name)
 
 
