@@ -205,10 +205,10 @@ class Links:
         await self._turn_over(link)
 
     def alone(self, *accounts: str | AccountRef) -> bool:
-        """Whether none but *accounts* is online: without them nobody could be heard. Raises `Refuse`."""
+        """Whether none but *accounts* is online, and stays so: without them nobody could be heard. Raises `Refuse`."""
         these = [self._find(account) for account in accounts]
-        others = (one for one in self._links.values() if one not in these)
-        return not any(one.wanted and one.supervisor.state.phase is Phase.ONLINE for one in others)
+        others = (one for one in self._links.values() if one not in these and one.wanted and not one.unloaded)
+        return not any(one.supervisor.state.phase is Phase.ONLINE for one in others)
 
     # -- a network as a whole -------------------------------------------------------------------
 

@@ -54,6 +54,20 @@ async def test_one_who_stops_an_account_while_another_restarts_it_has_the_last_w
         assert links.states()[1].phase is Phase.STOPPED
 
 
+async def test_an_account_whose_network_is_being_unloaded_reaches_nobody(bots):
+    async with bots.run() as bot:
+        network = MemoryNetwork(AccountRef("net", "second"), bot.clock)
+        bot.app.links.add(Parting(network), LinkPolicy(), OutboxPolicy())
+        await bot.settle()
+        links = bot.app.links
+        assert not links.alone("test")
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(links.leave, ["net"])
+            await trio.sleep(1)
+            assert links.states()[1].phase is Phase.ONLINE, "it takes its time"
+            assert links.alone("test")
+
+
 async def test_two_who_remove_an_account_at_once_have_both_removed_it(bots):
     async with bots.run() as bot:
         links = await second(bot)
