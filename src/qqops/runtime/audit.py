@@ -41,10 +41,12 @@ class _Waiting:
 
     Attributes:
         urgent: Whether something waits for it, and must not happen without it.
+        vain: Whether that does not happen after all: it was cut off, or has waited for too long.
     """
 
     entry: Mapping[str, Any]
     urgent: bool
+    vain: bool = False
     done: trio.Event = attrs.field(factory=trio.Event)
     reason: str = ""
 
@@ -90,16 +92,36 @@ class Audit:
 
         Raises:
             StoreError: It cannot be written.
+
+        Cancellation: does not stand there, or with its end.
         """
         waiting = self._put(self._entry(what, more), urgent=True)
         if waiting is None:
             return
-        with trio.move_on_after(PATIENCE):
-            await waiting.done.wait()
-        if not waiting.done.is_set():
+        in_time = False
+        try:
+            with trio.move_on_after(PATIENCE):
+                await waiting.done.wait()
+                in_time = True
+        finally:
+            if not in_time:
+                self._withdraw(waiting)
+        if not in_time:
             raise StoreError("the audit is too slow")
         if waiting.reason:
             raise StoreError(waiting.reason)
+
+    def _withdraw(self, waiting: _Waiting) -> None:
+        """What *waiting* announces does not happen: it is not written, or has its end at once."""
+        waiting.vain = True
+        if waiting in self._waiting:
+            self._waiting.remove(waiting)
+        elif waiting.done.is_set() and not waiting.reason:
+            self._undo(waiting)
+
+    def _undo(self, written: _Waiting) -> None:
+        same = {key: value for key, value in written.entry.items() if key not in ("at", "what", "approvals")}
+        self.note("end", result=Result.CANCELLED.value, **same)
 
     def _entry(self, what: str, more: Mapping[str, object]) -> dict[str, Any]:
         kept = {key: value for key, value in more.items() if value not in (None, "", (), [], False)}
@@ -117,7 +139,9 @@ class Audit:
         waiting = _Waiting(entry, urgent)
         self._waiting.append(waiting)
         if len(self._waiting) > MAX_WAITING:
-            self._waiting.popleft().done.set()
+            given_up = self._waiting.popleft()
+            given_up.reason = "too much is waiting to be written"
+            given_up.done.set()
         self._work.set()
         return waiting
 
@@ -172,6 +196,8 @@ class Audit:
         self._last.extend(written)
         for one in batch:
             one.done.set()
+            if one.vain:
+                self._undo(one)
 
     async def _in_thread(self, call: Callable[[], list[dict[str, Any]]]) -> list[dict[str, Any]]:
         done: list[dict[str, Any]] = await self._threads(call, limiter=self._limiter, abandon_on_cancel=False)

@@ -7,15 +7,17 @@ import re
 import stat
 
 import pytest
+import trio
+import trio.testing
 
 from qqops import Ctx, Plugin
 from qqops.app import AppPolicy
 from qqops.cli.audit import _new, check_audit, show_audit
 from qqops.errors import StoreError
 from qqops.runtime._audit_file import AuditFile, Verdict, files, verify
-from qqops.runtime.audit import Audit
+from qqops.runtime.audit import MAX_WAITING, Audit
 from qqops.runtime.granted import AccessPolicy
-from qqops.testing.virtual import HeldThreads
+from qqops.testing.virtual import HeldThreads, VirtualClock
 from qqops_essentials import plugin as essentials
 
 #: The commands of the essentials are for everybody here.
@@ -93,6 +95,55 @@ async def test_a_full_disk_refuses_commands_with_effects_and_nothing_else(bots, 
     assert plugin.ran == ["one", "three"]
     assert [e["what"] for e in lines(tmp_path)] == ["start", "end", "lock", "start", "end"]
     assert verify(tmp_path) == Verdict(5, 1)
+
+
+class Slow(HeldThreads):
+    """A disk that takes *seconds* for each write."""
+
+    seconds = 0.0
+
+    async def __call__(self, call, /, *, limiter, abandon_on_cancel):
+        with trio.CancelScope(shield=True):  # a thread hears of no cancellation
+            await trio.sleep(self.seconds)
+        return await super().__call__(call, limiter=limiter, abandon_on_cancel=abandon_on_cancel)
+
+
+@pytest.mark.parametrize("others", [0, 1], ids=["it is being written", "it waits for others"])
+@pytest.mark.parametrize(("within", "said"), [(3, "took longer"), (60, "too slow")], ids=["cut", "too slow"])
+async def test_what_never_began_does_not_stand_there_without_an_end(bots, tmp_path, within, said, others):
+    plugin, disk = Plugin("p"), Slow()
+
+    @plugin.command("ship", effects=True, timeout=within)
+    async def ship(ctx: Ctx) -> str:
+        return "shipped"
+
+    async with bots.run(plugin, audit=lambda clock: Audit(clock, AuditFile(tmp_path), disk)) as bot:
+        disk.seconds = 20
+        for number in range(others):
+            bot.app.audit.note("other", number=str(number))
+            await bot.advance(0.5)
+        ali = bot.user("ali", room=bot.room("ops"))
+        await ali.say("/ship")
+        await bot.advance(11)
+        await ali.expect(said)
+        disk.seconds = 0
+        await bot.advance(30)
+    whats = [(one["what"], one.get("result")) for one in lines(tmp_path) if one["what"] != "other"]
+    assert whats in ([], [("start", None), ("end", "cancelled")])
+
+
+async def test_what_was_given_up_does_not_happen(tmp_path):
+    audit = Audit(VirtualClock(), AuditFile(tmp_path), HeldThreads())
+    async with trio.open_nursery() as nursery:
+
+        async def ship():
+            with pytest.raises(StoreError, match="too much is waiting"):
+                await audit.record("start")
+
+        nursery.start_soon(ship)
+        await trio.testing.wait_all_tasks_blocked()
+        for _ in range(MAX_WAITING):
+            audit.note("other")
 
 
 async def test_it_goes_on_where_the_last_run_has_ended(bots, tmp_path):
