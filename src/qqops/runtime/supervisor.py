@@ -96,6 +96,7 @@ class Supervisor:
         self._clock = clock
         self._backoff = Backoff(policy.backoff, rng)
         self._link: SessionLink | None = None
+        self._off = False
         self.state = LinkState(account=adapter.account, phase=Phase.CONNECTING, since=clock.now())
 
     @property
@@ -105,9 +106,12 @@ class Supervisor:
 
     async def run(self) -> LinkState:
         """Keep the account connected; return its last state when it is given up."""
+        self._off = False
         while True:
             self._change(Phase.CONNECTING)
             end = await self._session()
+            if self._off:
+                return self.state  # it was taken for gone before it was
             stop = end.fatal or self._is_last(end)
             delay = None if stop else self._backoff.next_delay(end.retry_after)
             if stop:
@@ -125,6 +129,7 @@ class Supervisor:
 
     def off(self, cause: str, *, stopped: bool) -> None:
         """Note that `run` was cancelled: the account is off its service, for good if it is *stopped*."""
+        self._off = True
         self._backoff.attempt = 0
         self._dispatcher.offline(self.adapter.account)
         if self.state.phase is Phase.ONLINE:
@@ -175,7 +180,7 @@ class Supervisor:
         # An account that cannot go on cannot, however its session came to its end.
         if session.scope.cancelled_caught and not end.fatal:
             end = _End(cause=f"nothing was heard for {now - session.heard:.0f} s")
-        if session.online_since is not None:
+        if session.online_since is not None and not self._off:
             self._dispatcher.offline(self.adapter.account)
             self._disconnected(end.cause)
         return end

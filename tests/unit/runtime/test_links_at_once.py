@@ -6,7 +6,7 @@ import trio
 from qqops import Plugin
 from qqops.adapters.memory import MemoryAdapter, MemoryNetwork
 from qqops.errors import TransientError
-from qqops.model import AccountRef, Connected
+from qqops.model import AccountRef, Connected, Disconnected
 from qqops.runtime.observe import Phase
 from qqops.runtime.outbox import OutboxPolicy
 from qqops.runtime.supervisor import LinkPolicy
@@ -66,6 +66,37 @@ async def test_an_account_whose_network_is_being_unloaded_reaches_nobody(bots):
             await trio.sleep(1)
             assert links.states()[1].phase is Phase.ONLINE, "it takes its time"
             assert links.alone("test")
+
+
+@pytest.mark.parametrize("act", ["stop", "restart"])
+async def test_an_account_that_fails_long_after_it_was_taken_for_gone_changes_nothing(bots, act):
+    class Late(MemoryAdapter):
+        """Takes longer to leave than it is waited for, and fails at that."""
+
+        async def serve(self, link, outbox):
+            try:
+                await super().serve(link, outbox)
+            finally:
+                with trio.CancelScope(shield=True):
+                    await trio.sleep(12)
+                raise TransientError("it would not let me go")
+
+    plugin, gone = Plugin("p"), []
+
+    @plugin.on(Disconnected, inline=True)
+    def note(event: Disconnected) -> None:
+        gone.append(event.cause)
+
+    async with bots.run(plugin) as bot:
+        links = await second(bot, Late)
+        await getattr(links, act)("second")
+        after = links.states()[1]
+        await bot.advance(30)
+        assert len(gone) == 1
+        if act == "stop":
+            assert links.states()[1] == after, "stopped, and not to be tried again"
+        else:
+            assert links.states()[1].phase is Phase.ONLINE
 
 
 async def test_two_who_remove_an_account_at_once_have_both_removed_it(bots):
