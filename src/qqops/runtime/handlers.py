@@ -51,6 +51,7 @@ class Handlers:
         for ticket in homeless:
             self._execution.refuse(ticket)
         self._approvals.keep_only(plugin, handlers)
+        self._halted.lift(plugin)  # what the old copy has held up while it ended is not the new one's
         self._execution.forget_threads(plugin)
         self._runs.go_on(plugin)
 

@@ -1,6 +1,8 @@
 """What the bot itself has switched off: refused everywhere, told by /why, lifted by who may."""
 
+import contextlib
 import datetime
+from collections.abc import AsyncGenerator
 
 import pytest
 import trio
@@ -100,6 +102,31 @@ async def test_it_is_refused_with_a_reason_and_comes_back_by_command(bots):
         await ali.expect(r"held everything up 3 times, last for 0\.5 s at tools\.py:7(.|\n)*\nswitch ✗$")
         await ali.say("/command on use")
         await ali.expect("is on")
+        await ali.say("/use")
+        await ali.expect("used")
+
+
+async def test_what_the_old_copy_did_while_it_ended_is_not_the_new_ones(bots):
+    def copy():
+        plugin = tools()
+
+        class Line: ...
+
+        @plugin.service()
+        @contextlib.asynccontextmanager
+        async def line() -> AsyncGenerator[Line]:
+            yield Line()
+            await trio.sleep(3)
+
+        return plugin
+
+    async with bots.run(copy()) as bot:
+        ali = bot.user("ali", room=bot.room("ops"))
+        old = handler_of(bot, "use")
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(bot.reload, copy())
+            await trio.sleep(1)
+            bot.app.gate.halted.halt(old, REASON)
         await ali.say("/use")
         await ali.expect("used")
 
