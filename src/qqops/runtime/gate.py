@@ -74,9 +74,7 @@ class Gate:
         self.loaded = True
         self.version = 0
         self.inside = 0
-        self._verdicts: dict[
-            tuple[str, int], Verdict
-        ] = {}  # by permission and rule, which the tables keep alive
+        self._verdicts: dict[tuple[str, Rule | str], Verdict] = {}
         self.refresh()
 
     def refresh(self) -> None:
@@ -295,7 +293,7 @@ class Gate:
 
     def _allowed(self, permission: str, by: Rule | str) -> Verdict:
         """Return the verdict that *by* allows *permission*; the same for everybody whom it does."""
-        key = permission, id(by)
+        key = permission, by
         found = self._verdicts.get(key)
         if found is None:
             reason = Say("why.allowed", {"permission": permission, "by": str(by)})
