@@ -131,11 +131,11 @@ class Approvals:
         self._requests[request.id] = request  # before anything is awaited: the number is taken
         try:
             await self._keep.put(KIND, request.id, dump(request))
-        except BaseException as exc:  # also a run that is cut off: nobody has been told of the request
-            self._requests.pop(request.id, None)
-            self._keep.forget(KIND, request.id)  # it may be written later still
-            if isinstance(exc, StoreError):
-                return Say("audit.broken", {"reason": str(exc)})
+        except StoreError as exc:
+            self._take_back(request)
+            return Say("audit.broken", {"reason": str(exc)})
+        except BaseException:  # a run that is cut off: nobody has been told of the request
+            self._take_back(request)
             raise
         self._watch(request)
         self._audit.note("request", id=request.id, by=need.by, **told(ctx, hit))
@@ -188,6 +188,11 @@ class Approvals:
             return tuple(name for _, name in request.approved)
         kind = AnswerExpired if request.ending == "approval.expired" else AnswerCancelled
         raise kind(ctx.render(self._says(request.ending, request)))
+
+    def _take_back(self, request: Request) -> None:
+        """Forget a request that could not be stored, and may be later still."""
+        self._requests.pop(request.id, None)
+        self._keep.forget(KIND, request.id)
 
     def _request(self, ctx: Context, handler: Handler, need: Approval, digest: str) -> Request:
         self._number += 1
