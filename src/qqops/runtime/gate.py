@@ -45,7 +45,7 @@ class Gate:
     Each notes in the context what it has decided. `leave` closes what these have opened. An error in any of them means no.
 
     Attributes:
-        checks: Whether `check` has anything to say that `admit` could not.
+        checks: Whether `check` may say something else than `admit`: it knows the arguments, and asks plugins again.
         inside: How many runs have begun to go in and have not left.
         version: Grows with every change of what decisions are made of.
         rules: Those that were made in the chat, by id.
@@ -80,7 +80,8 @@ class Gate:
     def refresh(self) -> None:
         """Take over changes of rules, roles, switches and plugins."""
         self._tables = Tables((*self.fixed, *self.rules.values()))
-        self.checks = self._tables.by_argument or bool(self.vetoes)
+        asks = bool(self.vetoes) or self.roles.identify is not None
+        self.checks = self._tables.by_argument or asks
         sealed = self.broken or not self.loaded
         # Nothing can stand before a handler that needs no permission: one look is enough.
         self._plain = not (sealed or self._tables.denying or self.switches or self.halted or self.vetoes)

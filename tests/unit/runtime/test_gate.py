@@ -10,6 +10,7 @@ from qqops.errors import PluginError, Refuse, StoreError
 from qqops.runtime.declared import OPEN
 from qqops.runtime.granted import AccessPolicy, RulesSettings
 from qqops.runtime.observe import Result
+from qqops.runtime.roles import IDENTITY_LASTS
 from qqops.runtime.storage.keep import MemoryKeep
 from qqops.runtime.verdicts import Stage
 
@@ -384,6 +385,26 @@ def opinions_module(opinions):
     plugin.qqops_identity = opinions.qqops_identity
     plugin.qqops_permission = opinions.qqops_permission
     return plugin
+
+
+async def test_who_is_somebody_else_for_a_plugin_by_the_time_a_filter_goes_on_does_not_run(bots):
+    plugin, opinions, directory = (
+        tools(permission="tools.use", timeout=300), Opinions(roles=["sre"]), Plugin("directory"),
+    )  # fmt: skip
+    directory.qqops_identity = opinions.qqops_identity
+
+    @plugin.filter()
+    async def slow(ctx: Ctx, call: Next) -> None:
+        await trio.sleep(IDENTITY_LASTS + 1)
+        await call()
+
+    async with bots.run(plugin, directory, policy=policy(allow=["role=sre permission=*"])) as bot:
+        ali = bot.user("ali", room=bot.room("ops"))
+        await ali.say("/use")
+        opinions.roles = []
+        await bot.advance(IDENTITY_LASTS + 2)
+        await ali.expect("you may not do that")
+    assert plugin.ran == []
 
 
 async def test_a_hook_that_waits_is_refused_at_load(bots):
