@@ -43,15 +43,15 @@ class Entry:
 
     Attributes:
         doors: What stands before it.
-        passed: How many of these it has passed; they hear of its end.
         held: What it has taken of limits.
+        passed: How many doors it has passed; they hear of its end.
     """
 
     ctx: Context
     hit: Hit
     doors: Sequence[Door]
+    held: Sequence[str]
     passed: int = 0
-    held: Sequence[str] = ()
 
 
 @attrs.frozen(kw_only=True)

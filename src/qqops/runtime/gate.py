@@ -13,7 +13,7 @@ from qqops.runtime.arguments import arguments_of
 from qqops.runtime.border import ANYTHING, described, split
 from qqops.runtime.clock import WallClock
 from qqops.runtime.context import Content, Context
-from qqops.runtime.declared import OPEN, Limit
+from qqops.runtime.declared import Limit
 from qqops.runtime.doors import Door as Door
 from qqops.runtime.doors import Entry, Refusal, Veto
 from qqops.runtime.doors import Request as Request
@@ -35,13 +35,16 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger("qqops.gate")
 
+#: What a run holds that holds nothing.
+_NOTHING: Sequence[str] = ()
+
 
 class Gate:
     """Decides whether a handler may run.
 
     `admit` comes first and is cheap: switches and permission. `check` comes after the filters, once the words are
-    converted: rules about arguments, and the plugins' own opinions. Where anything more `guards` the handler, `begin`
-    counts the run (limits), and `enter` takes it through the doors that concern it, in their order (locks, approvals).
+    converted: rules about arguments, and the plugins' own opinions. Where the handler is not open, `begin` counts the run
+    (limits), and `enter` takes it through the doors that concern it, in their order (locks, approvals).
     Each notes in the context what it has decided. `leave` closes what these have opened. An error in any of them means no.
 
     Attributes:
@@ -125,10 +128,27 @@ class Gate:
             return None
         return self._told(ctx, said)
 
-    def guards(self, handler: Handler) -> bool:
-        """Whether anything stands before *handler* once its run is admitted and its words are converted."""
-        guards = handler.guards
-        return guards is not OPEN and (bool(guards.limits) or bool(self._doors_of(handler)))
+    def begin(self, ctx: Context, hit: Hit) -> Entry | Content | None:
+        """Count *hit*, which was admitted and has its words converted.
+
+        Returns:
+            None when it may run and holds nothing; what must `enter`, if it has doors, and `leave`; or why it may not run
+            now, "" when that was told before.
+        """
+        handler = hit.handler
+        doors, held = self._doors_of(handler), _NOTHING
+        if handler.guards.limits:
+            try:
+                charged = self._charge(ctx, handler)
+            except ANYTHING as exc:
+                return self._told(ctx, _error(handler, exc))
+            if isinstance(charged, str | Say):
+                return charged
+            held = charged
+        if not held and not doors:
+            return None
+        self.inside += 1
+        return Entry(ctx, hit, doors, held)
 
     def _doors_of(self, handler: Handler) -> tuple[Door, ...]:
         found = self._concerning.get(handler)
@@ -136,21 +156,6 @@ class Gate:
             found = tuple(door for door in self._doors if door.concerns(handler))
             self._concerning[handler] = found
         return found
-
-    def begin(self, ctx: Context, hit: Hit) -> Entry | Content:
-        """Count *hit*, and return what must `enter`, if there are doors before it, and `leave`; or why it may not run now.
-
-        "" is a no that was told before.
-        """
-        entry = Entry(ctx, hit, self._doors_of(hit.handler))
-        try:
-            refusal = self._charge(entry)
-        except ANYTHING as exc:
-            refusal = self._told(ctx, _error(hit.handler, exc))
-        if refusal is not None:
-            return refusal
-        self.inside += 1
-        return entry
 
     async def enter(self, entry: Entry) -> Content | None:
         """Go through the doors; return why one of them is closed. It has left then."""
@@ -317,11 +322,9 @@ class Gate:
                 raise TypeError(f"{plugin}: qqops_permission must return True, False or None, got {answer!r}")
         return said, ""
 
-    def _charge(self, entry: Entry) -> Content | None:
-        ctx, handler = entry.ctx, entry.hit.handler
+    def _charge(self, ctx: Context, handler: Handler) -> Sequence[str] | Say:
+        """Return what one use holds until it ends, or why there is none; "" when that was told before."""
         limits = handler.guards.limits
-        if not limits:
-            return None
         ready = self._standings.ready(ctx.event)
         if ready is None or (keys := ready.counted.get(handler)) is None:
             keys = [f"{PREFIX}{handler.key}/{i}/{_whose(ctx, one)}" for i, one in enumerate(limits)]
@@ -329,8 +332,7 @@ class Gate:
                 ready.counted[handler] = keys
         charged = self.limits.charge(limits, keys, self._clock.now().timestamp())
         if not isinstance(charged, Spent):
-            entry.held = charged
-            return None
+            return charged
         limit = charged.limit
         ctx.decided(Verdict(Stage.LIMITS, False, Say("why.limit", {"limit": _shown(limit)})))
         if not charged.tell:

@@ -13,6 +13,7 @@ from qqops.errors import Refuse, StoreError
 from qqops.model import Message, RoomEvent
 from qqops.runtime.border import ANYTHING, holds, sole, split
 from qqops.runtime.context import Content, Context, is_answer
+from qqops.runtime.declared import OPEN
 from qqops.runtime.doors import Entry
 from qqops.runtime.gate import Gate
 from qqops.runtime.mistakes import hint_for
@@ -183,11 +184,11 @@ class Runner:
             refusal = gate.check(ctx, hit, call)
             if refusal is not None:
                 return self._refused(ctx, hit, refusal)
-        if not gate.guards(hit.handler):
+        entry = None if hit.handler.guards is OPEN else gate.begin(ctx, hit)
+        if entry is None:
             if hit.handler.mode is Mode.ASYNC:  # the usual case, and no deeper than it must be
                 return self._answered(ctx, hit, await call())
             return await self._invoke(ctx, hit, call)
-        entry = gate.begin(ctx, hit)
         if not isinstance(entry, Entry):
             return self._refused(ctx, hit, entry)
         if entry.doors and (refusal := await gate.enter(entry)) is not None:
