@@ -83,8 +83,8 @@ class World:
         killed = threading.Event()
 
         def reached(point):
-            if killed.is_set() and point.endswith("the transaction"):
-                raise sqlite3.Error("killed")
+            if killed.is_set() and point == "before the transaction":
+                raise sqlite3.OperationalError("killed")
 
         app = self.app = App(
             AppPolicy(seed=1, grace_seconds=2, journal=journal or JournalPolicy()),

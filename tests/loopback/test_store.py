@@ -22,7 +22,9 @@ from qqops.runtime.storage.layout import HEAD
 from qqops.runtime.storage.statements import QUEUE as INSERT
 from qqops.runtime.storage.store import Store
 
-ROW = {"account": "a", "plugin": "", "message": "", "at": 0.0, "draft": "{}"}
+
+def row(number):
+    return number, "a", "", "", 0.0, "{}", 0
 
 
 def ids(connection):
@@ -42,7 +44,7 @@ async def test_what_was_waited_for_is_on_the_disk_and_private(tmp_path):
     path = tmp_path / "new" / "qqops.db"
 
     async def use(store):
-        writes = [store.write(INSERT, id=n, **ROW) for n in range(100)]
+        writes = [store.write(INSERT, row(n)) for n in range(100)]
         assert await writes[-1].wait()
         return await store.read(ids)
 
@@ -53,7 +55,7 @@ async def test_what_was_waited_for_is_on_the_disk_and_private(tmp_path):
 
 async def test_what_was_only_queued_is_written_at_the_end(tmp_path):
     async def use(store):
-        store.write(INSERT, id=1, **ROW)
+        store.write(INSERT, row(1))
 
     await with_store(tmp_path / "q.db", use)
     assert await with_store(tmp_path / "q.db", lambda store: store.read(ids)) == [1]
@@ -61,9 +63,9 @@ async def test_what_was_only_queued_is_written_at_the_end(tmp_path):
 
 async def test_a_row_that_is_there_already_does_not_cost_the_others(tmp_path):
     async def use(store):
-        first = store.write(INSERT, id=1, **ROW)
-        second = store.write(INSERT, id=1, **ROW)
-        third = store.write(INSERT, id=2, **ROW)
+        first = store.write(INSERT, row(1))
+        second = store.write(INSERT, row(1))
+        third = store.write(INSERT, row(2))
         assert await first.wait()
         assert not await second.wait()
         assert await third.wait()
@@ -75,13 +77,13 @@ async def test_a_row_that_is_there_already_does_not_cost_the_others(tmp_path):
 
 async def test_a_full_disk_is_a_state_and_nothing_is_lost_when_it_has_room_again(tmp_path):
     async def use(store):
-        assert await store.write(INSERT, id=1, **ROW).wait()
+        assert await store.write(INSERT, row(1)).wait()
         before = resource.getrlimit(resource.RLIMIT_FSIZE)
         resource.setrlimit(resource.RLIMIT_FSIZE, (1024, before[1]))
         try:
-            assert not await store.write(INSERT, id=2, **ROW).wait()
+            assert not await store.write(INSERT, row(2)).wait()
             assert store.failing
-            assert not await store.write(INSERT, id=3, **ROW).wait(), "nobody waits for a disk that is full"
+            assert not await store.write(INSERT, row(3)).wait(), "nobody waits for a disk that is full"
         finally:
             resource.setrlimit(resource.RLIMIT_FSIZE, before)
         while store.failing:
@@ -99,7 +101,7 @@ async def test_a_corrupt_file_is_a_state_and_left_alone(tmp_path, content):
     async def use(store):
         await store.opened.wait()
         assert store.failing
-        assert not await store.write(INSERT, id=1, **ROW).wait()
+        assert not await store.write(INSERT, row(1)).wait()
         with pytest.raises(StoreError, match=r"q\.db"):
             await store.read(ids)
 
@@ -171,12 +173,12 @@ async def test_a_file_that_another_process_holds_is_waited_for(tmp_path):
     path = tmp_path / "q.db"
 
     async def use(store):
-        assert await store.write(INSERT, id=1, **ROW).wait()
+        assert await store.write(INSERT, row(1)).wait()
         other = sqlite3.connect(path, isolation_level=None)
         other.execute("BEGIN IMMEDIATE")
-        held = store.write(INSERT, id=2, **ROW)
+        held = store.write(INSERT, row(2))
         await trio.sleep(0.1)
-        assert not held.done.is_set()
+        assert not held.done
         other.execute("COMMIT")
         other.close()
         assert await held.wait()
@@ -197,7 +199,7 @@ async def test_a_folder_that_cannot_be_made_is_a_state(tmp_path):
 
 async def test_nothing_stays_open(tmp_path):
     async def use(store):
-        await store.write(INSERT, id=1, **ROW).wait()
+        await store.write(INSERT, row(1)).wait()
 
     await with_store(tmp_path / "q.db", use)
     gc.collect()  # what other tests have left is not counted

@@ -21,6 +21,7 @@ from typing import NamedTuple
 ROOT = pathlib.Path(__file__).parents[2]
 #: Seconds that one run of a test may take; one that hangs has noticed, too.
 PATIENCE = 60
+WRITES = "tests/loopback/test_store_writes.py"
 GUARANTEES = "tests/unit/runtime/test_guarantees.py"
 OWNERS = "tests/unit/plugin/test_owners.py"
 OUTBOX = "tests/unit/runtime/test_outbox.py"
@@ -117,6 +118,27 @@ MUTANTS = [
         f"{GUARANTEES}::test_a_store_that_cannot_be_written_keeps_so_much_and_no_more",
     ),
     Mutant(
+        "a row that is being written is changed", RUNTIME + "storage/journal.py",
+        "            if write is not None and not write.taken:\n                write.values[-1] = 1",
+        "            if write is not None:\n                write.values[-1] = 1",
+        f"{WRITES}::test_a_row_that_is_being_written_is_not_changed",
+    ),
+    Mutant(
+        "what failed is written after what came later", RUNTIME + "storage/store.py",
+        "self._queue = back + self._queue", "self._queue = self._queue + back",
+        f"{WRITES}::test_a_reader_does_not_bring_what_comes_later_before_what_failed",
+    ),
+    Mutant(
+        "who was told no is written later", RUNTIME + "storage/store.py",
+        "if error is None and one.kept:", "if error is None:",
+        f"{WRITES}::test_who_was_told_that_nothing_was_stored_can_rely_on_it",
+    ),
+    Mutant(
+        "the loop waits for the platter", RUNTIME + "storage/datafile.py",
+        'self.quick = mode == "wal" and self._policy.synchronous == "normal"', "self.quick = True",
+        f"{WRITES}::test_only_what_does_not_wait_for_the_platter_is_written_on_the_spot",
+    ),
+    Mutant(
         "no bound of names", RUNTIME + "storage/directory.py", "if len(self._names) > MAX_NAMES:", "if False:",
         f"{GUARANTEES}::test_names_are_remembered_up_to_a_bound",
     ),
@@ -128,7 +150,7 @@ MUTANTS = [
     # -- what came later ------------------------------------------------------------------------
     Mutant(
         "what was cut before it began counts as begun", RUNTIME + "storage/journal.py",
-        "            self._store.write(sql.UNSTART, id=row)\n", "            pass\n",
+        "            self._store.write(sql.UNSTART, (row,))\n", "            pass\n",
         f"{GUARANTEES}::test_what_was_accepted_is_handled_once_by_whichever_run",
     ),
     Mutant(

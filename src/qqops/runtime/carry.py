@@ -243,6 +243,8 @@ class Streamer:
             while True:
                 self._work = trio.Event()
                 at = self._pump() if journal is None else await self._pump_noted(journal)
+                if journal is not None and self._work.is_set() and at == _NEVER:
+                    continue  # it has waited for the disk, if it had anything to do
                 with trio.move_on_at(at):
                     await self._work.wait()
         finally:

@@ -2,7 +2,6 @@
 
 import gc
 import hashlib
-import sqlite3
 
 import attrs
 import pytest
@@ -321,8 +320,8 @@ async def test_while_the_store_fails_content_is_tried_again_and_a_sweep_is_not(b
         tried.append(sha)
         return real(self, sha, now) if len(tried) > 3 else False
 
-    def fail(batch):
-        raise sqlite3.OperationalError("the disk is full")
+    def fail(parts, *, wait):
+        raise StoreError("the disk is full")
 
     async with bots.run(folder=tmp_path, policy=policy()) as bot:
         await bot.app.blobs.resumed.wait()
@@ -330,14 +329,14 @@ async def test_while_the_store_fails_content_is_tried_again_and_a_sweep_is_not(b
         await settled_writes(bot)
         monkeypatch.setattr(blobs.Blobs, "_sweep", lambda self, kept, now: swept.append(kept) or True)
         monkeypatch.setattr(blobs.Blobs, "_write", write)
-        execute = bot.app.store._execute
-        bot.app.store._execute = fail
+        file = bot.app.store.file
+        going_well, file.write = file.write, fail
         bot.app.blobs.sweep()
         assert (await bot.app.supervisors[0].outbox.send(picture(bot))).ok
         await trio.sleep(10)
         assert len(swept) == 1
         assert len(tried) == 4, "until it went well"
-        bot.app.store._execute = execute
+        file.write = going_well
         await trio.sleep(5)
         await settled_writes(bot)
         assert files(tmp_path) == [SHA]

@@ -19,6 +19,7 @@ from qqops.model import (
 )
 from qqops.runtime.storage import codec
 from qqops.runtime.storage.journal import Journal, JournalPolicy
+from qqops.runtime.storage.store import Write
 from qqops.testing.virtual import EPOCH, VirtualClock
 
 ME = AccountRef("onebot11", "main")
@@ -59,8 +60,9 @@ class Written:
     def __init__(self):
         self.writes = []
 
-    def write(self, statement, **values):
+    def write(self, statement, values, first=None):
         self.writes.append(values)
+        return Write(self, ((statement, values),), True, first)
 
 
 async def test_what_cannot_be_stored_is_handled_and_sent_without_a_journal(capsys):

@@ -88,7 +88,7 @@ async def test_a_reader_waits_until_what_it_has_read_is_on_the_disk(bots, tmp_pa
         await bot.app.journal.loaded.wait()
         joined(bot, "1")
         await bot.app.dispatcher.ready()
-        assert bot.app.journal._last.done.is_set()
+        assert bot.app.journal._last.done
         slow.gate.set()
         await idle(bot)
 
@@ -307,7 +307,7 @@ async def test_a_store_that_cannot_be_written_keeps_so_much_and_no_more(tmp_path
         with pytest.raises(StoreError):
             await broken.read(lambda connection: None)
         for _ in range(50):
-            broken.write(None)
+            broken.write("", ())
         assert len(broken._queue) == 10
         nursery.cancel_scope.cancel()
 

@@ -21,8 +21,9 @@ T = TypeVar("T")
 
 
 @functools.cache
-def _converter() -> JsonConverter:
-    converter = make_converter()
+def _converter(*, brief: bool = False) -> JsonConverter:
+    """Return a converter; a *brief* one leaves out what is as a class has it by default."""
+    converter = make_converter(omit_if_default=brief)
     # What a network named itself is JSON already.
     converter.register_structure_hook_func(lambda kind: kind is object, lambda value, _: value)
     _register_open(converter, Segment)
@@ -48,7 +49,9 @@ def _register_open(converter: JsonConverter, base: type[Any]) -> None:
     def write(value: Any) -> dict[str, Any]:
         kind = type(value)
         if kind not in writers:
-            writers[kind] = make_dict_unstructure_fn(kind, converter)
+            writers[kind] = make_dict_unstructure_fn(
+                kind, converter, _cattrs_omit_if_default=converter.omit_if_default
+            )
         return {"is": kind.__name__, **writers[kind](value)}
 
     def read(value: Any, wanted: type[Any]) -> Any:
@@ -99,7 +102,7 @@ def load_value(text: str, kind: type[T]) -> T:
 def dump(value: Event | Draft) -> str:
     """Return *value* as JSON. Raises `StoreError` when what a network named itself cannot be written."""
     try:
-        return _converter().dumps(value)
+        return _converter(brief=True).dumps(value)
     except (ValueError, TypeError, RecursionError) as exc:
         raise StoreError(f"a {type(value).__name__} cannot be stored: {type(exc).__name__}") from exc
 

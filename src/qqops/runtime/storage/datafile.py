@@ -7,14 +7,18 @@ import os
 import pathlib
 import sqlite3
 import sys
-from collections.abc import Callable, Mapping
-from typing import TypeAlias
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, TypeAlias, TypeVar
 
 import attrs
 
 from qqops.errors import StoreError
 from qqops.runtime.storage import layout
 
+T = TypeVar("T")
+
+#: Reads from a connection; in a thread.
+Query: TypeAlias = Callable[[sqlite3.Connection], T]
 #: Is told which point the work on a file has reached.
 Reached: TypeAlias = Callable[[str], None]
 
@@ -24,6 +28,10 @@ BUSY_MS = 5000
 SNAPSHOTS = 3
 #: How thoroughly SQLite writes, by the setting's words.
 SYNCHRONOUS = ("normal", "full")
+
+
+class RowError(Exception):
+    """A statement or its values are at fault, not the file."""
 
 
 @attrs.frozen(kw_only=True)
@@ -44,15 +52,20 @@ class DataFile:
         reached: Is told each point; nobody listens outside of tests.
 
     Attributes:
-        connection: The connection, while it is open.
+        connection: The connection that writes, while it is open.
+        quick: Whether a transaction waits neither for the disk nor for those who read.
     """
 
     def __init__(self, path: pathlib.Path, policy: StorePolicy, reached: Reached | None = None) -> None:
         self.path = path
         self.reached: Reached = reached or (lambda point: None)
         self.connection: sqlite3.Connection | None = None
+        self.quick = False
         self._policy = policy
         self._lock: int | None = None
+        self._reader: sqlite3.Connection | None = None
+        self._stale = False
+        self._waits = True
 
     def open(self) -> None:
         """Open or create the file, and bring it to the newest layout. Raises `StoreError`."""
@@ -64,13 +77,17 @@ class DataFile:
             # One thread at a time uses it, but not always the same one.
             connection = sqlite3.connect(self.path, timeout=BUSY_MS / 1000, check_same_thread=False)
             try:
-                connection.execute("PRAGMA journal_mode=WAL")
+                (mode,) = connection.execute("PRAGMA journal_mode=WAL").fetchone()
+                connection.execute(
+                    "PRAGMA wal_autocheckpoint=0"
+                )  # it waits for the platter: `checkpoint` does it
                 connection.execute(f"PRAGMA synchronous={self._policy.synchronous.upper()}")
                 self._bring_up(connection)
             except BaseException:
                 connection.close()
                 raise
-            self.connection = connection
+            self.connection, self._waits = connection, True
+            self.quick = mode == "wal" and self._policy.synchronous == "normal"
         except (sqlite3.Error, OSError) as exc:
             self.close()
             raise StoreError(f"cannot open {self.path}: {reason_of(exc)}") from exc
@@ -107,8 +124,80 @@ class DataFile:
         old.unlink(missing_ok=True)
         return target
 
+    def open_again(self) -> None:
+        """Open the file if it is not. Raises `StoreError`."""
+        if self.connection is None:
+            self.open()
+
+    def write(self, parts: Iterable[tuple[str, Mapping[str, Any] | Sequence[Any]]], *, wait: bool) -> None:
+        """Write statements with their values, all of them or none.
+
+        Args:
+            wait: Whether to wait for another process that holds the file.
+
+        Raises:
+            StoreError: The file cannot be written.
+            RowError: One of *parts* is at fault.
+        """
+        connection, reached = self.connection, self.reached
+        if connection is None:
+            raise StoreError(f"{self.path} is not open")
+        try:
+            if wait is not self._waits:
+                connection.execute(f"PRAGMA busy_timeout={BUSY_MS if wait else 0}")
+                self._waits = wait
+            reached("before the transaction")
+            execute = connection.cursor().execute
+            for statement, values in parts:
+                execute(statement, values)
+            reached("inside the transaction")
+            connection.commit()
+        except BaseException as exc:
+            with contextlib.suppress(Exception):
+                connection.rollback()
+            if isinstance(exc, sqlite3.OperationalError) or type(exc) is sqlite3.DatabaseError:
+                if wait:
+                    self.close()  # after an I/O error only a new connection is to be trusted
+                raise StoreError(reason_of(exc)) from exc
+            if isinstance(exc, Exception):
+                raise RowError(reason_of(exc)) from exc
+            raise
+        reached("after the transaction")
+
+    def read(self, query: Query[T]) -> T:
+        """Return what *query* reads of what is written by now. Raises `StoreError`."""
+        try:
+            if self._reader is not None and self._stale:
+                self._reader.close()
+                self._reader = None
+            if self._reader is None:
+                from qqops.runtime.storage.copies import reader
+
+                self._stale = False
+                self._reader = reader(self.path)
+            return query(self._reader)
+        except sqlite3.Error as exc:
+            self._stale = True
+            raise StoreError(f"cannot read {self.path}: {reason_of(exc)}") from exc
+
+    def checkpoint(self) -> None:
+        """Bring what stands in the log into the file, beside the connection that writes on."""
+        self.reached("before a checkpoint beside")
+        with contextlib.suppress(sqlite3.Error), contextlib.closing(sqlite3.connect(self.path)) as beside:
+            beside.execute("PRAGMA wal_checkpoint(PASSIVE)")
+        self.reached("after a checkpoint beside")
+
+    def end(self) -> None:
+        """Close everything, when nobody reads any more."""
+        reader, self._reader = self._reader, None
+        if reader is not None:
+            with contextlib.suppress(Exception):
+                reader.close()
+        self.close()
+
     def close(self) -> None:
-        """Close what is open."""
+        """Close the connection that writes; the next read opens another one of its own."""
+        self._stale = True
         connection, self.connection = self.connection, None
         if connection is not None:
             self.reached("before the checkpoint")

@@ -69,6 +69,7 @@ class NameDirectory:
         if self._store is None:
             return
         account, kind, place, name = key
-        self._store.write(
-            sql.SEE, account=account, kind=kind, place=place, name=name, number=number[:200], now=now
-        )
+        values = {
+            "account": account, "kind": kind, "place": place, "name": name, "number": number[:200], "now": now,
+        }  # fmt: skip
+        self._store.write(sql.SEE, values)

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import attrs
 import structlog
@@ -146,6 +146,8 @@ class Journal:
         self._first = int(clock.now().timestamp() * 1000) << 21
         self._next = self._first
         self._last: Write | None = None
+        self._newest: Write | None = None
+        self._fresh: dict[int, Write] = {}
         self._since_purge = 0
 
     def _row(self) -> int:
@@ -154,6 +156,15 @@ class Journal:
 
     def _now(self) -> float:
         return self._clock.now().timestamp()
+
+    def _new(
+        self, row: int, statement: str, values: list[Any], first: Callable[[], bool] | None = None
+    ) -> Write:
+        """Write a new row, which may still be changed while it waits to be written."""
+        if self._newest is not None and self._newest.done:
+            self._fresh.clear()
+        self._newest = self._fresh[row] = self._store.write(statement, values, first)
+        return self._newest
 
     # -- received -------------------------------------------------------------------------------
 
@@ -171,11 +182,10 @@ class Journal:
             log.warning("a restart would not know of an event", kind=name, id=number, reason=str(exc))
             return [0] * len(handlers)
         rows = [self._row() for _ in handlers]
+        account = str(event.account)
         for row, (handler, start) in zip(rows, handlers, strict=True):
-            self._last = self._store.write(
-                sql.ACCEPT, id=row, account=str(event.account), name=name, kind=kind, room=room, message=number,
-                handler=handler, start=start, at=now, event=text,
-            )  # fmt: skip
+            values = [row, account, name, kind, room, number, handler, start, now, text, 0, 0]
+            self._last = self._new(row, sql.ACCEPT, values)
         self._since_purge += len(rows)
         if self._since_purge >= PURGE_EVERY:
             self._purge()
@@ -183,7 +193,7 @@ class Journal:
 
     async def safe(self) -> None:
         """Wait until all that was accepted is on the disk, or cannot be written."""
-        if self._last is not None and not self._last.done.is_set():
+        if self._last is not None and not self._last.done:
             await self._last.wait()
 
     async def starting(self, row: int) -> None:
@@ -191,19 +201,24 @@ class Journal:
 
         Cancellation: it has not started, and says so again.
         """
+        write = self._fresh.pop(row, None)
+        if write is not None and not write.taken:
+            write.values[-2:] = (RowState.STARTED, 1)  # one statement says both
+        else:
+            write = self._store.write(sql.START, (row,))
         try:
-            await self._store.write(sql.START, id=row).wait()
+            await write.wait()
         except trio.Cancelled:
-            self._store.write(sql.UNSTART, id=row)
+            self._store.write(sql.UNSTART, (row,))
             raise
 
     def ended(self, row: int) -> None:
         """Note that a handler has come to its end, well or not."""
-        self._store.write(sql.END, id=row, state=RowState.ENDED)
+        self._store.write(sql.END, (RowState.ENDED, row))
 
     def settle(self, row: int, step: RowState) -> None:
         """Note what became of a row that an earlier run has left."""
-        self._store.write(sql.END, id=row, state=step)
+        self._store.write(sql.END, (step, row))
 
     # -- to be sent -----------------------------------------------------------------------------
 
@@ -226,25 +241,29 @@ class Journal:
             log.warning("a restart would not know of a draft", room=str(draft.room), reason=str(exc))
             return 0
         row = self._row()
-        self._store.write(
-            sql.QUEUE, first, id=row, account=str(account), plugin=plugin, message=message, at=self._now(),
-            draft=text,
-        )  # fmt: skip
+        self._new(row, sql.QUEUE, [row, str(account), plugin, message, self._now(), text, 0], first)
         return row
 
     async def flying(self, rows: Sequence[int]) -> None:
         """Note that a part of each is about to leave; returns when that is on the disk, or cannot be written."""
-        notes = [self._store.write(sql.FLY, id=row) for row in rows]
-        if notes:
-            await notes[-1].wait()
+        writes = []
+        for row in rows:
+            write = self._fresh.pop(row, None)
+            if write is not None and not write.taken:
+                write.values[-1] = 1  # one statement says both
+            else:
+                write = self._store.write(sql.FLY, (row,))
+            writes.append(write)
+        for write in writes:
+            await write.wait()
 
     def landed(self, row: int, done: int) -> None:
         """Note that *done* parts have been sent and none is on the wire."""
-        self._store.write(sql.LAND, id=row, done=done)
+        self._store.write(sql.LAND, (done, row))
 
     def sent(self, row: int) -> None:
         """Note that there is an outcome."""
-        self._store.write(sql.UNQUEUE, id=row)
+        self._store.write(sql.UNQUEUE, (row,))
 
     # -- after a restart ------------------------------------------------------------------------
 
@@ -325,4 +344,4 @@ class Journal:
 
     def _purge(self) -> None:
         self._since_purge = 0
-        self._store.write(sql.FORGET, before=self._now() - self._policy.remember)
+        self._store.write(sql.FORGET, {"before": self._now() - self._policy.remember})

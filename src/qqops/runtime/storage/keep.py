@@ -86,13 +86,12 @@ class StoredKeep:
     def save(self, key: str, value: Any) -> None:
         """Queue *value*."""
         text = json.dumps(value, ensure_ascii=False)
-        self._last = self._store.write(
-            statements.PUT, namespace=self._namespace, key=key, value=text, expires=None
-        )
+        values = {"namespace": self._namespace, "key": key, "value": text, "expires": None}
+        self._last = self._store.write(statements.PUT, values)
 
     def delete(self, key: str) -> None:
         """Queue that *key* goes."""
-        self._last = self._store.write(statements.DELETE, namespace=self._namespace, key=key)
+        self._last = self._store.write(statements.DELETE, {"namespace": self._namespace, "key": key})
 
     async def safe(self) -> bool:
         """Wait for what was queued last: it is written after all the others."""

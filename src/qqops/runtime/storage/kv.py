@@ -143,7 +143,7 @@ class StoredRows:
         self._until_purge -= expiring
         if self._until_purge <= 0:
             self._until_purge = PURGE_EVERY
-            self._file.write(statements.PURGE, now=now)
+            self._file.write(statements.PURGE, {"now": now})
 
 
 class _Values(abc.ABC):

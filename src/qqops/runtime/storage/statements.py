@@ -1,4 +1,7 @@
-"""All statements on the store's file but those that make its tables. What stands behind a colon is bound."""
+"""All statements on the store's file but those that make its tables.
+
+What stands behind a colon is bound by name; a question mark, on the journal's hot path, in order.
+"""
 
 from __future__ import annotations
 
@@ -20,11 +23,11 @@ WHERE namespace = :namespace AND key >= :from AND key < :to AND (expires IS NULL
 # -- the journal: received ------------------------------------------------------------------
 
 ACCEPT = """
-INSERT INTO inbound (id, account, name, kind, room, message, handler, start, state, at, event)
-VALUES (:id, :account, :name, :kind, :room, :message, :handler, :start, 0, :at, :event)"""
-START = "UPDATE inbound SET state = 1, starts = starts + 1 WHERE id = :id"
-UNSTART = "UPDATE inbound SET state = 0, starts = starts - 1 WHERE id = :id"
-END = "UPDATE inbound SET state = :state, event = NULL WHERE id = :id"
+INSERT INTO inbound (id, account, name, kind, room, message, handler, start, at, event, state, starts)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
+START = "UPDATE inbound SET state = 1, starts = starts + 1 WHERE id = ?"
+UNSTART = "UPDATE inbound SET state = 0, starts = starts - 1 WHERE id = ?"
+END = "UPDATE inbound SET state = ?, event = NULL WHERE id = ?"
 #: Deletes what is over since before a moment.
 FORGET = "DELETE FROM inbound WHERE state > 1 AND at < :before"
 #: Those of earlier runs that have no end, in their order.
@@ -37,11 +40,11 @@ RECENT = "SELECT account, name, kind, room, message FROM inbound ORDER BY id DES
 # -- the journal: to be sent ----------------------------------------------------------------
 
 QUEUE = """
-INSERT INTO outbound (id, account, plugin, message, at, done, flying, draft)
-VALUES (:id, :account, :plugin, :message, :at, 0, 0, :draft)"""
-FLY = "UPDATE outbound SET flying = 1 WHERE id = :id"
-LAND = "UPDATE outbound SET flying = 0, done = :done WHERE id = :id"
-UNQUEUE = "DELETE FROM outbound WHERE id = :id"
+INSERT INTO outbound (id, account, plugin, message, at, draft, done, flying)
+VALUES (?, ?, ?, ?, ?, ?, 0, ?)"""
+FLY = "UPDATE outbound SET flying = 1 WHERE id = ?"
+LAND = "UPDATE outbound SET flying = 0, done = ? WHERE id = ?"
+UNQUEUE = "DELETE FROM outbound WHERE id = ?"
 #: Those of earlier runs, in their order.
 UNSENT = """
 SELECT id, draft, plugin, message, at, done, flying FROM outbound WHERE id < :first OR id >= :next ORDER BY id"""

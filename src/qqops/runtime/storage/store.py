@@ -1,26 +1,27 @@
-"""What outlives the process: one SQLite file, written by one worker thread.
+"""What outlives the process: one database, and one queue of what is to be written into it.
 
-Writers queue statements and, where it matters, wait until these are on the disk. Everything that was queued
-while the thread was busy goes into its next transaction: the more there is to do, the cheaper each write gets.
+Writers queue statements and, where it matters, wait until these are on the disk. What is queued by then goes into one
+transaction: the more there is to do, the cheaper each write gets. Where a transaction hardly ever waits for anything (SQLite
+that does not wait for the platter), it is made on the spot, by whoever waits for it: handing it to a thread would cost
+more than the transaction. Everything that may take long is done in one worker thread, and so is whatever went wrong on the
+spot, or became slow there.
+
 A store that fails (full disk, locked or corrupt file) is a state, not an end: who waits is told at once, the reason is
 logged once, and what could not be written is kept and tried again, in its order, until it can.
 """
 
 from __future__ import annotations
 
-import contextlib
-import itertools
 import pathlib
-import sqlite3
-from collections.abc import Callable, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, cast
 
-import attrs
 import structlog
 import trio
 
 from qqops.errors import StoreError
-from qqops.runtime.storage.datafile import DataFile, Reached, StorePolicy, reason_of
+from qqops.runtime.storage.datafile import DataFile, Query, Reached, RowError, StorePolicy
 
 if TYPE_CHECKING:
     from qqops.runtime.threads import InThread
@@ -31,13 +32,17 @@ log = structlog.get_logger("qqops.store")
 
 #: Seconds between two tries while the store fails, and most writes that are kept meanwhile.
 RETRY, MAX_KEPT = 0.5, 100_000
+#: Seconds for which what nobody waits for may lie, so that it goes along with what somebody does.
+LAZY = 0.002
+#: Seconds of a transaction on the spot after which the disk counts as slow, and for which the thread then does everything.
+SLOW, REST = 0.05, 10.0
+#: Statements that are written on the spot at once, at most; and after which the log of the file is brought into it.
+MAX_AT_ONCE, CHECKPOINT_EVERY = 500, 2000
+
+#: A statement and its values, by name or in their order.
+Part: TypeAlias = tuple[str, Mapping[str, Any] | Sequence[Any]]
 
 
-#: A statement and its values.
-Part: TypeAlias = tuple[str, Mapping[str, Any]]
-
-
-@attrs.define(eq=False)
 class Write:
     """Statements that are queued or done: all of them, or none.
 
@@ -46,23 +51,45 @@ class Write:
             with them.
         kept: Whether it is tried again when it fails. Who is told that nothing was stored must be able to rely on it;
             who has nobody to tell wants it stored later.
+        taken: Whether it is being written or was; until then its values may still be changed.
+        done: Whether it is known how it went.
         error: Why it is not on the disk, once it is *done*; "" when it is.
     """
 
-    parts: Sequence[Part]
-    kept: bool = True
-    first: Callable[[], bool] | None = None
-    error: str = ""
-    done: trio.Event = attrs.field(factory=trio.Event)
+    __slots__ = ("_store", "done", "error", "event", "first", "kept", "parts", "taken")
+
+    def __init__(
+        self, store: Store, parts: Sequence[Part], kept: bool, first: Callable[[], bool] | None
+    ) -> None:
+        self._store = store
+        self.parts = parts
+        self.kept = kept
+        self.first = first
+        self.taken = self.done = False
+        self.error = ""
+        self.event: trio.Event | None = None
+
+    @property
+    def values(self) -> list[Any]:
+        """The values of its only statement, which were given as a list."""
+        return cast("list[Any]", self.parts[0][1])
 
     async def wait(self) -> bool:
         """Wait until it is on the disk; False when it could not be written."""
-        await self.done.wait()
+        if not self.done:
+            await self._store.settled(self)
         return not self.error
+
+    def end(self, error: str = "") -> None:
+        """Note how it went, and tell who waits."""
+        if not self.done:
+            self.done, self.error = True, error
+            if self.event is not None:
+                self.event.set()
 
 
 class Store:
-    """One file. `run` must be running; what is queued before that waits for it.
+    """One database. `run` must be running; what is queued before that waits for it.
 
     Args:
         threads: Runs what blocks; a test that holds its clock meanwhile puts its own in its place.
@@ -89,34 +116,48 @@ class Store:
         self.opened = trio.Event()
         self._run_in_thread = threads
         self._queue: list[Write] = []
-        self._work = trio.Event()
-        # One thread at a time: SQLite has one writer, and a connection is not to be shared.
-        self._thread = trio.CapacityLimiter(1)
+        self._work, self._hurry = trio.Event(), trio.Event()
+        # The connection that writes is not to be shared, and neither is the one that reads.
+        self._writing, self._reading = trio.CapacityLimiter(1), trio.CapacityLimiter(1)
+        self._tidying = trio.CapacityLimiter(1)
+        self._turn = trio.Lock()
+        self._on_the_spot = self._only_in_thread = False
+        self._slow = 0.0
+        self._since_checkpoint = 0
+        self._full = trio.Event()
 
     # -- for those who write and read -----------------------------------------------------------
 
-    def write(self, statement: str, first: Callable[[], bool] | None = None, **values: Any) -> Write:
+    def write(
+        self,
+        statement: str,
+        values: Mapping[str, Any] | Sequence[Any],
+        first: Callable[[], bool] | None = None,
+    ) -> Write:
         """Queue *statement*; it is written after everything queued before it. Wait on what is returned."""
-        return self.write_all(((statement, values),), first=first)
+        return self._add(Write(self, ((statement, values),), True, first))
 
     def write_all(
         self, parts: Sequence[Part], *, kept: bool = True, first: Callable[[], bool] | None = None
     ) -> Write:
         """Queue *parts*, which are written together or not at all; see `write`."""
-        one = Write(parts, kept, first)
-        if kept or not self.failing:
+        return self._add(Write(self, parts, kept, first))
+
+    def _add(self, one: Write) -> Write:
+        if one.first is not None:
+            self._only_in_thread = True
+        if one.kept or not self.failing:
             self._queue.append(one)
         if self.failing:
             # Nobody shall wait for a disk that is full; the task tries again by its own clock.
-            one.error = self.failing
-            one.done.set()
+            one.end(self.failing)
             if len(self._queue) > MAX_KEPT:
                 del self._queue[0]
         else:
             self._work.set()
         return one
 
-    async def read(self, query: Callable[[sqlite3.Connection], T]) -> T:
+    async def read(self, query: Query[T]) -> T:
         """Return what *query* reads, after everything that was queued before.
 
         Raises:
@@ -124,7 +165,20 @@ class Store:
         """
         await self._needed()
         await self._write_all()
-        return await self._in_thread(lambda: self._query(query))
+        if self.failing and self.file.connection is None:
+            raise StoreError(self.failing)
+        return await self._in_thread(lambda: self.file.read(query), self._reading)
+
+    async def settled(self, one: Write) -> None:
+        """Wait until it is known how *one* went."""
+        await trio.lowlevel.checkpoint()  # what others are about to write goes along
+        if not one.done and self._quick():
+            self._write_now()
+        if not one.done:
+            self._hurry.set()
+            if one.event is None:
+                one.event = trio.Event()
+            await one.event.wait()
 
     async def _needed(self) -> None:
         """Wait until the file is open, or could not be opened; one that nobody has needed so far is opened now."""
@@ -148,44 +202,113 @@ class Store:
                 await self._work.wait()
             try:
                 await self._in_thread(self.file.open)
+                self._on_the_spot = self.file.quick
             except StoreError as exc:
                 self._note(str(exc))
             self.opened.set()
-            while True:
-                if self.failing:
-                    await trio.sleep(RETRY)
-                elif not self._queue:
-                    self._work = trio.Event()
-                    await self._work.wait()
-                await self._write_all()
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._tidy, name="store: log")
+                while True:
+                    if self.failing:
+                        await trio.sleep(RETRY)
+                    elif not self._queue:
+                        self._work = trio.Event()
+                        await self._work.wait()
+                        self._hurry = trio.Event()
+                        with trio.move_on_after(LAZY):
+                            await self._hurry.wait()
+                    await self._write_all()
         finally:
-            with trio.CancelScope(shield=True):  # bounded: the thread is local, and busy_timeout is 5 s
+            self._on_the_spot = False
+            with trio.CancelScope(shield=True):  # bounded: the thread is local, and waits 5 s for others
                 self.opened.set()
                 await self._write_all()
                 if self._queue:
                     log.error("lost with this end", file=str(self.path), writes=len(self._queue))
-                await self._in_thread(self.file.close)
+                async with self._reading:
+                    await self._in_thread(self.file.end)
+
+    async def _tidy(self) -> None:
+        """Bring what stands in the file's log into the file whenever there is much of it."""
+        while True:
+            await self._full.wait()
+            self._full = trio.Event()
+            await self._in_thread(self.file.checkpoint, self._tidying)
+
+    def _quick(self) -> bool:
+        """Whether what is queued can be written without waiting for anything."""
+        return (
+            self._on_the_spot
+            and not self.failing
+            and not self._turn.locked()
+            and len(self._queue) <= MAX_AT_ONCE
+            and not self._only_in_thread
+            and (not self._slow or trio.current_time() >= self._slow)
+        )
+
+    def _write_now(self) -> None:
+        """Write what is queued on the spot. Where that does not go well nothing has happened: the thread does it."""
+        batch, self._queue = self._queue, []
+        began = time.perf_counter()
+        try:
+            self.file.write((part for one in batch for part in one.parts), wait=False)
+        except BaseException as exc:
+            self._queue, self._on_the_spot = batch, False
+            if not isinstance(exc, RowError | StoreError):
+                raise
+            return
+        for one in batch:
+            one.taken = True
+            one.end()
+        self._count(batch)
+        if time.perf_counter() - began > SLOW:
+            self._slow = trio.current_time() + REST
+            log.info("the disk is slow", file=str(self.path), ms=round((time.perf_counter() - began) * 1000))
 
     async def _write_all(self) -> None:
         """Write what is queued; what cannot be written goes back to its head, and its waiters are told."""
-        batch, self._queue = self._queue, []
-        if not batch and not self.failing:
+        if self._queue and self._quick():
+            self._write_now()
+        if not self._queue and not self.failing and not self._turn.locked():
             return
-        # Shielded: a cancelled call would go on in its thread all the same, and nobody would hear how it went.
-        with trio.CancelScope(shield=True):
-            failing = await self._in_thread(lambda: self._transaction(batch))
-        self._note(failing)
-        if failing:
-            self._queue = [one for one in batch if one.kept] + self._queue
-        for one in [*batch, *self._queue] if failing else batch:
-            if not one.done.is_set():
-                one.error = failing or one.error
-                one.done.set()
+        # Taken when the one before is over: what that could not write goes first.
+        async with self._turn:
+            if self._queue or self.failing:
+                # Shielded: a cancelled call would go on in its thread all the same, and nobody would hear how it went.
+                with trio.CancelScope(shield=True):
+                    await self._write_patiently()
 
-    async def _in_thread(self, call: Callable[[], T]) -> T:
+    async def _write_patiently(self) -> None:
+        batch, self._queue = self._queue, []
+        self._only_in_thread = False
+        for one in batch:
+            one.taken = True
+        failing, errors = await self._in_thread(lambda: self._transactions(batch))
+        self._note(failing)
+        self._on_the_spot = not failing and self.file.quick
+        self._count(batch)
+        back = []
+        for one, error in zip(batch, errors, strict=True):
+            if error is None and one.kept:
+                one.taken = False
+                back.append(one)
+            one.end(failing if error is None else error)
+        if failing:
+            self._queue = back + self._queue
+            for one in self._queue:
+                one.end(failing)
+
+    def _count(self, batch: Sequence[Write]) -> None:
+        self._since_checkpoint += len(batch)
+        if self._since_checkpoint >= CHECKPOINT_EVERY:
+            self._since_checkpoint = 0
+            self._full.set()
+
+    async def _in_thread(self, call: Callable[[], T], limiter: trio.CapacityLimiter | None = None) -> T:
+        limiter = limiter or self._writing
         if self._run_in_thread is not None:
-            return cast("T", await self._run_in_thread(call, limiter=self._thread, abandon_on_cancel=False))
-        return await trio.to_thread.run_sync(call, limiter=self._thread)
+            return cast("T", await self._run_in_thread(call, limiter=limiter, abandon_on_cancel=False))
+        return await trio.to_thread.run_sync(call, limiter=limiter)
 
     def _note(self, failing: str) -> None:
         """Take over the new state, and log it when it is another one."""
@@ -201,50 +324,33 @@ class Store:
 
     # -- in the thread --------------------------------------------------------------------------
 
-    def _transaction(self, batch: Sequence[Write]) -> str:
-        """Write *batch* in one transaction; return why that failed, or ""."""
+    def _transactions(self, batch: Sequence[Write]) -> tuple[str, list[str | None]]:
+        """Write *batch*; return why that failed or "", and for each: why it never will be written, "" when it was, or None."""
         for one in batch:
             if one.first is not None and one.first():
                 one.first = None
-        if self.file.connection is None:
+        errors: list[str | None] = [None] * len(batch)
+        try:
+            self.file.open_again()  # perhaps the disk has room by now, or the folder its rights
             try:
-                self.file.open()  # perhaps the disk has room by now, or the folder its rights
-            except StoreError as exc:
-                return str(exc)
-        try:
-            self._execute(batch)
-        except sqlite3.IntegrityError as exc:
-            if len(batch) > 1:
+                self._transaction(batch)
+                return "", [""] * len(batch)
+            except RowError:
                 # One statement is at fault: the others must not pay for it.
-                return next(filter(None, [self._transaction([one]) for one in batch]), "")
-            # A row that is there already: it was written before a failure was reported.
-            batch[0].error = reason_of(exc)
-        except sqlite3.Error as exc:
-            self.file.close()  # after an I/O error only a new connection is to be trusted
-            return reason_of(exc)
+                for number, one in enumerate(batch):
+                    errors[number] = self._alone(one)
+        except StoreError as exc:
+            return str(exc), errors
+        return "", errors
+
+    def _transaction(self, batch: Iterable[Write]) -> None:
+        self.file.write((part for one in batch for part in one.parts), wait=True)
+
+    def _alone(self, one: Write) -> str:
+        try:
+            self._transaction([one])
+        except RowError as exc:
+            if one.kept:  # who wrote it without a way back is not told
+                log.error("something cannot be written, and is left out", reason=str(exc))  # noqa: TRY400
+            return str(exc)
         return ""
-
-    def _execute(self, batch: Sequence[Write]) -> None:
-        connection, reached = self.file.connection, self.file.reached
-        assert connection is not None
-        reached("before the transaction")
-        try:
-            parts = (part for one in batch for part in one.parts)
-            for statement, group in itertools.groupby(parts, key=lambda part: part[0]):
-                connection.executemany(statement, [values for _, values in group])
-            reached("inside the transaction")
-            connection.commit()
-        except BaseException:
-            with contextlib.suppress(Exception):
-                connection.rollback()
-            raise
-        reached("after the transaction")
-
-    def _query(self, query: Callable[[sqlite3.Connection], T]) -> T:
-        connection = self.file.connection
-        if connection is None:
-            raise StoreError(self.failing or f"{self.path} is not open")
-        try:
-            return query(connection)
-        except sqlite3.Error as exc:
-            raise StoreError(f"cannot read {self.path}: {reason_of(exc)}") from exc
