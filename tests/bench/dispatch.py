@@ -2,7 +2,7 @@
 
 Prints CPU µs per message, medians over the rounds, on the in-memory network with production defaults: dispatcher,
 filters, outbox, observers, structured logging at the default level. A ratio against one command registered tells
-whether the table's size matters. Then what one more filter that passes and one more listener that does not match add,
+whether the table's size matters; commands with the journal also say how many there are per second. Then what one more filter that passes and one more listener that does not match add,
 for chatter and for a command: medians of the differences of two runs that follow each other.
 """
 
@@ -63,13 +63,14 @@ KINDS: dict[str, Callable[[Plugin, int], object]] = {
 
 @attrs.frozen
 class Case:
-    """What is said, and what is declared besides the usual: *more* of a *kind*; with a *journal*, as in production."""
+    """What is said in how many *rooms*, and what is declared besides: *more* of a *kind*; with a *journal*, as in production."""
 
     text: str
     commands: int = 1
     kind: str = "filter that passes"
     more: int = 0
     journal: bool = False
+    rooms: int = 1
 
 
 def plugin(case: Case) -> Plugin:
@@ -94,6 +95,10 @@ def plugin(case: Case) -> Plugin:
     return made
 
 
+#: Messages per second by the clock on the wall, of each run.
+rates: dict[Case, list[float]] = {}
+
+
 async def run(case: Case) -> float:
     """Return CPU µs per message, of all threads."""
     with tempfile.TemporaryDirectory() as folder:
@@ -112,14 +117,16 @@ async def spent(case: Case, store: Store | None) -> float:
     async with trio.open_nursery() as nursery:
         await nursery.start(app.run, stop)
         await trio.sleep(0.05)
-        room = network.group("ops", *(f"p{i}" for i in range(PEOPLE)))
+        people = [f"p{i}" for i in range(PEOPLE)]
+        rooms = [network.group(f"ops{n}", *people) for n in range(case.rooms)]
         for i in range(COUNT):
-            network.say(f"p{i % PEOPLE}", room, case.text)
-        began = time.process_time()
+            network.say(people[i % PEOPLE], rooms[i % case.rooms], case.text)
+        began, since = time.process_time(), time.perf_counter()
         while network.pending or not app.idle():
             # Without a journal there is always something to do; with one, looking would cost more than what is looked for.
             await trio.sleep(0 if store is None else 0.002)
         took = time.process_time() - began
+        rates.setdefault(case, []).append(COUNT / (time.perf_counter() - since))
         stop.set()
     return took / COUNT * 1e6
 
@@ -133,6 +140,7 @@ CASES = {
     "command, inline handler": Case("/inline"),
     "command, permission and limit": Case("/guarded x"),
     "command, journal": Case(COMMAND, journal=True),
+    "command, journal, 20 rooms": Case(COMMAND, journal=True, rooms=20),
     "same with permission and limit": Case("/guarded x", journal=True),
 }
 #: How many more of a kind are declared to see what one costs: a difference must stand out of the noise.
@@ -154,9 +162,10 @@ def messages(rounds: int) -> None:
         for name, case in CASES.items():
             results[name].append(trio.run(run, case))
     base = statistics.median(results["command, async handler"])
-    print(f"{'':34}{'µs per message':>16}{'of a command':>14}")
+    print(f"{'':34}{'µs per message':>16}{'of a command':>14}{'per second':>14}")
     for name, values in results.items():
-        print(f"{name:34}{statistics.median(values):16.1f}{statistics.median(values) / base:14.2f}")
+        µs, rate = statistics.median(values), statistics.median(rates[CASES[name]])
+        print(f"{name:34}{µs:16.1f}{µs / base:14.2f}{rate:14,.0f}")
     plain, guarded = (
         min(results[name]) for name in ("command, async handler", "command, permission and limit")
     )

@@ -243,8 +243,8 @@ class Streamer:
             while True:
                 self._work = trio.Event()
                 at = self._pump() if journal is None else await self._pump_noted(journal)
-                if journal is not None and self._work.is_set() and at == _NEVER:
-                    continue  # it has waited for the disk, if it had anything to do
+                if self._work.is_set() and journal is not None:
+                    continue  # something was to be done, and has waited for the disk
                 with trio.move_on_at(at):
                     await self._work.wait()
         finally:
@@ -291,6 +291,8 @@ class Streamer:
         while isinstance(found := self._next(now), Entry):
             self._outbox.queue.take_off(found, now)
             batch.append(found)
+        if not batch:
+            return found
         parts: dict[Entry, Draft] = {}
         noted = False
         try:
@@ -301,8 +303,7 @@ class Streamer:
                 else:
                     self._outbox.settle(entry, part)
                     batch.remove(entry)
-            if batch:
-                await journal.flying([entry.row for entry in batch if entry.row])
+            await journal.flying([entry.row for entry in batch if entry.row])
             noted = True
         finally:
             for entry in batch:

@@ -15,9 +15,12 @@ from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn
 from cattrs.preconf.json import JsonConverter, make_converter
 
 from qqops.errors import StoreError
-from qqops.model import Draft, Event, Message, Segment
+from qqops.model import AccountRef, Draft, Event, Message, Segment
 
 T = TypeVar("T")
+
+#: What it writes was made of values a moment ago, and cannot contain itself.
+_encode = json.JSONEncoder(check_circular=False).encode
 
 
 @functools.cache
@@ -38,6 +41,14 @@ def _converter(*, brief: bool = False) -> JsonConverter:
     converter.register_structure_hook(datetime.timedelta, lambda value, _: datetime.timedelta(seconds=value))
     for kind in (str, int, float, bool):
         converter.register_structure_hook(kind, functools.partial(_strictly, kind))
+    if brief:
+        converter.register_unstructure_hook(AccountRef, str)  # it stands in every reference
+    whole = converter.get_structure_hook(AccountRef)
+
+    def account(value: Any, kind: type[AccountRef]) -> AccountRef:
+        return AccountRef(*value.split(":", 1)) if isinstance(value, str) else whole(value, kind)
+
+    converter.register_structure_hook(AccountRef, account)
     return converter
 
 
@@ -52,7 +63,9 @@ def _register_open(converter: JsonConverter, base: type[Any]) -> None:
             writers[kind] = make_dict_unstructure_fn(
                 kind, converter, _cattrs_omit_if_default=converter.omit_if_default
             )
-        return {"is": kind.__name__, **writers[kind](value)}
+        written = writers[kind](value)
+        written["is"] = kind.__name__
+        return written
 
     def read(value: Any, wanted: type[Any]) -> Any:
         kind = _named(wanted, value.get("is"))
@@ -102,7 +115,7 @@ def load_value(text: str, kind: type[T]) -> T:
 def dump(value: Event | Draft) -> str:
     """Return *value* as JSON. Raises `StoreError` when what a network named itself cannot be written."""
     try:
-        return _converter(brief=True).dumps(value)
+        return _encode(_converter(brief=True).unstructure(value))
     except (ValueError, TypeError, RecursionError) as exc:
         raise StoreError(f"a {type(value).__name__} cannot be stored: {type(exc).__name__}") from exc
 
