@@ -17,6 +17,7 @@ from qqops.app import App, End
 from qqops.assemble import add_accounts, make_app
 from qqops.cli import exits
 from qqops.cli.dev import watch
+from qqops.cli.folder import held
 from qqops.cli.last import LastResort
 from qqops.cli.operators import Folder, Terminal
 from qqops.errors import ConfigError
@@ -43,8 +44,9 @@ def run_bot(path: pathlib.Path, *, narrate: bool = False, dev: bool = False) -> 
     # A MB of source that attrs has generated and compiled; the rest of the bot fits in there. What is asked for is read anew.
     linecache.clearcache()
 
+    folder = path.parent / settings.bot.data
+
     async def main() -> int:
-        folder = path.parent / settings.bot.data
         kinds: dict[str, type[Terminal | Folder]] = {"terminal": Terminal, "file": Folder}
         operators: list[Operator] = [kinds[one](folder) for one in settings.bot.ask if one in kinds]
         app = make_app(settings, operators, os.environ, folder, file)
@@ -60,7 +62,8 @@ def run_bot(path: pathlib.Path, *, narrate: bool = False, dev: bool = False) -> 
             gc.set_threshold(50_000, 50, 1000)
         return await run_until_signal(app, dev=dev)
 
-    return trio.run(main)
+    with held(folder):
+        return trio.run(main)
 
 
 async def run_until_signal(app: App, *, dev: bool = False) -> int:
