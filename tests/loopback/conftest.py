@@ -31,6 +31,7 @@ from qqops.runtime.outbox import OutboxPolicy
 from qqops.runtime.supervisor import LinkPolicy
 from qqops.simulator.server import Server
 from qqops.simulator.service import Service, ServiceOptions
+from tests.loopback import _postgres
 
 HERE = Path(__file__).parent
 #: Seconds after which a test or a process hangs. No test comes near, also on a machine that has much else to do.
@@ -42,6 +43,23 @@ def pytest_collection_modifyitems(items):
     for item in items:
         if HERE in item.path.parents and inspect.iscoroutinefunction(getattr(item, "obj", None)):
             item.add_marker(pytest.mark.trio(run=_run_bounded))
+
+
+@pytest.fixture(scope="session")
+def postgres():
+    """A PostgreSQL server; `database()` makes an empty database and returns its URL."""
+    programs = _postgres.programs()
+    if programs is None:
+        reason = "no PostgreSQL server is installed here: apt-get install postgresql"
+        if os.environ.get("QQOPS_CI"):
+            pytest.fail(reason)
+        pytest.skip(reason)
+    server = _postgres.Server(programs)
+    try:
+        server.start()
+        yield server
+    finally:
+        server.close()
 
 
 def _run_bounded(function, *, clock=None, instruments=()):

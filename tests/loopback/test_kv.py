@@ -12,6 +12,7 @@ import trio
 from qqops.errors import StoreError
 from qqops.runtime.storage.keep import MemoryKeep, StoredKeep
 from qqops.runtime.storage.kv import MemoryRows, Store, StoredRows
+from qqops.runtime.storage.postgres import Postgres
 from qqops.runtime.storage.store import Store as File
 
 
@@ -38,19 +39,19 @@ class Clock:
 
 
 class Place:
-    """Where values are kept: memory or a file; `reopen` is a restart."""
+    """Where values are kept: memory or a database, which *make* returns anew for each start."""
 
-    def __init__(self, path):
-        self.path = path
+    def __init__(self, make):
+        self.make = make
         self.clock = Clock()
         self.memory = MemoryRows()
 
     @contextlib.asynccontextmanager
     async def rows(self):
-        if self.path is None:
+        if self.make is None:
             yield self.memory
             return
-        file = File(self.path)
+        file = File(self.make())
         async with trio.open_nursery() as nursery:
             await nursery.start(file.run)
             try:
@@ -64,9 +65,12 @@ class Place:
             yield Store(namespace, rows, self.clock)
 
 
-@pytest.fixture(params=["memory", "file"])
+@pytest.fixture(params=["memory", "file", "postgres"])
 def place(request, tmp_path):
-    return Place(tmp_path / "q.db" if request.param == "file" else None)
+    if request.param == "postgres":
+        url = request.getfixturevalue("postgres").database()
+        return Place(lambda: Postgres(url, tmp_path))
+    return Place((lambda: tmp_path / "q.db") if request.param == "file" else None)
 
 
 VALUES = [
@@ -124,13 +128,13 @@ async def test_what_has_expired_is_gone_and_can_be_put_again(place):
 
 
 async def test_expired_rows_are_deleted_from_the_file(tmp_path):
-    place = Place(tmp_path / "q.db")
+    place = Place(lambda: tmp_path / "q.db")
     async with place.store() as store:
         await store.put("old", 1, ttl=1)
     place.clock.later(2)
     async with place.store() as store:
         await store.put("new", 1, ttl=1)
-    with contextlib.closing(sqlite3.connect(place.path)) as connection:
+    with contextlib.closing(sqlite3.connect(place.make())) as connection:
         assert connection.execute("SELECT key FROM kv").fetchall() == [("new",)]
 
 
@@ -228,7 +232,7 @@ async def test_a_store_that_is_held_lets_wait_and_one_that_is_closed_refuses(pla
 
 
 async def test_a_failed_put_is_not_stored_later(tmp_path):
-    place = Place(tmp_path / "folder" / "q.db")
+    place = Place(lambda: tmp_path / "folder" / "q.db")
     (tmp_path / "folder").write_text("")
     async with place.store() as store:
         with pytest.raises(StoreError, match="nothing was stored"):
@@ -249,11 +253,11 @@ async def test_a_store_that_nobody_needs_is_not_opened(tmp_path):
     async with trio.open_nursery() as nursery:
         await nursery.start(file.run)
         await trio.testing.wait_all_tasks_blocked(0.01)
-        assert not file.path.exists()
+        assert not (tmp_path / "q.db").exists()
         assert StoredKeep(file, "core:x").load() == {}
         store = Store("a", StoredRows(file), Clock())
         assert await store.get("a", int) is None
-        assert file.path.exists()
+        assert (tmp_path / "q.db").exists()
         nursery.cancel_scope.cancel()
 
 
@@ -262,11 +266,11 @@ async def test_a_store_that_nobody_needs_is_not_opened(tmp_path):
 
 @contextlib.asynccontextmanager
 async def keep_of(place, name="core:roles"):
-    if place.path is None:
+    if place.make is None:
         place.keep = getattr(place, "keep", MemoryKeep())
         yield place.keep
         return
-    file = File(place.path)
+    file = File(place.make())
     keep = StoredKeep(file, name)
     keep.found = keep.load()
     async with trio.open_nursery() as nursery:

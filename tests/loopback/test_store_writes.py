@@ -15,6 +15,7 @@ from qqops.runtime.storage import datafile, store
 from qqops.runtime.storage import statements as sql
 from qqops.runtime.storage.datafile import StorePolicy
 from qqops.runtime.storage.journal import Journal, JournalPolicy
+from qqops.runtime.storage.postgres import Postgres
 from qqops.runtime.storage.store import Store
 
 ROOM = RoomRef(AccountRef("memory", "x"), RoomKind.GROUP, "g")
@@ -25,14 +26,29 @@ def row(number, draft="{}"):
 
 
 def ids(connection):
-    return [number for (number,) in connection.execute("SELECT id FROM outbound ORDER BY id")]
+    return [number for (number,) in connection.execute("SELECT id FROM outbound ORDER BY id").fetchall()]
+
+
+@pytest.fixture(params=["normal", "full", "postgres"])
+def place(request, tmp_path):
+    """Where the store keeps its rows, and how."""
+    if request.param == "postgres":
+        url = request.getfixturevalue("postgres").database()
+        return Postgres(url, tmp_path), None
+    return tmp_path / "q.db", StorePolicy(synchronous=request.param)
 
 
 @contextlib.asynccontextmanager
-async def running(path, policy=None, **more):
-    """Yield a store that is open, and the points that it passes: with "thread" where its thread does it."""
+async def running(place, policy=None):
+    """Yield a store that is open, and the points that it passes: with True where its thread does it."""
     points = []
-    made = Store(path, policy, reached=lambda point: points.append((point, in_thread())), **more)
+
+    def reached(point):
+        points.append((point, in_thread()))
+
+    if isinstance(place, Postgres):
+        place.reached = reached
+    made = Store(place, policy, reached=reached)
     async with trio.open_nursery() as nursery:
         await nursery.start(made.run)
         await made.opened.wait()
@@ -116,9 +132,8 @@ async def test_a_slow_disk_gets_the_thread_for_a_while(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("bad", [row(2, "\ud800"), row(2**70), row(2, object()), row(1), (2,)])
-@pytest.mark.parametrize("synchronous", ["normal", "full"])
-async def test_a_row_that_cannot_be_written_costs_that_row(tmp_path, capsys, synchronous, bad):
-    async with running(tmp_path / "q.db", StorePolicy(synchronous=synchronous)) as (made, _):
+async def test_a_row_that_cannot_be_written_costs_that_row(place, capsys, bad):
+    async with running(*place) as (made, _):
         writes = [made.write(sql.QUEUE, row(1)), made.write(sql.QUEUE, bad), made.write(sql.QUEUE, row(3))]
         assert [await one.wait() for one in writes] == [True, False, True]
         assert await made.read(ids) == [1, 3]
@@ -127,16 +142,16 @@ async def test_a_row_that_cannot_be_written_costs_that_row(tmp_path, capsys, syn
     assert capsys.readouterr().out.count("something cannot be written, and is left out") == 1
 
 
-async def test_what_belongs_together_goes_together_when_one_part_is_at_fault(tmp_path):
-    async with running(tmp_path / "q.db") as (made, _):
+async def test_what_belongs_together_goes_together_when_one_part_is_at_fault(place):
+    async with running(*place) as (made, _):
         one = made.write_all([(sql.QUEUE, row(1)), (sql.QUEUE, row(2, "\ud800"))], kept=False)
         assert not await one.wait()
         assert await made.read(ids) == []
 
 
-async def test_a_reader_does_not_bring_what_comes_later_before_what_failed(tmp_path):
+async def test_a_reader_does_not_bring_what_comes_later_before_what_failed(place):
     """The row is there before it is changed, however often the disk fails and whoever looks meanwhile."""
-    async with running(tmp_path / "q.db", StorePolicy(synchronous="full")) as (made, _):
+    async with running(*place) as (made, _):
         real, fails = made.file.write, [True, True]
 
         def write(parts, *, wait):
@@ -158,8 +173,8 @@ async def test_a_reader_does_not_bring_what_comes_later_before_what_failed(tmp_p
         assert done == [(3,)]
 
 
-async def test_who_was_told_that_nothing_was_stored_can_rely_on_it(tmp_path):
-    async with running(tmp_path / "q.db") as (made, _):
+async def test_who_was_told_that_nothing_was_stored_can_rely_on_it(place):
+    async with running(*place) as (made, _):
         real, fails = made.file.write, [True, True, True]
 
         def write(parts, *, wait):

@@ -197,7 +197,7 @@ async def report_quiet_moments(app: App) -> None:
             continue
         online = trio.current_time() if online is None else online
         if app.idle():
-            open_store = app.store is not None and app.store.file.connection is not None
+            open_store = app.store is not None and app.store.file.is_open
             tell("Q", up=trio.current_time() - online, store=open_store, **usage())
 
 

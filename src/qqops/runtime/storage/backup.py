@@ -6,12 +6,18 @@ import contextlib
 import os
 import pathlib
 import sqlite3
+import tempfile
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from qqops.errors import StoreError
 from qqops.runtime.storage.copies import copy, flush, reader, verify
-from qqops.runtime.storage.datafile import Reached, lock
+from qqops.runtime.storage.database import Reached, RowError
+from qqops.runtime.storage.datafile import DataFile, StorePolicy, lock
 from qqops.runtime.storage.layout import HEAD
+
+if TYPE_CHECKING:
+    from qqops.runtime.storage.postgres import Postgres
 
 
 def backup(store: pathlib.Path, target: pathlib.Path, reached: Reached | None = None) -> Mapping[str, int]:
@@ -64,6 +70,52 @@ def restore(
         if held is not None:
             os.close(held)
     return found, old
+
+
+def backup_server(
+    server: Postgres, target: pathlib.Path, reached: Reached | None = None
+) -> Mapping[str, int]:
+    """Copy what is in *server*, while a bot uses it or not, to the file *target*; return its tables' row counts.
+
+    Raises:
+        StoreError: It cannot be reached or written, or is no store of qqops.
+    """
+    from qqops.runtime.storage.portable import copy_out
+
+    version = server.version()
+    if version is None:
+        raise StoreError(f"there is no store in {server.name}")
+    return server.copied(lambda reader: copy_out(reader, target, reached, version))
+
+
+def restore_server(source: pathlib.Path, server: Postgres) -> tuple[Mapping[str, int], pathlib.Path]:
+    """Put the rows of *source* in the place of all in *server*; return their counts and where the old ones are now.
+
+    Raises:
+        StoreError: A bot works there, or *source* is damaged, no store, or of a later qqops.
+    """
+    from qqops.runtime.storage.portable import rows_of
+
+    if not source.exists():
+        raise StoreError(f"there is no file {source}")
+    verify(source)
+    _check_layout(source)
+    server.folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=server.folder) as folder:
+        fresh = DataFile(pathlib.Path(folder) / "fresh.db", StorePolicy())
+        copy(source, fresh.path)
+        fresh.open()  # it may be of an older layout
+        fresh.end()
+        server.open()
+        try:
+            old = _free_name(server.folder / "qqops.db")
+            backup_server(server, old)
+            server.write(rows_of(fresh.path), wait=True)
+        except RowError as exc:
+            raise StoreError(f"cannot restore {source}: {exc}") from exc
+        finally:
+            server.end()
+        return verify(fresh.path), old
 
 
 def _settle(store: pathlib.Path) -> None:

@@ -83,7 +83,7 @@ class Blobs:
     ) -> None:
         self.policy = policy
         self._store = store
-        self._folder = store.path.parent / "blobs" if store is not None else None
+        self._folder = store.file.folder / "blobs" if store is not None else None
         self._clock = clock
         self._waiting = waiting
         self._memory: OrderedDict[str, _Held] = OrderedDict()

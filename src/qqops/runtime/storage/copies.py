@@ -10,7 +10,8 @@ import sys
 from collections.abc import Mapping
 
 from qqops.errors import StoreError
-from qqops.runtime.storage.datafile import BUSY_MS, Reached, reason_of
+from qqops.runtime.storage.database import Reached
+from qqops.runtime.storage.datafile import BUSY_MS, reason_of
 
 
 def peek(path: pathlib.Path, namespace: str) -> Mapping[str, str]:

@@ -7,20 +7,16 @@ import os
 import pathlib
 import sqlite3
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, TypeAlias, TypeVar
+from collections.abc import Iterable, Mapping
+from typing import TypeVar
 
 import attrs
 
 from qqops.errors import StoreError
 from qqops.runtime.storage import layout
+from qqops.runtime.storage.database import Query, Reached, RowError, Values
 
 T = TypeVar("T")
-
-#: Reads from a connection; in a thread.
-Query: TypeAlias = Callable[[sqlite3.Connection], T]
-#: Is told which point the work on a file has reached.
-Reached: TypeAlias = Callable[[str], None]
 
 #: Milliseconds to wait for another process that holds the file.
 BUSY_MS = 5000
@@ -28,10 +24,6 @@ BUSY_MS = 5000
 SNAPSHOTS = 3
 #: How thoroughly SQLite writes, by the setting's words.
 SYNCHRONOUS = ("normal", "full")
-
-
-class RowError(Exception):
-    """A statement or its values are at fault, not the file."""
 
 
 @attrs.frozen(kw_only=True)
@@ -67,8 +59,25 @@ class DataFile:
         self._stale = False
         self._waits = True
 
+    @property
+    def name(self) -> str:
+        """See `Database`."""
+        return str(self.path)
+
+    @property
+    def folder(self) -> pathlib.Path:
+        """See `Database`."""
+        return self.path.parent
+
+    @property
+    def is_open(self) -> bool:
+        """See `Database`."""
+        return self.connection is not None
+
     def open(self) -> None:
         """Open or create the file, and bring it to the newest layout. Raises `StoreError`."""
+        if self.connection is not None:
+            return
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self._lock = lock(self.path, shared=True)
@@ -124,12 +133,7 @@ class DataFile:
         old.unlink(missing_ok=True)
         return target
 
-    def open_again(self) -> None:
-        """Open the file if it is not. Raises `StoreError`."""
-        if self.connection is None:
-            self.open()
-
-    def write(self, parts: Iterable[tuple[str, Mapping[str, Any] | Sequence[Any]]], *, wait: bool) -> None:
+    def write(self, parts: Iterable[tuple[str, Values]], *, wait: bool) -> None:
         """Write statements with their values, all of them or none.
 
         Args:

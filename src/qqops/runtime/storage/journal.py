@@ -27,8 +27,7 @@ from qqops.runtime.seen import Key, key_of
 from qqops.runtime.storage import statements as sql
 
 if TYPE_CHECKING:
-    import sqlite3
-
+    from qqops.runtime.storage.database import Reader
     from qqops.runtime.storage.store import Store, Write
 
 log = structlog.get_logger("qqops.journal")
@@ -203,7 +202,7 @@ class Journal:
         """
         write = self._fresh.pop(row, None)
         if write is not None and not write.taken:
-            write.values[-2:] = (RowState.STARTED, 1)  # one statement says both
+            write.values[-2:] = (int(RowState.STARTED), 1)  # one statement says both
         else:
             write = self._store.write(sql.START, (row,))
         try:
@@ -214,11 +213,11 @@ class Journal:
 
     def ended(self, row: int) -> None:
         """Note that a handler has come to its end, well or not."""
-        self._store.write(sql.END, (RowState.ENDED, row))
+        self._store.write(sql.END, (int(RowState.ENDED), row))
 
     def settle(self, row: int, step: RowState) -> None:
         """Note what became of a row that an earlier run has left."""
-        self._store.write(sql.END, (step, row))
+        self._store.write(sql.END, (int(step), row))
 
     # -- to be sent -----------------------------------------------------------------------------
 
@@ -294,12 +293,14 @@ class Journal:
         self.loaded.set()
         return left
 
-    def _read(self, connection: sqlite3.Connection) -> Recovered:
+    def _read(self, connection: Reader) -> Recovered:
         left = Recovered()
         now = self._now()
         # Rows are in the order of their numbers, also across runs and whatever the wall clock did between them.
         others = {"first": self._first, "next": self._next}
-        for row, at, text, handler, state, starts, start in connection.execute(sql.UNFINISHED, others):
+        for row, at, text, handler, state, starts, start in connection.execute(
+            sql.UNFINISHED, others
+        ).fetchall():
             try:
                 event = self._codec.load_event(text)
             except StoreError as exc:
@@ -314,7 +315,7 @@ class Journal:
                     given_up=self._given_up(age, starts) if started else "",
                 )
             )  # fmt: skip
-        for row, text, plugin, message, at, done, flying in connection.execute(sql.UNSENT, others):
+        for row, text, plugin, message, at, done, flying in connection.execute(sql.UNSENT, others).fetchall():
             try:
                 draft = self._codec.load_draft(text)
             except StoreError as exc:

@@ -8,8 +8,12 @@ from __future__ import annotations
 import pathlib
 import sqlite3
 from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 from qqops.errors import StoreError
+
+if TYPE_CHECKING:
+    import sqlalchemy
 
 #: Revision of the newest step.
 HEAD = "0004"
@@ -105,30 +109,50 @@ def create(connection: sqlite3.Connection, reached: Callable[[str], None]) -> No
         raise
 
 
-def climb(path: pathlib.Path, reached: Callable[[str], None]) -> None:
-    """Bring an older file to the newest layout, all the way or not at all. Raises `StoreError`."""
-    # Imported here: large, and needed once after an update.
+def climb(path: pathlib.Path, reached: Callable[[str], None], version: str = HEAD) -> None:
+    """Bring an older file, or a new one, to a later layout, all the way or not at all. Raises `StoreError`."""
+    import sqlalchemy  # here: large, and needed once after an update
+
+    url = sqlalchemy.URL.create("sqlite", database=str(path))
+    # The driver begins no transaction for statements that change the layout: without this one each would stand alone,
+    # and a process that is killed between two of them leaves a file that no other can open.
+    _climb(
+        sqlalchemy.create_engine(url, poolclass=sqlalchemy.NullPool),
+        "BEGIN IMMEDIATE",
+        str(path),
+        reached,
+        version,
+    )
+
+
+def climb_postgres(connect: Callable[[], Any], name: str, reached: Callable[[str], None]) -> None:
+    """Bring an older database to the newest layout, all the way or not at all. Raises `StoreError`."""
+    import sqlalchemy
+
+    engine = sqlalchemy.create_engine("postgresql+psycopg://", creator=connect, poolclass=sqlalchemy.NullPool)
+    _climb(engine, "BEGIN", name, reached, HEAD)
+
+
+def _climb(
+    engine: sqlalchemy.Engine, begin: str, name: str, reached: Callable[[str], None], version: str
+) -> None:
     import alembic.command
     import alembic.config
     import sqlalchemy
 
-    url = sqlalchemy.URL.create("sqlite", database=str(path))
-    engine = sqlalchemy.create_engine(url, poolclass=sqlalchemy.NullPool)
     config = alembic.config.Config()
     config.set_main_option("script_location", str(pathlib.Path(__file__).with_name("migrations")))
     try:
         with engine.connect() as connection:
             config.attributes["connection"] = connection
-            # The driver begins no transaction for statements that change the layout: without this one each would
-            # stand alone, and a process that is killed between two of them leaves a file that no other can open.
-            connection.exec_driver_sql("BEGIN IMMEDIATE")
-            alembic.command.upgrade(config, "head")
+            connection.exec_driver_sql(begin)
+            alembic.command.upgrade(config, version)
             reached("inside the migration")
             connection.commit()
     except sqlalchemy.exc.SQLAlchemyError as exc:
         # The database's own words, without the statement and its values: these hold what people wrote.
         raise StoreError(
-            f"cannot bring {path} to layout {HEAD}: {getattr(exc, 'orig', None) or exc}"
+            f"cannot bring {name} to layout {version}: {getattr(exc, 'orig', None) or exc}"
         ) from exc
     finally:
         engine.dispose()

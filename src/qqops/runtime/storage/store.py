@@ -14,14 +14,15 @@ from __future__ import annotations
 
 import pathlib
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, cast
 
 import structlog
 import trio
 
 from qqops.errors import StoreError
-from qqops.runtime.storage.datafile import DataFile, Query, Reached, RowError, StorePolicy
+from qqops.runtime.storage.database import Database, Query, Reached, RowError, Values
+from qqops.runtime.storage.datafile import DataFile, StorePolicy
 
 if TYPE_CHECKING:
     from qqops.runtime.threads import InThread
@@ -39,8 +40,8 @@ SLOW, REST = 0.05, 10.0
 #: Statements that are written on the spot at once, at most; and after which the log of the file is brought into it.
 MAX_AT_ONCE, CHECKPOINT_EVERY = 500, 2000
 
-#: A statement and its values, by name or in their order.
-Part: TypeAlias = tuple[str, Mapping[str, Any] | Sequence[Any]]
+#: A statement and its values.
+Part: TypeAlias = tuple[str, Values]
 
 
 class Write:
@@ -92,10 +93,12 @@ class Store:
     """One database. `run` must be running; what is queued before that waits for it.
 
     Args:
+        place: The database, or the path of an SQLite file.
         threads: Runs what blocks; a test that holds its clock meanwhile puts its own in its place.
         reached: Is told each point that the work on the file passes; a test kills the process there.
 
     Attributes:
+        file: The database; everything it does blocks.
         eager: Whether the file is opened at the start; else when somebody needs it, and its libraries are loaded then.
         failing: Why the last transaction failed, or "".
         opened: Set once the file could be opened or could not.
@@ -103,14 +106,15 @@ class Store:
 
     def __init__(
         self,
-        path: pathlib.Path,
+        place: pathlib.Path | Database,
         policy: StorePolicy | None = None,
         *,
         threads: InThread | None = None,
         reached: Reached | None = None,
     ) -> None:
-        self.path = path
-        self.file = DataFile(path, policy or StorePolicy(), reached)
+        self.file: Database = (
+            DataFile(place, policy or StorePolicy(), reached) if isinstance(place, pathlib.Path) else place
+        )
         self.eager = True
         self.failing = ""
         self.opened = trio.Event()
@@ -121,7 +125,7 @@ class Store:
         self._writing, self._reading = trio.CapacityLimiter(1), trio.CapacityLimiter(1)
         self._tidying = trio.CapacityLimiter(1)
         self._turn = trio.Lock()
-        self._on_the_spot = self._only_in_thread = False
+        self._known = self._on_the_spot = self._only_in_thread = False
         self._slow = 0.0
         self._since_checkpoint = 0
         self._full = trio.Event()
@@ -131,7 +135,7 @@ class Store:
     def write(
         self,
         statement: str,
-        values: Mapping[str, Any] | Sequence[Any],
+        values: Values,
         first: Callable[[], bool] | None = None,
     ) -> Write:
         """Queue *statement*; it is written after everything queued before it. Wait on what is returned."""
@@ -165,7 +169,7 @@ class Store:
         """
         await self._needed()
         await self._write_all()
-        if self.failing and self.file.connection is None:
+        if self.failing and not self._known:
             raise StoreError(self.failing)
         return await self._in_thread(lambda: self.file.read(query), self._reading)
 
@@ -202,7 +206,7 @@ class Store:
                 await self._work.wait()
             try:
                 await self._in_thread(self.file.open)
-                self._on_the_spot = self.file.quick
+                self._known, self._on_the_spot = True, self.file.quick
             except StoreError as exc:
                 self._note(str(exc))
             self.opened.set()
@@ -212,9 +216,8 @@ class Store:
                     if self.failing:
                         await trio.sleep(RETRY)
                     elif not self._queue:
-                        self._work = trio.Event()
+                        self._work, self._hurry = trio.Event(), trio.Event()
                         await self._work.wait()
-                        self._hurry = trio.Event()
                         with trio.move_on_after(LAZY):
                             await self._hurry.wait()
                     await self._write_all()
@@ -224,7 +227,7 @@ class Store:
                 self.opened.set()
                 await self._write_all()
                 if self._queue:
-                    log.error("lost with this end", file=str(self.path), writes=len(self._queue))
+                    log.error("lost with this end", file=self.file.name, writes=len(self._queue))
                 async with self._reading:
                     await self._in_thread(self.file.end)
 
@@ -263,7 +266,7 @@ class Store:
         self._count(batch)
         if time.perf_counter() - began > SLOW:
             self._slow = trio.current_time() + REST
-            log.info("the disk is slow", file=str(self.path), ms=round((time.perf_counter() - began) * 1000))
+            log.info("the disk is slow", file=self.file.name, ms=round((time.perf_counter() - began) * 1000))
 
     async def _write_all(self) -> None:
         """Write what is queued; what cannot be written goes back to its head, and its waiters are told."""
@@ -285,7 +288,8 @@ class Store:
             one.taken = True
         failing, errors = await self._in_thread(lambda: self._transactions(batch))
         self._note(failing)
-        self._on_the_spot = not failing and self.file.quick
+        if not failing:
+            self._known, self._on_the_spot = True, self.file.quick
         self._count(batch)
         back = []
         for one, error in zip(batch, errors, strict=True):
@@ -315,11 +319,11 @@ class Store:
         if failing and not self.failing:
             log.error(
                 "the store cannot be written: a restart would not know what was done",
-                file=str(self.path),
+                file=self.file.name,
                 reason=failing,
             )
         elif self.failing and not failing:
-            log.info("the store can be written again", file=str(self.path))
+            log.info("the store can be written again", file=self.file.name)
         self.failing = failing
 
     # -- in the thread --------------------------------------------------------------------------
@@ -331,7 +335,7 @@ class Store:
                 one.first = None
         errors: list[str | None] = [None] * len(batch)
         try:
-            self.file.open_again()  # perhaps the disk has room by now, or the folder its rights
+            self.file.open()  # perhaps the disk has room by now, or the folder its rights
             try:
                 self._transaction(batch)
                 return "", [""] * len(batch)

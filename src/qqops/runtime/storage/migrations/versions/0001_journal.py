@@ -13,10 +13,16 @@ def upgrade() -> None:
     op.create_table(
         "inbound",
         sa.Column("id", key, primary_key=True, autoincrement=False),
-        sa.Column("account", sa.String(200), nullable=False),
-        sa.Column("room", sa.String(200), nullable=False),
-        sa.Column("message", sa.String(200), nullable=False),
-        sa.Column("handler", sa.String(200), nullable=False),
+        sa.Column(
+            "account", sa.String(200).with_variant(sa.Text(collation="C"), "postgresql"), nullable=False
+        ),
+        sa.Column("room", sa.String(200).with_variant(sa.Text(collation="C"), "postgresql"), nullable=False),
+        sa.Column(
+            "message", sa.String(200).with_variant(sa.Text(collation="C"), "postgresql"), nullable=False
+        ),
+        sa.Column(
+            "handler", sa.String(200).with_variant(sa.Text(collation="C"), "postgresql"), nullable=False
+        ),
         sa.Column("state", sa.Integer, nullable=False),
         sa.Column("at", sa.Float, nullable=False),
         sa.Column("event", sa.Text, nullable=True),
@@ -26,9 +32,15 @@ def upgrade() -> None:
     op.create_table(
         "outbound",
         sa.Column("id", key, primary_key=True, autoincrement=False),
-        sa.Column("account", sa.String(200), nullable=False),
-        sa.Column("plugin", sa.String(200), nullable=False),
-        sa.Column("message", sa.String(200), nullable=False),
+        sa.Column(
+            "account", sa.String(200).with_variant(sa.Text(collation="C"), "postgresql"), nullable=False
+        ),
+        sa.Column(
+            "plugin", sa.String(200).with_variant(sa.Text(collation="C"), "postgresql"), nullable=False
+        ),
+        sa.Column(
+            "message", sa.String(200).with_variant(sa.Text(collation="C"), "postgresql"), nullable=False
+        ),
         sa.Column("at", sa.Float, nullable=False),
         sa.Column("done", sa.Integer, nullable=False),
         sa.Column("flying", sa.Integer, nullable=False),
@@ -36,11 +48,19 @@ def upgrade() -> None:
     )
     op.create_table(
         "names",
-        sa.Column("account", sa.String(200), primary_key=True),
-        sa.Column("kind", sa.String(20), primary_key=True),
-        sa.Column("place", sa.String(200), primary_key=True),
-        sa.Column("name", sa.String(200), primary_key=True),
-        sa.Column("number", sa.String(200), primary_key=True),
+        sa.Column(
+            "account", sa.String(200).with_variant(sa.Text(collation="C"), "postgresql"), primary_key=True
+        ),
+        sa.Column("kind", sa.String(20).with_variant(sa.Text(collation="C"), "postgresql"), primary_key=True),
+        sa.Column(
+            "place", sa.String(200).with_variant(sa.Text(collation="C"), "postgresql"), primary_key=True
+        ),
+        sa.Column(
+            "name", sa.String(200).with_variant(sa.Text(collation="C"), "postgresql"), primary_key=True
+        ),
+        sa.Column(
+            "number", sa.String(200).with_variant(sa.Text(collation="C"), "postgresql"), primary_key=True
+        ),
         sa.Column("first", sa.Float, nullable=False),
         sa.Column("last", sa.Float, nullable=False),
     )

@@ -11,8 +11,10 @@ def upgrade() -> None:
     """Create the table."""
     op.create_table(
         "kv",
-        sa.Column("namespace", sa.String(200), primary_key=True),
-        sa.Column("key", sa.String(400), primary_key=True),
+        sa.Column(
+            "namespace", sa.String(200).with_variant(sa.Text(collation="C"), "postgresql"), primary_key=True
+        ),
+        sa.Column("key", sa.String(400).with_variant(sa.Text(collation="C"), "postgresql"), primary_key=True),
         sa.Column("value", sa.Text, nullable=False),
         sa.Column("expires", sa.Float, nullable=True),
     )

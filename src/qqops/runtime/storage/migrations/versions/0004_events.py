@@ -9,8 +9,24 @@ down_revision = "0003"
 
 def upgrade() -> None:
     """Add the columns. What an older version has accepted cannot be read any more: it is over."""
-    op.add_column("inbound", sa.Column("name", sa.String(200), nullable=False, server_default="Message"))
-    op.add_column("inbound", sa.Column("kind", sa.String(20), nullable=False, server_default=""))
+    op.add_column(
+        "inbound",
+        sa.Column(
+            "name",
+            sa.String(200).with_variant(sa.Text(collation="C"), "postgresql"),
+            nullable=False,
+            server_default="Message",
+        ),
+    )
+    op.add_column(
+        "inbound",
+        sa.Column(
+            "kind",
+            sa.String(20).with_variant(sa.Text(collation="C"), "postgresql"),
+            nullable=False,
+            server_default="",
+        ),
+    )
     op.add_column("inbound", sa.Column("start", sa.Integer, nullable=False, server_default="-1"))
 
 
