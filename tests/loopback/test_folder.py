@@ -6,7 +6,6 @@ import signal
 import pytest
 
 from qqops.cli.folder import LOCK, held
-from qqops.cli.main import main
 from qqops.errors import ConfigError
 
 SETTINGS = '[accounts.m]\nnetwork = "memory"\n'
@@ -26,20 +25,21 @@ def test_a_second_bot_is_told_who_holds_the_folder(tmp_path):
         assert (tmp_path / "data" / LOCK).stat().st_mode & 0o077 == 0
 
 
-def test_run_ends_with_code_2_when_another_bot_runs_there(tmp_path, capsys):
+def test_run_ends_with_code_2_when_another_bot_runs_there(tmp_path, forks):
     (tmp_path / "qqops.toml").write_text(SETTINGS)
     with held(tmp_path / "qqops-data"):
-        assert main(["run", "-c", str(tmp_path / "qqops.toml")]) == 2
-    assert f"process {os.getpid()}" in capsys.readouterr().err
+        run = forks.run("qqops", "run", cwd=tmp_path)
+    assert run.returncode == 2
+    assert f"process {os.getpid()}" in run.stderr
 
 
-def test_a_folder_that_cannot_be_is_said_with_what_to_do(tmp_path, capsys):
+def test_a_folder_that_cannot_be_is_said_with_what_to_do(tmp_path, forks):
     (tmp_path / "qqops.toml").write_text(SETTINGS)
     (tmp_path / "qqops-data").write_text("a file in the way")
-    assert main(["run", "-c", str(tmp_path / "qqops.toml")]) == 2
-    shown = capsys.readouterr().err
-    assert "cannot be used: File exists" in shown
-    assert "bot.data" in shown
+    run = forks.run("qqops", "run", cwd=tmp_path)
+    assert run.returncode == 2
+    assert "cannot be used: File exists" in run.stderr
+    assert "bot.data" in run.stderr
 
 
 def test_a_bot_that_was_killed_holds_nothing(tmp_path, forks):
