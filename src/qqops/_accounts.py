@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Mapping
-from typing import Any
+from collections.abc import Hashable, Mapping
+from typing import Annotated, Any
 
 import attrs
 
-from qqops._structure import SettingsFile, nearest, secrets, structure
+from qqops._environment import variable_of
+from qqops._file import SettingsFile
+from qqops._structure import filled, nearest, structure
 from qqops.adapters.base import Network
-from qqops.errors import ConfigError, excerpt
+from qqops.errors import ConfigError, Mistakes, excerpt
+from qqops.model.allowed import OneOf, Pause, Seconds
 from qqops.runtime.backoff import BackoffPolicy
 from qqops.runtime.supervisor import LinkPolicy, Reconnect
 
@@ -28,11 +31,11 @@ class LinkSettings:
         connect_within: Seconds in which a session must come online or prove that it is getting there.
     """
 
-    reconnect: str = "always"
-    retry_first: float = 1.0
-    retry_cap: float = 60.0
-    retry_stable: float = 60.0
-    connect_within: float = 120.0
+    reconnect: Annotated[str, OneOf(tuple(one.value for one in Reconnect))] = "always"
+    retry_first: Seconds = 1.0
+    retry_cap: Seconds = 60.0
+    retry_stable: Pause = 60.0
+    connect_within: Seconds = 120.0
 
 
 @attrs.frozen(kw_only=True)
@@ -41,6 +44,7 @@ class AccountSettings:
 
     Attributes:
         network: Kind of network; the remaining keys depend on it.
+        link: How its connection is held; a table of its own.
     """
 
     network: str
@@ -73,25 +77,50 @@ def accounts(
         tables: ``[accounts.NAME]`` by name, as they stand in *file*.
 
     Raises:
-        ConfigError: Something in them is wrong; the first mistake is named with file, line and key.
+        ConfigError: Something in them is wrong; all of it is named.
     """
     found = []
+    mistakes = Mistakes()
     for name, table in tables.items():
-        key = f"accounts.{name}"
-        network = _network(table, file, key, networks)
-        common = structure(
-            {k: v for k, v in table.items() if k in Network.RESERVED}, AccountSettings, file, key
-        )
-        own = {k: v for k, v in table.items() if k not in Network.RESERVED}
-        names = set(_names(network.options))
-        _check_moved(own.keys() - names, file, key)
-        known = names | {"network"} | {f"link.{link_key}" for link_key in _names(LinkSettings)}
-        own = secrets(own, network.options, file, key, environ)
-        options = structure(own, network.options, file, key, known)
-        link = _link(common.link, file, f"{key}.link")
-        found.append(Account(name=name, network=network.name, link=link, options=options))
-    _check_twice(found, file, networks)
+        with mistakes.noted():
+            found.append(_account(name, table, file, networks, environ))
+    with mistakes.noted():
+        _check_twice(found, file, networks)
+    mistakes.check()
     return found
+
+
+def _account(
+    name: str,
+    table: Mapping[str, Any],
+    file: SettingsFile,
+    networks: Mapping[str, Network],
+    environ: Mapping[str, str],
+) -> Account:
+    """Return one account. Raises `ConfigError` that names all that is wrong with it."""
+    key = f"accounts.{name}"
+    own = {k: v for k, v in table.items() if k not in Network.RESERVED}
+    mistakes = Mistakes()
+    network, common, options = None, None, None
+    with mistakes.noted():
+        network = _network(table, file, key, networks)
+    with mistakes.noted():
+        # What is wrong with its network has been said.
+        reserved = {k: v for k, v in table.items() if k in Network.RESERVED} | {"network": ""}
+        common = structure(reserved, AccountSettings, file, key)
+    if network is not None:
+        names = set(_names(network.options))
+        moved = [k for k in _names(LinkSettings) if k in own.keys() - names]
+        for link_key in moved:
+            mistakes.found.append(_moved(link_key, file, key))
+        known = names | {"network"} | {f"link.{link_key}" for link_key in _names(LinkSettings)}
+        with mistakes.noted():
+            stayed = {k: v for k, v in own.items() if k not in moved}
+            options = filled(stayed, network.options, file, key, environ, known)
+    mistakes.check()
+    assert network is not None
+    assert common is not None
+    return Account(name=name, network=network.name, link=_link(common.link), options=options)
 
 
 def _names(cls: type[Any]) -> list[str]:
@@ -111,47 +140,34 @@ def _network(
     return network
 
 
-def _check_moved(unknown: Iterable[str], file: SettingsFile, key: str) -> None:
+def _moved(name: str, file: SettingsFile, key: str) -> ConfigError:
     """Tell where a key of the connection stands that was written beside the options, as it was once."""
-    for name in _names(LinkSettings):
-        if name in unknown:
-            hint = f"it belongs to the table [{key}.link]"
-            if f"{key}.{name}" in file.overrides:
-                variable = f"QQOPS_{key}.link.{name}".replace(".", "__").upper()
-                hint = f"its environment variable is {variable}"
-            raise ConfigError(f"unknown key {name!r}", where=file.where(f"{key}.{name}"), hint=hint)
+    hint = f"it belongs to the table [{key}.link]"
+    if f"{key}.{name}" in file.variables:
+        hint = f"its environment variable is {variable_of(f'{key}.link.{name}')}"
+    return ConfigError(f"unknown key {name!r}", where=file.where(f"{key}.{name}"), hint=hint)
 
 
-def _link(link: LinkSettings, file: SettingsFile, key: str) -> LinkPolicy:
-    try:
-        reconnect = Reconnect(link.reconnect)
-    except ValueError:
-        choices = ", ".join(r.value for r in Reconnect)
-        raise ConfigError(
-            f"unknown value {link.reconnect!r}",
-            where=file.where(f"{key}.reconnect"),
-            hint=f"one of: {choices}",
-        ) from None
-    for name in ("retry_first", "retry_cap", "connect_within"):
-        if not getattr(link, name) > 0:
-            raise ConfigError(
-                f"must be > 0 seconds, got {getattr(link, name):g}", where=file.where(f"{key}.{name}")
-            )
+def _link(link: LinkSettings) -> LinkPolicy:
     backoff = BackoffPolicy(first=link.retry_first, cap=link.retry_cap, stable=link.retry_stable)
-    return LinkPolicy(reconnect=reconnect, backoff=backoff, connect_within=link.connect_within)
+    return LinkPolicy(
+        reconnect=Reconnect(link.reconnect), backoff=backoff, connect_within=link.connect_within
+    )
 
 
 def _check_twice(found: list[Account], file: SettingsFile, networks: Mapping[str, Network]) -> None:
     """Refuse one account of a service under two names: they would kick each other out, or do everything twice."""
     seen: dict[tuple[str, str, Hashable], str] = {}
+    mistakes = Mistakes()
     for account in found:
         for key, value in networks[account.network].identity(account.options).items():
             other = seen.setdefault((account.network, key, value), account.name)
             if other == account.name:
                 continue
             table = f"accounts.{account.name}"
-            raise ConfigError(
+            mistakes.add(
                 f"{excerpt(getattr(account.options, key, value))} is the account {other!r} already",
                 where=file.where(f"{table}.{key}", table),
                 hint=f"leave one of the two out, or give each its own {key}",
             )
+    mistakes.check()

@@ -30,8 +30,9 @@ from qqops.adapters.http.exchange import (
     address,
     is_upgrade,
 )
-from qqops.errors import Redaction
+from qqops.errors import Mistakes, Redaction
 from qqops.model import Capabilities, Clock, Later, Pace, Scope, Secret, combine
+from qqops.model.allowed import Between, Bytes, Count, CountOrNone, Form, Number, OneOf, Pause, Seconds
 
 if TYPE_CHECKING:
     from qqops.adapters.http.client import Http, HttpClient, HttpReply
@@ -60,9 +61,14 @@ def __getattr__(name: str) -> Any:
 
 __all__ = [
     "Adapter",
+    "Between",
+    "Bytes",
     "Capabilities",
     "Clock",
+    "Count",
+    "CountOrNone",
     "Dial",
+    "Form",
     "Http",
     "HttpAnswer",
     "HttpClient",
@@ -71,18 +77,23 @@ __all__ = [
     "Later",
     "Link",
     "Listening",
+    "Mistakes",
     "Network",
+    "Number",
     "OnWire",
+    "OneOf",
     "Opening",
     "Operator",
     "Outgoing",
     "Pace",
+    "Pause",
     "Poster",
     "Question",
     "QuestionKind",
     "Redaction",
     "Routed",
     "Scope",
+    "Seconds",
     "Secret",
     "Sender",
     "Takeover",

@@ -10,10 +10,11 @@ from typing import Any
 import structlog
 
 from qqops._accounts import accounts
-from qqops._structure import SettingsFile, nearest
+from qqops._file import SettingsFile
+from qqops._structure import nearest
 from qqops.adapters.base import Adapter, Opening, Operator
 from qqops.app import App, AppPolicy
-from qqops.errors import ConfigError
+from qqops.errors import ConfigError, Mistakes
 from qqops.model import AccountRef
 from qqops.plugin.host import PluginReport, PluginState, discover
 from qqops.runtime._audit_file import AuditFile
@@ -80,11 +81,12 @@ def make_app(
 
 
 def add_accounts(app: App, settings: Settings, file: SettingsFile, environ: Mapping[str, str]) -> None:
-    """Make the adapters of all accounts. Raises `ConfigError`."""
+    """Make the adapters of all accounts. Raises `ConfigError` that names all that is wrong with them."""
     folder = file.path.parent / settings.bot.data
     found = accounts(settings.accounts, file, app.host.networks, environ)
     if not any(app.host.networks[account.network].remembers for account in found):
         app.forget_names()
+    mistakes = Mistakes()
     for account in found:
         network = app.host.networks[account.network]
         opening = Opening(
@@ -98,13 +100,16 @@ def add_accounts(app: App, settings: Settings, file: SettingsFile, environ: Mapp
         try:
             adapter = network.open(opening, account.options)
         except ConfigError as exc:
-            raise ConfigError(
-                exc.message, where=file.where(f"accounts.{account.name}"), hint=exc.hint
-            ) from exc
+            table = f"accounts.{account.name}"
+            for one in exc.all:
+                where = file.where(f"{table}.{one.where}" if one.where else table, table)
+                mistakes.add(one.message, where=where, hint=one.hint)
+            continue
         app.add_account(
             adapter, account.link, settings.outbox,
             again=functools.partial(_again, app, account.network, opening, account.options),
         )  # fmt: skip
+    mistakes.check()
 
 
 def _again(app: App, network: str, opening: Opening, options: Any) -> Adapter:

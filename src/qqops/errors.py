@@ -22,7 +22,9 @@ Catch the base class of a branch to treat the branch alike; nothing else derives
 
 from __future__ import annotations
 
+import contextlib
 import re
+from collections.abc import Iterable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from typing import ClassVar
 
@@ -85,19 +87,59 @@ class QQOpsError(Exception):
 
 
 class ConfigError(QQOpsError):
-    """A setting, file or argument is wrong.
+    """A setting, file or argument is wrong; or several are, see `of`.
 
     Attributes:
         where: File, line and key (``qqops.toml:4: bot.language``), or "".
         hint: What to do, or "".
+        all: Each single mistake; just itself where it is one.
     """
 
     def __init__(self, message: str, *, where: str = "", hint: str = "") -> None:
         self.message = message
         self.where = where
         self.hint = hint
+        self.all: Sequence[ConfigError] = (self,)
         parts = [f"{where}: " if where else "", message, f" ({hint})" if hint else ""]
         super().__init__("".join(parts))
+
+    @classmethod
+    def of(cls, mistakes: Iterable[ConfigError]) -> ConfigError:
+        """Return one error that stands for all *mistakes*, which are one at least; as a text it has a line for each."""
+        every = tuple(one for mistake in mistakes for one in mistake.all)
+        if len(every) == 1:
+            return every[0]
+        several = cls("\n".join(map(str, every)))
+        several.all = every
+        return several
+
+
+class Mistakes:
+    """Gathers what is wrong, so that all of it is told at once.
+
+    Attributes:
+        found: What was gathered, in order.
+    """
+
+    def __init__(self) -> None:
+        self.found: list[ConfigError] = []
+
+    def add(self, message: str, *, where: str = "", hint: str = "") -> None:
+        """Note one mistake; the arguments are those of `ConfigError`."""
+        self.found.append(ConfigError(message, where=where, hint=hint))
+
+    @contextlib.contextmanager
+    def noted(self) -> Iterator[None]:
+        """Note a `ConfigError` that the block raises, and go on behind it."""
+        try:
+            yield
+        except ConfigError as exc:
+            self.found += exc.all
+
+    def check(self) -> None:
+        """Raise `ConfigError` with all that was found, if anything was."""
+        if self.found:
+            raise ConfigError.of(self.found)
 
 
 class PluginError(QQOpsError):

@@ -1,36 +1,35 @@
 """Settings: one TOML file, overridden by the environment, checked as a whole.
 
 ``QQOPS_BOT__LANGUAGE=zh`` sets ``bot.language``: the prefix, then the path in capitals, its parts joined by
-two underscores. A value is read as TOML, and as plain text when it is none.
+two underscores. A value is read as TOML, and as plain text when it is none. All mistakes are told at once.
 """
 
 from __future__ import annotations
 
 import pathlib
-import tomllib
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any
 
 import attrs
 
-from qqops._checks import check_access, check_rooms
-from qqops._structure import SettingsFile, nearest, secrets, structure
-from qqops.errors import ConfigError
+from qqops._checks import semantic_mistakes
+from qqops._environment import override
+from qqops._file import SettingsFile, read_text, read_toml
+from qqops._structure import filled, salvaged
+from qqops.errors import ConfigError, Mistakes
+from qqops.model.allowed import Between, OneOf, Pause
 from qqops.runtime.dispatch import DispatchPolicy
 from qqops.runtime.granted import AccessPolicy, RulesSettings
 from qqops.runtime.named_rooms import RoomSettings
 from qqops.runtime.outbox import OutboxPolicy
 from qqops.runtime.questions import Place
 from qqops.runtime.storage.blobs import BlobPolicy
-from qqops.runtime.storage.datafile import SYNCHRONOUS, StorePolicy
+from qqops.runtime.storage.datafile import StorePolicy
 from qqops.runtime.storage.journal import JournalPolicy
 from qqops.texts import LANGUAGES
 
 #: Version of the file's layout; a file of a later one is refused rather than misread.
 SCHEMA = 1
-PREFIX = "QQOPS_"
-#: Environment variables with that prefix that are not settings.
-NOT_SETTINGS = frozenset({"QQOPS_PLUGINS"})
 
 
 @attrs.frozen(kw_only=True)
@@ -50,10 +49,10 @@ class BotSettings:
         tune_gc: Let Python's garbage collector run less often; long runs pause less.
     """
 
-    language: str = "en"
+    language: Annotated[str, OneOf(LANGUAGES)] = "en"
     timezone: str = "Asia/Shanghai"
     prefixes: tuple[str, ...] = ("/", "／")
-    grace_seconds: float = 10.0
+    grace_seconds: Pause = 10.0
     data: str = "qqops-data"
     ask: tuple[str, ...] = ("terminal",)
     ask_missing: bool = True
@@ -86,7 +85,7 @@ class OneRoom:
         account: Which account responds there, where several are; empty for the first one.
     """
 
-    language: str = ""
+    language: Annotated[str, OneOf(("", *LANGUAGES))] = ""
     timezone: str = ""
     prefixes: tuple[str, ...] = ()
     account: str = ""
@@ -94,9 +93,16 @@ class OneRoom:
 
 @attrs.frozen(kw_only=True)
 class Settings:
-    """The whole file."""
+    """The whole file.
 
-    schema: int = SCHEMA
+    Attributes:
+        schema: Layout of the file; one of a later qqops is refused.
+        commands: Plugin whose command a name calls, where several have one.
+        roles: Who has a role, each as ``network:account/id``.
+        permissions: What a role may, as ``deploy.run``, ``deploy.*`` or ``*``.
+    """
+
+    schema: Annotated[int, Between(1, SCHEMA)] = SCHEMA
     bot: BotSettings = attrs.field(factory=BotSettings)
     plugins: PluginSettings = attrs.field(factory=PluginSettings)
     dispatch: DispatchPolicy = attrs.field(factory=DispatchPolicy)
@@ -138,134 +144,91 @@ class Settings:
         )
 
 
-def load_settings(path: pathlib.Path, environ: Mapping[str, str]) -> tuple[Settings, SettingsFile]:
-    """Return the settings of a file, overridden by *environ*.
+@attrs.frozen(kw_only=True)
+class Reading:
+    """What a settings file says, as far as it is right.
+
+    Attributes:
+        wrong: All that is not; empty when the settings can be used.
+    """
+
+    settings: Settings
+    file: SettingsFile
+    wrong: Sequence[ConfigError]
+
+
+def read_settings(path: pathlib.Path, environ: Mapping[str, str]) -> Reading:
+    """Return the settings of a file, overridden by *environ*; a key or table that is wrong is as if it were left out.
 
     Raises:
-        ConfigError: The file cannot be read or something in it is wrong; the first mistake is named with
-            file, line and key.
+        ConfigError: There is nothing to be had: no such file, no TOML, or one of a later qqops.
     """
     try:
-        text = path.read_text("utf-8")
+        text = read_text(path)
     except FileNotFoundError as exc:
         raise ConfigError(
             f"there is no file {path}", hint="`qqops init` writes one, or name it with -c FILE"
         ) from exc
-    except (OSError, UnicodeDecodeError) as exc:
+    except (OSError, ValueError) as exc:
         raise ConfigError(f"cannot read {path}: {exc}") from exc
-    try:
-        data = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as exc:
-        raise ConfigError(f"no valid TOML: {exc}", where=str(path)) from exc
-    file = SettingsFile(path, text)
-    _override(data, environ, file)
-    tables = _plugin_tables(data)
-    settings = structure(data, Settings, file, "")
+    data = read_toml(text, path)
+    file = SettingsFile(path, text, data)
+    _check_schema(data, file)
+    mistakes = Mistakes()
+    override(data, environ, file, mistakes)
+    core, tables = _plugin_tables(data)
+    settings: Settings = salvaged(core, Settings, file, mistakes)
+    written = data.get("accounts")
+    for key, mistake in semantic_mistakes(settings, written if isinstance(written, dict) else {}):
+        mistakes.add(mistake.message, where=file.where(key), hint=mistake.hint)
+        table = key.partition(".")[0]
+        settings = attrs.evolve(settings, **{table: getattr(Settings(), table)})
     settings = attrs.evolve(settings, plugins=attrs.evolve(settings.plugins, tables=tables))
-    _check(settings, file)
-    return settings, file
+    return Reading(settings=settings, file=file, wrong=mistakes.found)
 
 
-def _plugin_tables(data: dict[str, Any]) -> Mapping[str, dict[str, Any]]:
-    """Take the tables of single plugins out of *data*: what may stand in them is known once they are loaded."""
+def load_settings(path: pathlib.Path, environ: Mapping[str, str]) -> tuple[Settings, SettingsFile]:
+    """Return the settings of a file, overridden by *environ*.
+
+    Raises:
+        ConfigError: The file cannot be read or something in it is wrong; all mistakes are named with
+            file, line and key, or with the variable that has set it.
+    """
+    reading = read_settings(path, environ)
+    if reading.wrong:
+        raise ConfigError.of(reading.wrong)
+    return reading.settings, reading.file
+
+
+def _check_schema(data: Mapping[str, Any], file: SettingsFile) -> None:
+    """Refuse a file of a later qqops before anything in it is called unknown."""
+    schema = data.get("schema")
+    if isinstance(schema, int) and schema > SCHEMA:
+        raise ConfigError(
+            f"the file has layout {schema}, this qqops knows up to {SCHEMA}",
+            where=file.where("schema"),
+            hint="update qqops",
+        )
+
+
+def _plugin_tables(data: Mapping[str, Any]) -> tuple[Mapping[str, Any], Mapping[str, dict[str, Any]]]:
+    """Return *data* without the tables of single plugins, and these: what may stand in them is known once they are loaded."""
     table = data.get("plugins")
     if not isinstance(table, dict):
-        return {}
+        return data, {}
     lists = {a.name for a in attrs.fields(PluginSettings) if a.name != "tables"}
-    names = [name for name, value in table.items() if isinstance(value, dict) and name not in lists]
-    return {name: table.pop(name) for name in names}
+    tables = {name: value for name, value in table.items() if isinstance(value, dict) and name not in lists}
+    rest = {name: value for name, value in table.items() if name not in tables}
+    return {**data, "plugins": rest}, tables
 
 
 def plugin_config(
     settings: Settings, file: SettingsFile | None, environ: Mapping[str, str], plugin: str, cls: type[Any]
 ) -> Any:
-    """Return an object of a plugin's configuration class, from its table. Raises `ConfigError`."""
-    key = f"plugins.{plugin}"
+    """Return an object of a plugin's configuration class, from its table.
+
+    Raises:
+        ConfigError: Something in it is wrong; all of it is named.
+    """
     file = file or SettingsFile(pathlib.Path("qqops.toml"), "")
-    table = settings.plugins.tables.get(plugin, {})
-    return structure(secrets(table, cls, file, key, environ), cls, file, key)
-
-
-def _check(settings: Settings, file: SettingsFile) -> None:
-    if settings.schema > SCHEMA:
-        raise ConfigError(
-            f"the file has layout {settings.schema}, this qqops knows up to {SCHEMA}",
-            where=file.where("schema"),
-            hint="update qqops",
-        )
-    if settings.store.synchronous not in SYNCHRONOUS:
-        raise ConfigError(
-            f"unknown value {settings.store.synchronous!r}",
-            where=file.where("store.synchronous"),
-            hint=f"one of: {', '.join(SYNCHRONOUS)}",
-        )
-    languages = {"bot.language": settings.bot.language}
-    languages |= {
-        f"rooms.{name}.language": room.language for name, room in settings.rooms.items() if room.language
-    }
-    for key, language in languages.items():
-        if language not in LANGUAGES:
-            raise ConfigError(
-                f"unknown language {language!r}",
-                where=file.where(key),
-                hint=f"one of: {', '.join(LANGUAGES)}",
-            )
-    if not settings.bot.prefixes:
-        raise ConfigError("at least one prefix, and none of them blank", where=file.where("bot.prefixes"))
-    check_rooms(settings, file)
-    for one in settings.bot.ask:
-        account, slash, room = one.removeprefix("room:").partition("/")
-        if one in ("terminal", "file") or (one.startswith("room:") and account and slash and room):
-            continue
-        raise ConfigError(
-            f"nobody is called {one!r}",
-            where=file.where("bot.ask"),
-            hint="terminal, file or room:ACCOUNT/ROOM",
-        )
-    for place in settings.ask_in:
-        if place.account not in settings.accounts:
-            raise ConfigError(
-                f"there is no account {place.account!r}",
-                where=file.where("bot.ask"),
-                hint=nearest(place.account, settings.accounts),
-            )
-    check_access(settings, file)
-    minimum = {
-        "bot.grace_seconds": (settings.bot.grace_seconds, 0), "dispatch.slots": (settings.dispatch.slots, 1),
-        "dispatch.per_plugin": (settings.dispatch.per_plugin, 0), "dispatch.backlog": (settings.dispatch.backlog, 1),
-        "dispatch.threads": (settings.dispatch.threads, 1), "dispatch.window": (settings.dispatch.window, 1),
-        "outbox.size": (settings.outbox.size, 1), "outbox.max_age": (settings.outbox.max_age, 0),
-        "dispatch.timeout": (settings.dispatch.timeout, 0.001), "journal.max_age": (settings.journal.max_age, 0),
-        "journal.max_starts": (settings.journal.max_starts, 1), "journal.remember": (settings.journal.remember, 60),
-        "blobs.max_bytes": (settings.blobs.max_bytes, 1), "blobs.max_total": (settings.blobs.max_total, 1),
-        "blobs.max_age": (settings.blobs.max_age, 60),
-    }  # fmt: skip
-    for key, (value, least) in minimum.items():
-        if not value >= least:
-            raise ConfigError(f"must be at least {least:g}, got {value:g}", where=file.where(key))
-
-
-def _override(data: dict[str, Any], environ: Mapping[str, str], file: SettingsFile) -> None:
-    """Write the environment's values into *data*, and note in *file* which ones these are."""
-    for name, text in environ.items():
-        if not name.startswith(PREFIX) or "__" not in name or name in NOT_SETTINGS:
-            continue
-        *path, last = (part.lower() for part in name[len(PREFIX) :].split("__"))
-        table = data
-        keys: list[str] = []
-        for part in path:
-            keys.append(_as_written(part, table))
-            inner = table.setdefault(keys[-1], {})
-            if not isinstance(inner, dict):
-                raise ConfigError(f"{name}: {part!r} is not a table")
-            table = inner
-        file.overrides[".".join([*keys, _as_written(last, table)])] = text
-        try:
-            table[_as_written(last, table)] = tomllib.loads(f"v = {text}")["v"]
-        except tomllib.TOMLDecodeError:
-            table[_as_written(last, table)] = text
-
-
-def _as_written(part: str, table: Mapping[str, Any]) -> str:
-    """Return the key of *table* that *part* means; names may be written in any case there."""
-    return next((key for key in table if key.lower() == part), part)
+    return filled(settings.plugins.tables.get(plugin, {}), cls, file, f"plugins.{plugin}", environ)

@@ -7,13 +7,14 @@ import pytest
 
 from qqops import core_plugin
 from qqops._accounts import AccountSettings, accounts
+from qqops._environment import strange
 from qqops.adapters import memory
 from qqops.adapters.base import Network
 from qqops.cli.config import TEMPLATE
 from qqops.errors import ConfigError, PluginError
 from qqops.model import Secret
 from qqops.runtime.supervisor import LinkPolicy, Reconnect
-from qqops.settings import load_settings
+from qqops.settings import load_settings, plugin_config, read_settings
 
 NETWORKS = {n.name: n for n in (core_plugin.webqq, memory.network)}
 EVERY = {**NETWORKS, "onebot11": core_plugin.onebot11}
@@ -70,9 +71,44 @@ def test_a_whole_file(load):
     ("text", "message"),
     [
         ("x", "no valid TOML"),
+        ("[bot]\nlanguage='en'\nx", "qqops.toml:3: no valid TOML: expected '=' after a key"),
+        ("[bot]\nprefixes=['/'", "qqops.toml:2: no valid TOML: unclosed array"),
+        ("x=" + "[" * 5000, "no valid TOML"),
+        ("[roles]\n[roles]", "qqops.toml:2: no valid TOML: cannot declare"),
+        (
+            "[dispatch]\nslots=" + "9" * 30,
+            ":2: dispatch.slots: must be at most 1000000000, got 99999999999999999…",
+        ),
+        ("[bot]\ngrace_seconds=" + "9" * 400, "must be a finite number"),
+        ("[bot]\ngrace_seconds=-inf", ":2: bot.grace_seconds: must be a finite number, got -inf"),
+        ("[bot]\ngrace_seconds=1e300", ":2: bot.grace_seconds: must be at most 315360000, got 1e+300"),
+        ("[outbox]\nmax_age=-1", ":2: outbox.max_age: must be at least 0, got -1"),
+        ("[journal]\nremember=59", ":2: journal.remember: must be at least 60, got 59"),
+        ("[store]\nsynchronous='off'", ":2: store.synchronous: unknown value 'off' (one of: normal, full)"),
+        ("schema=0", ":1: schema: must be at least 1, got 0"),
+        (
+            "[accounts.a]\nnetwork='memory'\nsend_gap=-1",
+            ":3: accounts.a.send_gap: must be at least 0, got -1",
+        ),
+        (
+            "[accounts.a]\nnetwork='webqq'\nkick_pause=-1",
+            ":3: accounts.a.kick_pause: must be at least 0, got -1",
+        ),
+        (
+            "[accounts.a]\nnetwork='webqq'\non_kick='x'",
+            ":3: accounts.a.on_kick: unknown value 'x' (one of: relogin, stop)",
+        ),
+        (
+            "[accounts.a]\nnetwork='webqq'\nrelogin_at='25:00'",
+            ":3: accounts.a.relogin_at: must be an hour like 04:30, got '25:00'",
+        ),
+        (
+            "[accounts.a]\nnetwork='memory'\nlink.retry_stable=-1",
+            ":3: accounts.a.link.retry_stable: must be at least 0, got -1",
+        ),
         ("[bot]\nlangage='zh'", ":2: bot.langage: unknown key 'langage' (did you mean 'language'?)"),
         ("\n[bot]\nlanguage=5", ":3: bot.language: must be a text, got 5"),
-        ("[bot]\nlanguage='fr'", ":2: bot.language: unknown language 'fr' (one of: en, zh)"),
+        ("[bot]\nlanguage='fr'", ":2: bot.language: unknown value 'fr' (one of: en, zh)"),
         ("bot=5", ":1: bot: must be a table"),
         ("schema=2", ":1: schema: the file has layout 2"),
         ("[bot]\nprefixes=['/',5]", ":2: bot.prefixes: must be a list of texts"),
@@ -114,11 +150,11 @@ def test_a_whole_file(load):
         ),
         (
             "[accounts.a]\nnetwork='memory'\n[accounts.a.link]\nretry_first=0",
-            ":4: accounts.a.link.retry_first: must be > 0 seconds, got 0",
+            ":4: accounts.a.link.retry_first: must be > 0, got 0",
         ),
         (
             "[accounts.a]\nnetwork='memory'\nlink.retry_first=0",
-            ":3: accounts.a.link.retry_first: must be > 0 seconds, got 0",
+            ":3: accounts.a.link.retry_first: must be > 0, got 0",
         ),
         (
             "[accounts.a]\nnetwork='memory'\nlink={ retry_cap='x' }",
@@ -176,7 +212,7 @@ def test_a_network_of_a_plugin_says_which_accounts_are_the_same(tmp_path):
     with pytest.raises(ConfigError) as caught:
         accounts(settings.accounts, file, {"memory": network}, {})
     assert str(caught.value) == (
-        f"{path}:6: accounts.c.nick: ?TOKEN=*** is the account 'b' already "
+        "QQOPS_ACCOUNTS__C__NICK: accounts.c.nick: ?TOKEN=*** is the account 'b' already "
         "(leave one of the two out, or give each its own nick)"
     )
 
@@ -364,3 +400,225 @@ def test_wrong_rooms_and_owners_are_named(load, text, reason):
     with pytest.raises(ConfigError) as caught:
         load(text)
     assert reason in str(caught.value)
+
+
+# -- all at once ---------------------------------------------------------------------------------------------------
+
+
+def all_of(load, text, environ=None):
+    with pytest.raises(ConfigError) as caught:
+        load(text, environ)
+    return [re.sub(r"/\S*/(?=qqops.toml)", "", str(one)) for one in caught.value.all]
+
+
+def test_all_mistakes_of_a_file_are_told_at_once(load):
+    text = """
+        [bot]
+        langage = "zh"
+        grace_seconds = -1
+        timezone = "Mars/Olympus"
+        owners = ["ali", "net:main/1", "bo"]
+        ask = ["nobody", "room:mian/1"]
+        [rooms.ops]
+        account = "mian"
+        prefixes = [5]
+        [roles]
+        sre = ["10001"]
+        [accounts.main]
+        network = 5
+        """
+    told = all_of(load, text)
+    assert [one.split(": ")[:2] for one in told] == [
+        ["qqops.toml:4", "bot.grace_seconds"],
+        ["qqops.toml:3", "bot.langage"],
+        ["qqops.toml:10", "rooms.ops.prefixes"],
+        ["qqops.toml:5", "bot.timezone"],
+        ["qqops.toml:9", "rooms.ops.account"],
+        ["qqops.toml:7", "bot.ask"],
+        ["qqops.toml:7", "bot.ask"],
+        ["qqops.toml:6", "bot.owners"],
+        ["qqops.toml:6", "bot.owners"],
+        ["qqops.toml:12", "roles.sre"],
+    ]
+    with pytest.raises(ConfigError) as caught:
+        load(text)
+    assert str(caught.value).splitlines() == [str(one) for one in caught.value.all]
+
+
+def test_all_mistakes_of_all_accounts_are_told_at_once(load):
+    told = all_of(
+        load,
+        """
+        [accounts.a]
+        network = "memory"
+        nik = "x"
+        send_gap = -1
+        retry_cap = 5
+        [accounts.a.link]
+        retry_first = 0
+        reconect = "never"
+        [accounts.b]
+        network = "web"
+        link.retry_cap = "x"
+        [accounts.c]
+        network = "webqq"
+        password = { env = "NOPE" }
+        number = -1
+        """,
+    )
+    assert [one.split(": ")[:2] for one in told] == [
+        ["qqops.toml:8", "accounts.a.link.retry_first"],
+        ["qqops.toml:9", "accounts.a.link.reconect"],
+        ["qqops.toml:6", "accounts.a.retry_cap"],
+        ["qqops.toml:5", "accounts.a.send_gap"],
+        ["qqops.toml:4", "accounts.a.nik"],
+        ["qqops.toml:11", "accounts.b.network"],
+        ["qqops.toml:12", "accounts.b.link.retry_cap"],
+        ["qqops.toml:15", "accounts.c.password"],
+        ["qqops.toml:16", "accounts.c.number"],
+    ]
+
+
+def test_what_is_right_in_a_wrong_file_is_read(tmp_path):
+    path = tmp_path / "qqops.toml"
+    path.write_text(
+        "[bot]\nlanguage='zh'\ngrace_seconds='x'\n[dispatch]\nslots=0\nthreads=7\n[rules]\ndeny=['x']"
+    )
+    reading = read_settings(path, {})
+    assert len(reading.wrong) == 3
+    assert (reading.settings.bot.language, reading.settings.bot.grace_seconds) == ("zh", 10)
+    assert (reading.settings.dispatch.slots, reading.settings.dispatch.threads) == (64, 7)
+    assert reading.settings.access.rules.deny == ()
+
+
+# -- from the environment ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "told"),
+    [
+        ("QQOPS_BOT__LANGUAGE", "fr", "QQOPS_BOT__LANGUAGE: bot.language: unknown value 'fr'"),
+        ("QQOPS_BOT__LANGUAG", "zh", "QQOPS_BOT__LANGUAG: bot.languag: unknown key 'languag'"),
+        (
+            "QQOPS_BOTT__LANGUAGE",
+            "zh",
+            "QQOPS_BOTT__LANGUAGE: bott: unknown key 'bott' (did you mean 'bot'?)",
+        ),
+        ("QQOPS_BOT__GRACE_SECONDS", "-1", "QQOPS_BOT__GRACE_SECONDS: bot.grace_seconds: must be at least 0"),
+        ("QQOPS_BOT__PREFIXES__X", "1", "QQOPS_BOT__PREFIXES__X: there is no table 'bot.prefixes'"),
+        (
+            "QQOPS_ACCOUNTS__MAIN__LINK__RETRY_CAP",
+            "0",
+            "QQOPS_ACCOUNTS__MAIN__LINK__RETRY_CAP: accounts.main.link",
+        ),
+        ("QQOPS_ACCOUNTS__NEW__NICK", "x", "QQOPS_ACCOUNTS__NEW__NICK: accounts.new: network is missing"),
+        (
+            "QQOPS_ACCOUNTS__MAIN",
+            "{ network = 'memory', nik = 1 }",
+            "QQOPS_ACCOUNTS__MAIN: accounts.main.nik: unknown",
+        ),
+        ("QQOPS_ROLES__SRE", '["x"]', "QQOPS_ROLES__SRE: roles.sre: 'x' is"),
+    ],
+)
+def test_a_mistake_in_the_environment_names_the_variable(load, name, value, told):
+    file = "[bot]\nlanguage='en'\nprefixes=['/']\n[accounts.main]\nnetwork='memory'"
+    found = all_of(load, file, {name: value})
+    assert len(found) == 1
+    assert told in found[0]
+
+
+def test_what_a_variable_holds_is_one_value(load):
+    """A line break in it begins no further key."""
+    settings, _ = load("", {"QQOPS_BOT__DATA": '"a"\nx = 5'})
+    assert settings.bot.data == '"a"\nx = 5'
+
+
+def test_a_variable_that_holds_a_secret_may_be_called_like_a_setting(load):
+    environ = {"QQOPS_DEMO__PASSWORD": "s3cret"}
+    _, (main,) = load("[accounts.main]\nnetwork='webqq'\npassword={env='QQOPS_DEMO__PASSWORD'}", environ)
+    assert main.options.password.reveal() == "s3cret"
+
+
+KEYS = ("bot.language", "bot.data", "accounts.main.nick", "accounts.main.link.retry_cap")
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        ("QQOPS_BOT_LANGUAGE", "did you mean QQOPS_BOT__LANGUAGE?"),
+        ("QQOPS_ACCOUNTS_MAIN_LINK_RETRY_CAP", "did you mean QQOPS_ACCOUNTS__MAIN__LINK__RETRY_CAP?"),
+        ("QQOPS_BOT_LANGUAG", "did you mean QQOPS_BOT__LANGUAGE?"),
+        ("QQOPS_PLUGIN", "did you mean QQOPS_PLUGINS?"),
+        ("QQOPS_XYZZY", "a setting's variable is QQOPS_TABLE__KEY; unset this one"),
+        ("QQOPS_PLUGINS", None),
+        ("QQOPS_BOT__LANGUAGE", None),
+        ("QQOPS_DEMO_PASSWORD", None),
+        ("QQOPS_ESSENTIALS_TOKEN", None),
+        ("QQOPS_QQ_OFFICIAL_X", None),
+        ("HOME", None),
+    ],
+)
+def test_a_variable_that_looks_like_a_setting_and_is_none_is_told(name, hint):
+    data = {"accounts": {"demo": {"password": {"env": "QQOPS_DEMO_PASSWORD"}}}}
+    told = [str(one) for one in strange({name: "x"}, data, ("essentials", "qq-official"), KEYS)]
+    assert told == ([f"{name}: is no setting ({hint})"] if hint else [])
+
+
+# -- files as people write them ------------------------------------------------------------------------------------
+
+
+def test_a_later_file_is_told_so_before_its_keys_are_called_unknown(load):
+    assert all_of(load, "schema = 2\nnew = 1\n[bot]\nlanguage = 5") == [
+        "qqops.toml:1: schema: the file has layout 2, this qqops knows up to 1 (update qqops)"
+    ]
+
+
+def test_a_file_from_windows_is_read(tmp_path):
+    path, secret = tmp_path / "qqops.toml", tmp_path / "pw"
+    path.write_bytes(
+        b"\xef\xbb\xbfschema = 1\r\n[accounts.a]\r\nnetwork = 'webqq'\r\npassword = { file = 'pw' }\r\n"
+    )
+    secret.write_bytes(b"\xef\xbb\xbfs3cret\r\n")
+    for file in (path, secret):
+        file.chmod(0o600)
+    settings, file = load_settings(path, {})
+    assert accounts(settings.accounts, file, NETWORKS, {})[0].options.password.reveal() == "s3cret"
+    path.write_bytes(b"\xef\xbb\xbf\r\n[bot]\r\nlangage = 'zh'\r\n")
+    with pytest.raises(ConfigError, match=r"qqops.toml:3: bot.langage"):
+        load_settings(path, {})
+
+
+def test_a_file_that_is_no_utf_8_names_the_line(tmp_path):
+    path = tmp_path / "qqops.toml"
+    path.write_bytes("[bot]\n# 机器人\n".encode("gb18030"))
+    with pytest.raises(ConfigError, match=r"qqops.toml:2: is not UTF-8 \(save it as UTF-8\)"):
+        load_settings(path, {})
+
+
+# -- a plugin's own class ------------------------------------------------------------------------------------------
+
+
+def test_what_validators_of_attrs_say_is_told_with_its_key_each(tmp_path):
+    @attrs.frozen(kw_only=True)
+    class Config:
+        tries: int = attrs.field(default=3, validator=attrs.validators.ge(0))
+        name: str = attrs.field(default="x", validator=attrs.validators.in_(("x", "y")))
+        size: int = 1
+
+    path = tmp_path / "qqops.toml"
+    path.write_text("[plugins.p]\ntries = -1\nname = 'z'\n")
+    told = [str(one).rpartition("/")[2] for one in _mistakes_of_table(path, Config)]
+    assert [one.split(": ")[:2] for one in told] == [
+        ["qqops.toml:2", "plugins.p.tries"],
+        ["qqops.toml:3", "plugins.p.name"],
+    ]
+    assert "must be >= 0: -1" in told[0]
+    path.write_text("[plugins.p]\ntries = -1\nname = 'z'\nsize = 'x'\n")
+    assert len(_mistakes_of_table(path, Config)) == 3
+
+
+def _mistakes_of_table(path, cls):
+    settings, file = load_settings(path, {})
+    with pytest.raises(ConfigError) as caught:
+        plugin_config(settings, file, {}, "p", cls)
+    return caught.value.all

@@ -277,7 +277,8 @@ class Network:
         name: What stands as ``network = "…"`` in the settings.
         options: attrs class of the account's further settings; unknown keys are refused. None may be called as one of
             `RESERVED`.
-        open: Makes the adapter of one account. Does no I/O.
+        open: Makes the adapter of one account. Does no I/O. Raises `ConfigError` for options that cannot work together; its
+            *where* may be the name of the option that is wrong. What a single option may be stands in its type.
         remembers: Whether it makes use of `Opening.directory`; else that is None.
         identity: Returns by which options the service knows an account, as option → what no other account of the network
             may have there: ``{"number": 10001}``. What says nothing, such as a number left out, is not in it.

@@ -49,6 +49,7 @@ from qqops.model import (
     Video,
     Voice,
 )
+from qqops.model.allowed import Bytes, Pause
 
 NAME = "memory"
 #: Whatever a message can hold.
@@ -68,8 +69,8 @@ class MemoryOptions:
     """
 
     nick: str = "qqops-bot"
-    send_gap: float = 0.0
-    max_bytes: int = 0
+    send_gap: Pause = 0.0
+    max_bytes: Bytes = 0
 
 
 class MemoryNetwork:

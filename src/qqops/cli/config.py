@@ -6,7 +6,7 @@ import os
 import pathlib
 import textwrap
 
-from qqops._structure import SettingsFile
+from qqops._file import SettingsFile
 from qqops.app import App
 from qqops.assemble import add_accounts, make_app
 from qqops.cli import exits

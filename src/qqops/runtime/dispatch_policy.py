@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import attrs
+
+from qqops.model.allowed import LONGEST, Between, Count, CountOrNone
 
 
 @attrs.frozen(kw_only=True)
@@ -18,12 +22,12 @@ class DispatchPolicy:
         window: Messages of an account that are remembered at least, to recognise duplicates; for five minutes more are.
     """
 
-    slots: int = 64
-    per_plugin: int = 0
-    backlog: int = 10_000
-    timeout: float = 60.0
-    threads: int = 4
-    window: int = 4096
+    slots: Count = 64
+    per_plugin: CountOrNone = 0
+    backlog: Count = 10_000
+    timeout: Annotated[float, Between(0.001, LONGEST)] = 60.0
+    threads: Count = 4
+    window: Count = 4096
 
     @property
     def of_one_plugin(self) -> int:

@@ -30,6 +30,7 @@ from qqops.model import (
     combine,
     fit,
 )
+from qqops.model.allowed import Count, Pause
 from qqops.runtime.alarms import Alarm, Alarms
 from qqops.runtime.carry import Carrier, Streamer, Transport
 from qqops.runtime.entry import Entry
@@ -56,8 +57,8 @@ class OutboxPolicy:
         max_age: Seconds a message may wait before it is refused.
     """
 
-    size: int = 1000
-    max_age: float = 300.0
+    size: Count = 1000
+    max_age: Pause = 300.0
 
 
 class Outbox:

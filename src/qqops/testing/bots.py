@@ -12,7 +12,8 @@ import attrs
 import trio
 
 from qqops import model
-from qqops._structure import SettingsFile, is_secret, structure
+from qqops._file import SettingsFile
+from qqops._structure import is_secret, structure
 from qqops.adapters.base import Question
 from qqops.adapters.memory import EVERYTHING, MemoryAdapter, MemoryNetwork
 from qqops.app import App, AppPolicy

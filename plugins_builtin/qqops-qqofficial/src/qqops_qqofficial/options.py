@@ -6,8 +6,7 @@ from collections.abc import Hashable, Mapping
 
 import attrs
 
-from qqops import ConfigError
-from qqops.adapter import Secret
+from qqops.adapter import Bytes, Count, CountOrNone, Mistakes, Pause, Seconds, Secret
 
 #: Kinds of events that can be subscribed, and their bits (qq-official.md §2).
 INTENTS = {
@@ -47,14 +46,14 @@ class Options:
     secret: Secret = Secret("")  # noqa: RUF009 - immutable
     sandbox: bool = False
     intents: tuple[str, ...] = USUAL
-    shard: tuple[int, ...] = (0, 1)
+    shard: tuple[CountOrNone, ...] = (0, 1)
     listen: str = ""
     path: str = ""
-    call_deadline: float = 15.0
-    upload_deadline: float = 120.0
-    room_gap: float = 0.2
-    in_flight: int = 5
-    max_bytes: int = 3000
+    call_deadline: Seconds = 15.0
+    upload_deadline: Seconds = 120.0
+    room_gap: Pause = 0.2
+    in_flight: Count = 5
+    max_bytes: Bytes = 3000
     api: str = ""
     token_url: str = "https://bots.qq.com/app/getAppAccessToken"
 
@@ -71,22 +70,18 @@ def identity(options: Options) -> Mapping[str, Hashable]:
 
 
 def check(options: Options) -> None:
-    """Raise `ConfigError` for settings that cannot work."""
+    """Raise `ConfigError` for settings that cannot work; all of it is named."""
+    mistakes = Mistakes()
     if not options.app_id or not options.secret.reveal():
-        raise ConfigError("app_id and secret are needed", hint="they stand in the console of the platform")
+        mistakes.add("app_id and secret are needed", hint="they stand in the console of the platform")
     for name in options.intents:
         if name not in INTENTS:
-            raise ConfigError(f"unknown intent {name!r}", hint=f"known are: {', '.join(INTENTS)}")
+            mistakes.add(f"unknown intent {name!r}", where="intents", hint=f"known are: {', '.join(INTENTS)}")
     if len(options.shard) != 2 or not 0 <= options.shard[0] < options.shard[1]:
-        raise ConfigError(
-            f"shard must be [number, count], got {list(options.shard)!r}", hint="[0, 1] for all"
+        mistakes.add(
+            f"must be [number, count], got {list(options.shard)!r}", where="shard", hint="[0, 1] for all"
         )
-    for key in ("call_deadline", "upload_deadline", "in_flight"):
-        if not getattr(options, key) > 0:
-            raise ConfigError(f"{key} must be > 0, got {getattr(options, key)!r}")
-    for key in ("room_gap", "max_bytes"):
-        if getattr(options, key) < 0:
-            raise ConfigError(f"{key} must be 0 or more, got {getattr(options, key)!r}")
+    mistakes.check()
 
 
 def bits(intents: tuple[str, ...]) -> int:

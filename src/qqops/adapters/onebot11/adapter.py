@@ -25,7 +25,7 @@ from qqops.adapters.onebot11.options import MAX_AT_ONCE, OneBotOptions
 from qqops.adapters.onebot11.session import LiveSession
 from qqops.adapters.websocket.handshake import Dial, connect
 from qqops.adapters.websocket.socket import WebSocket
-from qqops.errors import ConfigError, Refuse, TransientError
+from qqops.errors import Mistakes, Refuse, TransientError, excerpt
 from qqops.model import (
     AccountRef,
     Action,
@@ -244,39 +244,29 @@ class OneBot11:
 
 
 def check(options: OneBotOptions) -> None:
-    """Raise `ConfigError` for settings that cannot work."""
+    """Raise `ConfigError` for settings that cannot work together; all of it is named."""
+    mistakes = Mistakes()
     over_http = options.url.startswith(("http://", "https://"))
     if (not options.url and not options.listen) or (options.url and options.listen and not over_http):
-        raise ConfigError(
+        mistakes.add(
             "give url or listen",
             hint='url = "ws://127.0.0.1:3001/" to dial the implementation, '
             'listen = "127.0.0.1:8080" to be called by it',
         )
     if over_http and not options.listen:
-        raise ConfigError(
+        mistakes.add(
             "an http URL carries actions only: events come by HTTP POST",
+            where="url",
             hint='add listen = "127.0.0.1:8080" and let the implementation post there; or use ws://',
         )
     for key in ("url", "api_url"):
         value = getattr(options, key)
         if value and urllib.parse.urlsplit(value).scheme not in ("ws", "wss") and not over_http:
-            raise ConfigError(f"{key} must begin with ws://, wss:// or http://, got {value!r}")
-    for key in (
-        "call_deadline",
-        "upload_deadline",
-        "ping_every",
-        "ping_patience",
-        "in_flight",
-        "max_frame",
-        "max_media",
-    ):
-        if not getattr(options, key) > 0:
-            raise ConfigError(f"{key} must be > 0, got {getattr(options, key)!r}")
-    for key in ("send_gap", "room_gap", "jitter", "max_bytes"):
-        if getattr(options, key) < 0:
-            raise ConfigError(f"{key} must be 0 or more, got {getattr(options, key)!r}")
+            mistakes.add(f"must begin with ws://, wss:// or http://, got {excerpt(value)}", where=key)
     if options.listen:
-        address(options.listen)
+        with mistakes.noted():
+            address(options.listen)
+    mistakes.check()
 
 
 def open_onebot11(opening: Opening, options: OneBotOptions) -> OneBot11:

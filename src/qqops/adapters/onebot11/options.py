@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Annotated
 
 import attrs
 
 from qqops.model import Secret
+from qqops.model.allowed import LARGEST, Between, Bytes, Count, Number, Pause, Seconds
 
 #: Most sends that are under way at once over HTTP, where each holds a connection.
 MAX_AT_ONCE = 6
+#: The largest size there is, in MiB.
+LARGEST_MIB = LARGEST // 2**20
 
 
 @attrs.frozen(kw_only=True)
@@ -47,22 +51,22 @@ class OneBotOptions:
     api_url: str = ""
     listen: str = ""
     path: str = ""
-    self_id: int = 0
+    self_id: Number = 0
     token: Secret = Secret("")  # noqa: RUF009 - immutable
-    call_deadline: float = 30.0
-    upload_deadline: float = 600.0
-    ping_every: float = 20.0
-    ping_patience: float = 10.0
-    send_gap: float = 0.0
-    room_gap: float = 0.5
-    jitter: float = 0.3
-    in_flight: int = 64
+    call_deadline: Seconds = 30.0
+    upload_deadline: Seconds = 600.0
+    ping_every: Seconds = 20.0
+    ping_patience: Seconds = 10.0
+    send_gap: Pause = 0.0
+    room_gap: Pause = 0.5
+    jitter: Annotated[float, Between(0, 100)] = 0.3
+    in_flight: Count = 64
     media_folder: str = ""
     media_seen_as: str = ""
-    max_media: float = 30.0
+    max_media: Annotated[float, Between(0, LARGEST_MIB, above=True)] = 30.0
     media_hosts: tuple[str, ...] = ()
-    max_bytes: int = 4500
-    max_frame: int = 20
+    max_bytes: Bytes = 4500
+    max_frame: Annotated[int, Between(1, LARGEST_MIB)] = 20
 
 
 def identity(options: OneBotOptions) -> Mapping[str, str | int]:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import functools
 import pathlib
 import random
-import re
 import urllib.parse
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
@@ -25,7 +24,7 @@ from qqops.adapters.webqq.options import WebQQOptions
 from qqops.adapters.webqq.saved import SavedSession
 from qqops.adapters.webqq.sends import INVISIBLE
 from qqops.adapters.webqq.session import LiveSession, is_cancelled
-from qqops.errors import AdapterError, ConfigError, Refuse
+from qqops.errors import AdapterError, Mistakes, Refuse, excerpt
 from qqops.model import (
     AccountRef,
     Action,
@@ -47,7 +46,7 @@ from qqops.model import (
     User,
 )
 from qqops.protocol.webqq.heard import Heard
-from qqops.protocol.webqq.profile import STATUSES, Login, profile
+from qqops.protocol.webqq.profile import Login, profile
 from qqops.protocol.webqq.session import Session
 
 #: Re-links in a row that lead to no working poll before a new login (webqq.md §12.3).
@@ -68,6 +67,7 @@ class WebQQ:
         directory: Directory | None = None,
         http: Callable[[], Http] = HttpClient,
     ) -> None:
+        _check(options)
         self._http = http
         self._account = account
         self._options = options
@@ -85,22 +85,6 @@ class WebQQ:
         self._relinks = 0
         self._loaded = False
         self._live: LiveSession | None = None
-        if self._profile.login is Login.PASSWORD and not (options.number and options.password):
-            raise ConfigError("profile webqq2013 needs number and password")
-        if options.on_kick not in ("relogin", "stop"):
-            raise ConfigError(f"on_kick must be relogin or stop, got {options.on_kick!r}")
-        if options.cipher not in ("auto", "md5", "tea"):
-            raise ConfigError(f"cipher must be auto, md5 or tea, got {options.cipher!r}")
-        if options.status not in STATUSES:
-            raise ConfigError(f"status must be one of {', '.join(STATUSES)}, got {options.status!r}")
-        for host, base in options.endpoints.items():
-            if not _is_base_url(base):
-                raise ConfigError(f"the endpoint of {host!r} must be http://HOST:PORT, got {base!r}")
-        if options.relogin_at and not re.fullmatch(r"([01]?\d|2[0-3]):[0-5]\d", options.relogin_at, re.ASCII):
-            raise ConfigError(f"relogin_at must be an hour like 04:30, got {options.relogin_at!r}")
-        for key in ("poll_hold", "call_deadline", "refresh", "qr_interval"):
-            if not getattr(options, key) > 0:
-                raise ConfigError(f"{key} must be > 0 seconds, got {getattr(options, key)!r}")
 
     @property
     def account(self) -> AccountRef:
@@ -254,6 +238,17 @@ def _capabilities(most: int, *, pictures: bool) -> Mapping[RoomKind, Capabilitie
     return {
         kind: Capabilities(actions=actions_in(kind), segments=segments, max_bytes=most) for kind in RoomKind
     }
+
+
+def _check(options: WebQQOptions) -> None:
+    """Raise `ConfigError` for settings that cannot work; all of it is named."""
+    mistakes = Mistakes()
+    if profile(options.profile).login is Login.PASSWORD and not (options.number and options.password):
+        mistakes.add(f"profile {options.profile} needs number and password")
+    for host, base in options.endpoints.items():
+        if not _is_base_url(base):
+            mistakes.add(f"must be http://HOST:PORT, got {excerpt(base)}", where=f"endpoints.{host}")
+    mistakes.check()
 
 
 def _is_base_url(text: str) -> bool:

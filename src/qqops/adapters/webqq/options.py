@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Annotated
 
 import attrs
 
 from qqops.model import Secret
+from qqops.model.allowed import Bytes, Form, Number, OneOf, Pause, Seconds
+from qqops.protocol.webqq.profile import PROFILES, STATUSES
 
 
 @attrs.frozen(kw_only=True)
@@ -14,6 +17,7 @@ class WebQQOptions:
     """Settings of a WebQQ account.
 
     Attributes:
+        profile: Generation of the service: ``webqq2013``: number and password; ``smartqq``: QR code.
         number: Own QQ number; the QR login finds it out by itself.
         password: For profile webqq2013.
         cipher: How the password is sent: ``md5``; ``tea`` (from March 2015); ``auto`` goes by what the service answers,
@@ -29,6 +33,7 @@ class WebQQOptions:
         status: What others see the account as: online, away, busy, callme, silent or hidden. One that is set while the
             bot runs holds until this setting is changed.
         on_kick: ``relogin`` after *kick_pause* seconds, or ``stop``.
+        kick_pause: Seconds to wait before that new login.
         qr_interval: Seconds between two looks at the QR code.
         save_session: Keep the login in a private file, so that a restart takes it up again instead of logging in.
             The bot then does not log out when it stops.
@@ -37,24 +42,24 @@ class WebQQOptions:
         picture_wait: Seconds that an uploaded picture is given to spread (§12.3).
     """
 
-    profile: str = "smartqq"
-    number: int = 0
+    profile: Annotated[str, OneOf(tuple(PROFILES))] = "smartqq"
+    number: Number = 0
     password: Secret = Secret("")  # noqa: RUF009 - immutable
-    cipher: str = "auto"
+    cipher: Annotated[str, OneOf(("auto", "md5", "tea"))] = "auto"
     endpoints: Mapping[str, str] = attrs.field(factory=dict)
-    poll_hold: float = 60.0
-    call_deadline: float = 20.0
-    refresh: float = 300.0
-    send_gap: float = 0.5
+    poll_hold: Seconds = 60.0
+    call_deadline: Seconds = 20.0
+    refresh: Seconds = 300.0
+    send_gap: Pause = 0.5
     vary_equal: bool = True
-    max_bytes: int = 720
-    status: str = "online"
-    on_kick: str = "relogin"
-    kick_pause: float = 30.0
-    qr_interval: float = 2.0
+    max_bytes: Bytes = 720
+    status: Annotated[str, OneOf(STATUSES)] = "online"
+    on_kick: Annotated[str, OneOf(("relogin", "stop"))] = "relogin"
+    kick_pause: Pause = 30.0
+    qr_interval: Seconds = 2.0
     save_session: bool = True
-    relogin_at: str = ""
-    picture_wait: float = 5.0
+    relogin_at: Annotated[str, Form(r"|([01]?\d|2[0-3]):[0-5]\d", "an hour like 04:30")] = ""
+    picture_wait: Pause = 5.0
 
 
 def identity(options: WebQQOptions) -> Mapping[str, int]:

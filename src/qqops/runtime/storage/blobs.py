@@ -13,7 +13,7 @@ import pathlib
 import tempfile
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import attrs
 import structlog
@@ -21,6 +21,7 @@ import trio
 
 from qqops.errors import ContentLost, Refuse, StoreError
 from qqops.model import Blob, Clock, Draft, Forward, Medium, Node, Segment
+from qqops.model.allowed import LARGEST, LONGEST, Between
 from qqops.model.blob import media_type_of
 
 if TYPE_CHECKING:
@@ -46,9 +47,9 @@ class BlobPolicy:
         max_age: Seconds for which content is kept after it was last queued.
     """
 
-    max_bytes: int = 32 * 2**20
-    max_total: int = 2**30
-    max_age: float = 7 * 86400.0
+    max_bytes: Annotated[int, Between(1, LARGEST)] = 32 * 2**20
+    max_total: Annotated[int, Between(1, LARGEST)] = 2**30
+    max_age: Annotated[float, Between(60, LONGEST)] = 7 * 86400.0
 
 
 @attrs.define(eq=False)

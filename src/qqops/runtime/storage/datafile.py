@@ -8,11 +8,12 @@ import pathlib
 import sqlite3
 import sys
 from collections.abc import Iterable, Mapping
-from typing import TypeVar
+from typing import Annotated, TypeVar
 
 import attrs
 
 from qqops.errors import StoreError
+from qqops.model.allowed import OneOf
 from qqops.runtime.storage import layout
 from qqops.runtime.storage.database import Query, Reached, RowError, Values
 
@@ -34,7 +35,7 @@ class StorePolicy:
         synchronous: ``normal``: what was stored survives the death of the process; ``full``: a loss of power, too.
     """
 
-    synchronous: str = "normal"
+    synchronous: Annotated[str, OneOf(SYNCHRONOUS)] = "normal"
 
 
 class DataFile:

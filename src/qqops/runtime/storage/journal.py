@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import attrs
 import structlog
@@ -23,6 +23,7 @@ import trio
 
 from qqops.errors import StoreError
 from qqops.model import AccountRef, Clock, Draft, Event
+from qqops.model.allowed import LONGEST, Between, Count, Pause
 from qqops.runtime.seen import Key, key_of
 from qqops.runtime.storage import statements as sql
 
@@ -64,9 +65,9 @@ class JournalPolicy:
     """
 
     on: bool = True
-    max_age: float = 300.0
-    max_starts: int = 3
-    remember: float = 86_400.0
+    max_age: Pause = 300.0
+    max_starts: Count = 3
+    remember: Annotated[float, Between(60, LONGEST)] = 86_400.0
 
 
 @attrs.frozen(kw_only=True)
