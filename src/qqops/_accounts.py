@@ -56,13 +56,24 @@ class Account:
     """One account, checked.
 
     Attributes:
+        held: How its connection is held, as the settings say it.
         options: An object of the network's own options class.
     """
 
     name: str
     network: str
-    link: LinkPolicy
+    held: LinkSettings
     options: Any
+
+    @property
+    def link(self) -> LinkPolicy:
+        """How its connection is held."""
+        held = self.held
+        return LinkPolicy(
+            reconnect=Reconnect(held.reconnect),
+            backoff=BackoffPolicy(first=held.retry_first, cap=held.retry_cap, stable=held.retry_stable),
+            connect_within=held.connect_within,
+        )
 
 
 def accounts(
@@ -120,7 +131,7 @@ def _account(
     mistakes.check()
     assert network is not None
     assert common is not None
-    return Account(name=name, network=network.name, link=_link(common.link), options=options)
+    return Account(name=name, network=network.name, held=common.link, options=options)
 
 
 def _names(cls: type[Any]) -> list[str]:
@@ -146,13 +157,6 @@ def _moved(name: str, file: SettingsFile, key: str) -> ConfigError:
     if f"{key}.{name}" in file.variables:
         hint = f"its environment variable is {variable_of(f'{key}.link.{name}')}"
     return ConfigError(f"unknown key {name!r}", where=file.where(f"{key}.{name}"), hint=hint)
-
-
-def _link(link: LinkSettings) -> LinkPolicy:
-    backoff = BackoffPolicy(first=link.retry_first, cap=link.retry_cap, stable=link.retry_stable)
-    return LinkPolicy(
-        reconnect=Reconnect(link.reconnect), backoff=backoff, connect_within=link.connect_within
-    )
 
 
 def _check_twice(found: list[Account], file: SettingsFile, networks: Mapping[str, Network]) -> None:

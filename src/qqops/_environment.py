@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import tomllib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from qqops._file import SettingsFile, Variable
@@ -47,22 +47,27 @@ def override(
 
 
 def strange(
-    environ: Mapping[str, str], data: Mapping[str, Any], plugins: Iterable[str], keys: Iterable[str]
+    environ: Mapping[str, str],
+    data: Mapping[str, Any],
+    plugins: Iterable[str],
+    keys: Callable[[], Iterable[str]],
 ) -> Iterator[ConfigError]:
     """Yield a mistake for each variable that looks like a setting and is none.
 
     Args:
         data: The settings; what they fetch secrets from is fine.
         plugins: Names of the installed plugins: what begins with ``QQOPS_NAME_`` may be the plugin's own.
-        keys: Every key that can be set.
+        keys: Returns every key that can be set; called when there is a variable to be explained.
     """
-    known = {variable_of(key) for key in keys} | NOT_SETTINGS
+    fetched = set(_fetched(data))
+    names = [name for name in sorted(environ) if name.startswith(PREFIX) and not _sets(name)]
+    names = [name for name in names if name not in NOT_SETTINGS and name not in fetched]
+    if not names:
+        return
+    known = {variable_of(key) for key in keys()} | NOT_SETTINGS
     by_letters = {name.replace("__", "_"): name for name in sorted(known)}
     own = tuple(f"{PREFIX}{name.upper().replace('-', '_')}_" for name in plugins)
-    fetched = set(_fetched(data))
-    for name in sorted(environ):
-        if not name.startswith(PREFIX) or _sets(name) or name in NOT_SETTINGS or name in fetched:
-            continue
+    for name in names:
         meant = by_letters.get(name.upper())
         if meant is None and name.startswith(own):
             continue

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import pathlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import structlog
 
-from qqops._accounts import accounts
+from qqops._accounts import Account, accounts
+from qqops._environment import strange
+from qqops._explain import rows
 from qqops._file import SettingsFile
+from qqops._live import LiveSettings
 from qqops._structure import nearest
 from qqops.adapters.base import Adapter, Opening, Operator
 from qqops.app import App, AppPolicy
@@ -21,7 +25,7 @@ from qqops.runtime._audit_file import AuditFile
 from qqops.runtime.audit import Audit
 from qqops.runtime.clock import WallClock
 from qqops.runtime.storage.store import Store
-from qqops.settings import Settings, plugin_config
+from qqops.settings import Reading, Settings, plugin_config
 
 #: Name of the store's file in the bot's folder.
 STORE = "qqops.db"
@@ -66,6 +70,8 @@ def make_app(
     only = [name.strip() for name in wanted.split(",") if name.strip()] if wanted else settings.plugins.only
     found = discover()
     app.host.load_all(found, only=only or None, off=settings.plugins.off)
+    if file is not None:
+        app.plugins.renew = LiveSettings(file.path, settings, environ, app.host).renew
     names = [candidate.name for candidate in found]
     for name in (*only, *settings.plugins.off, *settings.plugins.tables):
         if name not in names:
@@ -78,6 +84,39 @@ def make_app(
             plugin=settings.commands.get(name),
         )
     return app
+
+
+def assembled(
+    reading: Reading,
+    operator: Operator | Sequence[Operator],
+    environ: Mapping[str, str],
+    folder: pathlib.Path | None = None,
+) -> tuple[App, Sequence[ConfigError]]:
+    """Return a bot with its plugins and accounts, and all that is wrong in its settings: it must not run when anything is.
+
+    What is wrong in the table of a plugin stands in that plugin's report.
+
+    Args:
+        folder: As in `make_app`.
+    """
+    app = make_app(reading.settings, operator, environ, folder, reading.file)
+    mistakes = Mistakes()
+    mistakes.found += reading.wrong
+    with mistakes.noted():
+        add_accounts(app, reading.settings, reading.file, environ)
+    return app, mistakes.found
+
+
+def strange_variables(app: App, reading: Reading, environ: Mapping[str, str]) -> Sequence[ConfigError]:
+    """Return a mistake for each variable that looks like a setting and is none; the bot can run with them."""
+
+    def keys() -> Iterator[str]:
+        known: list[Account] = []
+        with contextlib.suppress(ConfigError):  # told elsewhere
+            known = accounts(reading.settings.accounts, reading.file, app.host.networks, environ)
+        yield from (row.key for row in rows(reading, known, app.host))
+
+    return list(strange(environ, reading.file.data, app.host.candidates, keys))
 
 
 def add_accounts(app: App, settings: Settings, file: SettingsFile, environ: Mapping[str, str]) -> None:

@@ -560,7 +560,7 @@ KEYS = ("bot.language", "bot.data", "accounts.main.nick", "accounts.main.link.re
 )
 def test_a_variable_that_looks_like_a_setting_and_is_none_is_told(name, hint):
     data = {"accounts": {"demo": {"password": {"env": "QQOPS_DEMO_PASSWORD"}}}}
-    told = [str(one) for one in strange({name: "x"}, data, ("essentials", "qq-official"), KEYS)]
+    told = [str(one) for one in strange({name: "x"}, data, ("essentials", "qq-official"), lambda: KEYS)]
     assert told == ([f"{name}: is no setting ({hint})"] if hint else [])
 
 

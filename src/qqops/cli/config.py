@@ -1,19 +1,24 @@
-"""``qqops init`` and ``qqops check``."""
+"""``qqops init``, ``qqops check``, ``qqops config check`` and ``qqops config explain``."""
 
 from __future__ import annotations
 
+import difflib
 import os
 import pathlib
 import textwrap
+from collections.abc import Collection, Sequence
 
-from qqops._file import SettingsFile
-from qqops.app import App
-from qqops.assemble import add_accounts, make_app
+from wcwidth import wcswidth
+
+from qqops._accounts import accounts
+from qqops._explain import rows
 from qqops.cli import exits
-from qqops.cli.operators import Terminal
+from qqops.cli.examine import Examined, examine
 from qqops.errors import ConfigError
-from qqops.plugin.host import PluginState
-from qqops.settings import Settings, load_settings
+from qqops.settings import Reading
+
+#: Columns of a value after which the next column is not kept in line.
+WIDEST = 40
 
 TEMPLATE = """\
 # Settings of a qqops bot. Every key may be left out; what is written here are the defaults.
@@ -76,45 +81,90 @@ def init(path: pathlib.Path, *, force: bool) -> int:
     return exits.OK
 
 
-def check(path: pathlib.Path, *, strict: bool, traceback: bool) -> int:
+def check(config: pathlib.Path | None, *, strict: bool, traceback: bool) -> int:
     """Validate settings and plugins; return the exit code.
 
-    Without a settings file only the plugins are looked at.
+    Without a settings file only the plugins are looked at, unless one was named.
 
     Args:
         strict: Fail when a plugin is skipped, or has a note that asks for something.
         traceback: Print the whole error of each plugin that is skipped.
 
     Raises:
-        ConfigError: The settings are wrong.
+        ConfigError: The settings are wrong; all of it is named.
     """
-    app, file = load_for_check(path)
-    reports = app.host.reports.all()
-    skipped = [one for one in reports if one.state is PluginState.SKIPPED]
-    for one in skipped:
-        print(f"plugin {one} skipped: {one.why}")
+    found = examine(config)
+    for one in found.skipped:
+        for line in one.mistakes or (one.why,):
+            print(f"plugin {one} skipped: {line}")
         if traceback and one.traceback:
             print(textwrap.indent(one.traceback, "  "))
-    for one in reports:
-        for note in one.notes:
-            print(f"plugin {one}: {note}")
-    unowned = app.registry.unowned()
-    for name in unowned:
-        where = file.where(f"commands.{name}") if file is not None else "commands"
-        print(f"{where}: {name!r} is given to {app.registry.owners[name]!r}, which has none of this name")
-    loaded = sum(one.state is PluginState.LOADED for one in reports)
-    what = f"{path}: {len(app.supervisors)} accounts, " if file is not None else f"(no {path}) "
-    print(f"{what}{loaded} plugins, {len(app.registry.commands)} commands, {len(skipped)} skipped")
-    fails = skipped or unowned or any(one.unsettled for one in reports)
+    for report in found.app.host.reports.all():
+        for note in report.notes:
+            print(f"plugin {report}: {note}")
+    for line in found.unowned:
+        print(line)
+    found.check()
+    what = f"{found.path}: {len(found.app.supervisors)} accounts, " if found.file else f"(no {found.path}) "
+    commands = len(found.app.registry.commands)
+    print(f"{what}{found.loaded} plugins, {commands} commands, {len(found.skipped)} skipped")
+    fails = found.skipped or found.unowned or found.unsettled
     return exits.FAILED if strict and fails else exits.OK
 
 
-def load_for_check(path: pathlib.Path) -> tuple[App, SettingsFile | None]:
-    """Return the bot of *path*, or one with just the plugins when there is no such file."""
-    operator = Terminal(path.parent)
-    if not path.exists():
-        return make_app(Settings(), operator, os.environ), None
-    settings, file = load_settings(path, os.environ)
-    app = make_app(settings, operator, os.environ, file=file)
-    add_accounts(app, settings, file, os.environ)
-    return app, file
+def check_settings(config: pathlib.Path) -> int:
+    """Validate the settings alone; return the exit code. Raises `ConfigError` that names all that is wrong."""
+    found, reading = _examined(config)
+    mistakes = [*found.wrong]
+    for report in found.skipped:
+        mistakes += [ConfigError(line) for line in report.mistakes]
+    mistakes += [ConfigError(line) for line in found.unowned]
+    if mistakes:
+        raise ConfigError.of(mistakes)
+    tables = len(reading.settings.plugins.tables)
+    print(f"{config}: {len(found.app.supervisors)} accounts, {tables} tables of plugins / {tables} 个插件表")
+    return exits.OK
+
+
+def explain(config: pathlib.Path, key: str) -> int:
+    """Print every setting, or those at and below *key* with what they mean: value and where it comes from.
+
+    Raises:
+        ConfigError: The settings are wrong, or there is no such key.
+    """
+    found, reading = _examined(config)
+    found.check()
+    made = accounts(reading.settings.accounts, reading.file, found.app.host.networks, os.environ)
+    every = list(rows(reading, made, found.app.host))
+    chosen = [row for row in every if not key or row.key == key or row.key.startswith(f"{key}.")]
+    if not chosen:
+        known = {row.key for row in every}
+        known |= {one.rpartition(".")[0] for one in known if "." in one}
+        raise ConfigError(f"there is no setting {key!r}", hint=_nearest(key, known))
+    heads = ("setting / 设置项", "value / 值", "from / 来源")
+    lines = [(row.key, row.value, row.origin or "default / 默认") for row in chosen]
+    widths = [max(wcswidth(line[i]) for line in (heads, *lines)) for i in (0, 1)]
+    widths[1] = min(widths[1], WIDEST)
+    print(_line(heads, widths))
+    for row, line in zip(chosen, lines, strict=True):
+        print(_line(line, widths))
+        if key and row.meaning:
+            print(f"    {row.meaning}")
+    return exits.OK
+
+
+def _examined(config: pathlib.Path) -> tuple[Examined, Reading]:
+    found = examine(config)
+    assert found.reading is not None
+    return found, found.reading
+
+
+def _nearest(key: str, known: Collection[str]) -> str:
+    near = difflib.get_close_matches(key, sorted(known), 1)
+    return f"did you mean {near[0]!r}?" if near else "`qqops config explain` lists them"
+
+
+def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
+    """Return *cells* in columns; Chinese characters take two."""
+    filled = [f"{cell}{' ' * (width - wcswidth(cell))}" for cell, width in zip(cells, widths, strict=False)]
+    return "  ".join([*filled, *cells[len(widths) :]])

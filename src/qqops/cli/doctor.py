@@ -13,9 +13,8 @@ from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from qqops.cli import exits
-from qqops.cli.config import load_for_check
+from qqops.cli.examine import DEFAULT, examine
 from qqops.errors import QQOpsError
-from qqops.plugin.host import PluginState
 from qqops.runtime.agenda import time_zone
 
 
@@ -30,10 +29,14 @@ class Finding(NamedTuple):
 FINE, WARN, BAD = "ok", "warn", "FAIL"
 
 
-def doctor(path: pathlib.Path) -> int:
-    """Print the report; return the exit code: failed when something must be fixed."""
+def doctor(config: pathlib.Path | None) -> int:
+    """Print the report; return the exit code: failed when something must be fixed.
+
+    Args:
+        config: The settings file; None for the one that is looked for, which may be missing.
+    """
     checks: list[Callable[[], Iterator[Finding]]] = [
-        _python, _encoding, _extras, _time, _loopback, lambda: _folder(path), lambda: _bot(path),
+        _python, _encoding, _extras, _time, _loopback, lambda: _folder(config or DEFAULT), lambda: _bot(config),
     ]  # fmt: skip
     worst = exits.OK
     for check in checks:
@@ -106,24 +109,29 @@ def _folder(path: pathlib.Path) -> Iterator[Finding]:
         yield Finding(BAD, f"{folder} cannot be written: {exc.strerror}", "start qqops in a folder of yours")
 
 
-def _bot(path: pathlib.Path) -> Iterator[Finding]:
+def _bot(config: pathlib.Path | None) -> Iterator[Finding]:
     try:
-        app, file = load_for_check(path)
+        found = examine(config)
     except QQOpsError as exc:
         yield Finding(BAD, str(exc), "then run `qqops check` again")
         return
-    if file is not None:
-        yield Finding(FINE, f"{path}: {len(app.supervisors)} accounts")
-    else:
-        yield Finding(WARN, f"there is no {path}", "`qqops init` writes one; `qqops demo` needs none")
-    for report in app.host.reports.all():
-        if report.state is PluginState.SKIPPED:
+    for mistake in found.wrong:
+        yield Finding(BAD, str(mistake), "then run `qqops check` again")
+    if found.file is None:
+        yield Finding(WARN, f"there is no {found.path}", "`qqops init` writes one; `qqops demo` needs none")
+    elif not found.wrong:
+        yield Finding(FINE, f"{found.path}: {len(found.app.supervisors)} accounts")
+    for report in found.skipped:
+        place = report.where if not report.mistakes else ""
+        for line in report.mistakes or (report.reason,):
             yield Finding(
                 BAD,
-                f"plugin {report} is skipped: {report.reason}",
-                f"see {report.where}" if report.where else "`qqops plugin list` shows it",
+                f"plugin {report} is skipped: {line}",
+                f"see {place}" if place else "`qqops plugin list` shows it",
             )
-    if app.registry.commands:
-        yield Finding(FINE, f"{len(app.registry.commands)} commands from plugins")
+    for line in (*found.unowned, *found.unsettled):
+        yield Finding(BAD, line, "`qqops check --strict` fails for it as well")
+    if found.app.registry.commands:
+        yield Finding(FINE, f"{len(found.app.registry.commands)} commands from plugins")
     else:
         yield Finding(WARN, "no plugin brings a command", "pip install qqops-essentials")

@@ -22,11 +22,15 @@ app = cyclopts.App(
 )
 simulate = cyclopts.App(name="simulate", help="Run a service to connect to. / 运行模拟服务。")
 plugin = cyclopts.App(name="plugin", help="Look at plugins. / 查看插件。")
+settings = cyclopts.App(name="config", help="Look at the settings. / 查看设置。")
 app.command(simulate)
+app.command(settings)
 app.command(plugin)
 
 Profile = Literal["webqq2013", "smartqq"]
 SettingsPath = Annotated[pathlib.Path, Parameter(name=["--config", "-c"])]
+#: None when no file was named: `DEFAULT` may be missing then.
+MaybePath = Annotated[pathlib.Path | None, Parameter(name=["--config", "-c"])]
 Script = Annotated[str | None, Parameter(allow_leading_hyphen=True)]
 DEFAULT = pathlib.Path("qqops.toml")
 
@@ -108,7 +112,7 @@ def init(*, config: SettingsPath = DEFAULT, force: bool = False) -> int:
 
 
 @app.command
-def check(*, config: SettingsPath = DEFAULT, strict: bool = False, traceback: bool = False) -> int:
+def check(*, config: MaybePath = None, strict: bool = False, traceback: bool = False) -> int:
     """Validate settings and plugins. / 检查设置与插件。
 
     Args:
@@ -123,7 +127,7 @@ def check(*, config: SettingsPath = DEFAULT, strict: bool = False, traceback: bo
 
 
 @app.command
-def doctor(*, config: SettingsPath = DEFAULT) -> int:
+def doctor(*, config: MaybePath = None) -> int:
     """Say what is missing or wrong on this machine, and how to fix it. / 检查本机缺少什么、如何修复。
 
     Args:
@@ -184,8 +188,35 @@ def audit(
     return check_audit(config) if verify else show_audit(config, last=last, follow=follow, as_json=json)
 
 
+@settings.command(name="check")
+def config_check(*, config: SettingsPath = DEFAULT) -> int:
+    """Validate the settings alone: file, environment, tables of plugins. / 只检查设置：文件、环境变量、插件表。
+
+    Args:
+        config: The settings file. / 设置文件。
+    """
+    from qqops.cli.config import check_settings
+
+    logs.configure("text", "error")
+    return check_settings(config)
+
+
+@settings.command(name="explain")
+def config_explain(key: str = "", /, *, config: SettingsPath = DEFAULT) -> int:
+    """Say what holds for each setting, where it comes from and what it means. / 列出各设置的当前值、来源和含义。
+
+    Args:
+        key: One setting or table, as bot or bot.language; all when it is left out. / 设置项或表；省略则列出全部。
+        config: The settings file. / 设置文件。
+    """
+    from qqops.cli.config import explain
+
+    logs.configure("text", "error")
+    return explain(config, key)
+
+
 @plugin.command(name="list")
-def plugin_list(*, config: SettingsPath = DEFAULT) -> int:
+def plugin_list(*, config: MaybePath = None) -> int:
     """List the plugins: version, state, load time, reason when skipped. / 列出插件。
 
     Args:
@@ -198,7 +229,7 @@ def plugin_list(*, config: SettingsPath = DEFAULT) -> int:
 
 
 @plugin.command(name="check")
-def plugin_check(name: str = "", /, *, config: SettingsPath = DEFAULT, traceback: bool = False) -> int:
+def plugin_check(name: str = "", /, *, config: MaybePath = None, traceback: bool = False) -> int:
     """Load a plugin, or all, and say what is wrong with it, or what it declares and where. / 加载插件，指出其中的错误，或列出它的声明及所在行。
 
     Args:
@@ -319,11 +350,11 @@ def needs_onebot() -> Iterator[None]:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run a command line; return its exit code. Wrong settings or arguments: one message and code 2."""
+    """Run a command line; return its exit code. Wrong settings or arguments: a line for each mistake and code 2."""
     try:
         code = app(argv, exit_on_error=False, print_error=False, result_action="return_value")
     except (ConfigError, cyclopts.CycloptsError) as exc:
-        print(f"qqops: {exc}", file=sys.stderr)
+        _tell(exc)
         return exits.USAGE
     except KeyboardInterrupt:
         return exits.INTERRUPTED
@@ -331,12 +362,18 @@ def main(argv: list[str] | None = None) -> int:
         wrong, rest = group.split(ConfigError)
         if rest is None and wrong is not None:
             for leaf in _leaves(wrong):
-                print(f"qqops: {leaf}", file=sys.stderr)
+                _tell(leaf)
             return exits.USAGE
         if rest is not None and rest.split(KeyboardInterrupt)[1] is None:
             return exits.INTERRUPTED
         raise
     return code if isinstance(code, int) else exits.OK
+
+
+def _tell(exc: BaseException) -> None:
+    """Print a line for each mistake."""
+    for one in exc.all if isinstance(exc, ConfigError) else (exc,):
+        print(f"qqops: {one}", file=sys.stderr)
 
 
 def _leaves(group: BaseExceptionGroup[BaseException]) -> list[BaseException]:

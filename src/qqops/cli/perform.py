@@ -10,6 +10,7 @@ from typing import Any
 
 import trio
 
+from qqops._file import read_text
 from qqops.app import App
 from qqops.cli import exits
 from qqops.cli.play import ExpectationFailed, Play
@@ -29,10 +30,10 @@ def read_script(script: str | None) -> list[str] | None:
     if script is None and sys.stdin.isatty():
         return None
     if script in (None, "-"):
-        return sys.stdin.read().splitlines()
+        return sys.stdin.read().removeprefix("\ufeff").splitlines()
     try:
-        return pathlib.Path(script or "").read_text("utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as exc:
+        return read_text(pathlib.Path(script or "")).splitlines()
+    except (OSError, ValueError) as exc:
         raise ConfigError(f"cannot read the script {script}: {exc}") from exc
 
 

@@ -7,12 +7,12 @@ import textwrap
 
 from qqops._structure import nearest
 from qqops.cli import exits
-from qqops.cli.config import load_for_check
+from qqops.cli.examine import load_for_check
 from qqops.errors import ConfigError
 from qqops.plugin.host import PluginState
 
 
-def list_plugins(path: pathlib.Path) -> int:
+def list_plugins(path: pathlib.Path | None) -> int:
     """Print name, version, state, load time, and the reason when skipped; return the exit code."""
     app, _ = load_for_check(path)
     rows = [("plugin", "version", "state", "load", "package")]
@@ -32,7 +32,7 @@ def list_plugins(path: pathlib.Path) -> int:
     return exits.OK
 
 
-def check_plugins(path: pathlib.Path, name: str, *, traceback: bool) -> int:
+def check_plugins(path: pathlib.Path | None, name: str, *, traceback: bool) -> int:
     """Load the plugin *name* (all for "") and print what is wrong, or what it declares; return the exit code.
 
     Args:

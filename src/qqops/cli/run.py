@@ -14,14 +14,14 @@ import trio
 
 from qqops.adapters.base import Operator
 from qqops.app import App, End
-from qqops.assemble import add_accounts, make_app
+from qqops.assemble import assembled, strange_variables
 from qqops.cli import exits
 from qqops.cli.dev import watch
 from qqops.cli.folder import held
 from qqops.cli.last import LastResort
 from qqops.cli.operators import Folder, Terminal
 from qqops.errors import ConfigError
-from qqops.settings import load_settings
+from qqops.settings import read_settings
 
 log = structlog.get_logger("qqops.run")
 
@@ -40,7 +40,8 @@ def run_bot(path: pathlib.Path, *, narrate: bool = False, dev: bool = False) -> 
         # get the first. Nothing is written, and what others write (pytest does) is not read: nothing is below a device.
         sys.dont_write_bytecode = True
         sys.pycache_prefix = os.devnull
-    settings, file = load_settings(path, os.environ)
+    reading = read_settings(path, os.environ)
+    settings = reading.settings
     # A MB of source that attrs has generated and compiled; the rest of the bot fits in there. What is asked for is read anew.
     linecache.clearcache()
 
@@ -49,8 +50,11 @@ def run_bot(path: pathlib.Path, *, narrate: bool = False, dev: bool = False) -> 
     async def main() -> int:
         kinds: dict[str, type[Terminal | Folder]] = {"terminal": Terminal, "file": Folder}
         operators: list[Operator] = [kinds[one](folder) for one in settings.bot.ask if one in kinds]
-        app = make_app(settings, operators, os.environ, folder, file)
-        add_accounts(app, settings, file, os.environ)
+        app, wrong = assembled(reading, operators, os.environ, folder)
+        if wrong:
+            raise ConfigError.of(wrong)
+        for mistake in strange_variables(app, reading, os.environ):
+            log.warning("a variable that is no setting", variable=mistake.where, hint=mistake.hint)
         if narrate:
             app.narrate()
         if not app.supervisors:

@@ -69,12 +69,12 @@ def explain(exc: BaseException, own: Sequence[str] = ()) -> tuple[str, str]:
     except BaseException:  # noqa: BLE001 - an author's own exception, that is broken itself; nothing waits here
         return f"{type(exc).__name__} (it cannot say why)", author_line(exc, own)
 
-    return _line(reason), where
+    return _line(reason, MOST * len(exc.all) if isinstance(exc, ConfigError) else MOST), where
 
 
-def _line(text: str) -> str:
-    """Return *text* as one line that every terminal can show."""
-    cut = f"{text[: MOST - 1]}…" if len(text) > MOST else text
+def _line(text: str, most: int) -> str:
+    """Return *text* as one line of *most* characters that every terminal can show."""
+    cut = f"{text[: most - 1]}…" if len(text) > most else text
     return "".join(one if one.isprintable() else " " if one.isspace() else ascii(one)[1:-1] for one in cut)
 
 
@@ -82,7 +82,9 @@ def _explain(exc: BaseException, own: Sequence[str]) -> tuple[str, str]:
     if isinstance(exc, PluginError):
         return exc.reason, exc.where or author_line(exc, own)
     if isinstance(exc, ConfigError):
-        return f"{exc.message}{f' ({exc.hint})' if exc.hint else ''}", exc.where or author_line(exc, own)
+        first, *more = exc.all
+        head = f"{first.message}{f' ({first.hint})' if first.hint else ''}"
+        return "; ".join((head, *map(str, more))), first.where or author_line(exc, own)
     if isinstance(exc, SyntaxError) and isinstance(exc.filename, str):
         where, place = f"SyntaxError: {exc.msg}", f"{exc.filename}:{exc.lineno}"
         if not own or exc.filename.startswith(tuple(own)):

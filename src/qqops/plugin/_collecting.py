@@ -67,9 +67,11 @@ class Collected:
 
     Attributes:
         plugin: What pluggy sees.
+        configs: Its configurations as the settings fill them, by type.
     """
 
     plugin: object
+    configs: Mapping[type[Any], object]
     converters: Mapping[type[Any], Converter]
     services: Sequence[Service]
     networks: Sequence[Network]
@@ -115,7 +117,8 @@ def collect(name: str, plugin: object, around: Surroundings) -> Collected:
     own = _by_type(items("qqops_converters"))
     converters = {**around.converters, **own}
     known = {**around.core, **around.provided}
-    known.update((cls, around.configure(name, cls)) for cls in items("qqops_config"))
+    configs: dict[type[Any], object] = {cls: around.configure(name, cls) for cls in items("qqops_config")}
+    known.update(configs)
     build = Build(
         plugin=name, services=known, core=around.core.keys(), converters=converters, places=around.places
     )
@@ -123,6 +126,7 @@ def collect(name: str, plugin: object, around: Surroundings) -> Collected:
     build = attrs.evolve(build, services={**known, **{one.kind: one.provided for one in services}})
     return Collected(
         plugin=plugin,
+        configs=configs,
         converters=own,
         services=services,
         networks=items("qqops_networks"),

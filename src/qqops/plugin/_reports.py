@@ -25,6 +25,7 @@ class PluginReport:
         load_ms: Milliseconds from the import to the last hook.
         reason: Why it was skipped.
         where: ``file:line`` of the reason.
+        mistakes: What is wrong in its table of the settings, each with its place and key, where it was skipped for that.
         traceback: All of the error behind the reason, as Python prints it; "" where there was none.
         notes: What its owner should know though it was loaded.
         unsettled: Those of the notes that ask its owner for something.
@@ -38,6 +39,7 @@ class PluginReport:
     load_ms: float = 0.0
     reason: str = ""
     where: str = ""
+    mistakes: tuple[str, ...] = ()
     traceback: str = attrs.field(default="", repr=False)
     notes: tuple[str, ...] = ()
     unsettled: tuple[str, ...] = ()

@@ -11,7 +11,7 @@ import pluggy
 import structlog
 
 from qqops.adapters.base import Network
-from qqops.errors import PluginError
+from qqops.errors import ConfigError, PluginError
 from qqops.plugin._blame import explain, files_of, whole
 from qqops.plugin._collecting import Collected, Configure, Surroundings, collect, defaults
 from qqops.plugin._converter import Converter
@@ -110,17 +110,23 @@ class Host:
                 return
             later = again
 
-    def load(self, candidate: Candidate, later: list[Candidate] | None = None) -> PluginReport:
+    def load(
+        self,
+        candidate: Candidate,
+        later: list[Candidate] | None = None,
+        configure: Configure | None = None,
+    ) -> PluginReport:
         """Load one plugin, completely or not at all; return what became of it.
 
         Args:
             later: Gets it when it needs what no plugin provides so far; nothing is logged then.
+            configure: Fills its configuration, in the place of the host's.
         """
         loaded = self.reports.get(candidate.name)
         if loaded is not None and loaded.state is PluginState.LOADED:
             return self._namesake(candidate, loaded)
         began = time.perf_counter()
-        outcome: PluginReport | Collected | BaseException = self.prepare(candidate)
+        outcome: PluginReport | Collected | BaseException = self.prepare(candidate, configure)
         load_ms = (time.perf_counter() - began) * 1000
         if isinstance(outcome, Collected):
             outcome = self.install(candidate, outcome, load_ms)
@@ -136,8 +142,10 @@ class Host:
             _tell(report)
         return report
 
-    def prepare(self, candidate: Candidate) -> Collected | BaseException:
+    def prepare(self, candidate: Candidate, configure: Configure | None = None) -> Collected | BaseException:
         """Import *candidate* and return what it declares, or what came of it instead; nobody knows of it yet.
+
+        Its configuration is filled by *configure*, or by the host's own.
 
         Whatever a plugin raises is its own failure: nothing waits here, so nothing is cancelled, and only who presses
         Ctrl-C ends the program.
@@ -147,7 +155,9 @@ class Host:
             try:
                 self._check(candidate)
                 found = candidate.load()
-                outcome = self._collect(candidate.name, plugin_in(found, candidate.name))
+                outcome = self._collect(
+                    candidate.name, plugin_in(found, candidate.name), configure or self.configure
+                )
             except BaseException as exc:  # noqa: BLE001 - border to plugins: loading
                 outcome = exc
         if (interrupt := interrupted()) is not None:
@@ -167,9 +177,11 @@ class Host:
     def failed(self, candidate: Candidate, exc: BaseException, load_ms: float = 0.0) -> PluginReport:
         """Return the report of *candidate*, which has ended in *exc*."""
         reason, where = explain(exc, files_of(candidate.target))
+        mistakes = exc.all if isinstance(exc, ConfigError) else ()
         return _report_of(
-            candidate, PluginState.SKIPPED, reason=reason, where=where, load_ms=load_ms, traceback=whole(exc)
-        )
+            candidate, PluginState.SKIPPED, reason=reason, where=where, load_ms=load_ms, traceback=whole(exc),
+            mistakes=tuple(str(one) for one in mistakes if f" plugins.{candidate.name}" in f" {one.where}"),
+        )  # fmt: skip
 
     def off(self, name: str) -> PluginReport:
         """Report that the plugin *name* was unloaded."""
@@ -226,7 +238,7 @@ class Host:
             if not requirement.specifier.contains(self._version, prereleases=True):
                 raise PluginError(f"it needs qqops {requirement.specifier}, this is {self._version}")
 
-    def _collect(self, name: str, plugin: object) -> Collected:
+    def _collect(self, name: str, plugin: object, configure: Configure) -> Collected:
         """Return what *plugin* declares. Raises whatever its hooks raise, and `PluginError`."""
         if (other := self._manager.get_name(plugin)) not in (None, name):
             raise PluginError(f"it is loaded already, under the name {other!r}")
@@ -239,7 +251,7 @@ class Host:
                 provided=self._provided.besides(name),
                 places=self._provided.places(name),
                 converters={kind: one for of in reversed(others) for kind, one in of.items()},
-                configure=self.configure,
+                configure=configure,
             ),
         )
         for network in found.networks:

@@ -11,8 +11,8 @@ import attrs
 import structlog
 import trio
 
-from qqops.errors import Refuse, StoreError
-from qqops.plugin._collecting import Collected
+from qqops.errors import ConfigError, Refuse, StoreError
+from qqops.plugin._collecting import Collected, Configure
 from qqops.plugin._finding import CORE, Candidate, discover
 from qqops.plugin._modules import Modules, package_of
 from qqops.plugin._reports import PluginReport, PluginState
@@ -41,6 +41,7 @@ class PluginChange:
         kept: Whether the old copy goes on, because the new one cannot be loaded.
         reason: Why not, with file and line.
         left: What of the old copy would not end, for people: threads that cannot be stopped, handlers that do not listen.
+        restart: Keys of settings that have changed since the start and that hold after a restart only.
         ms: Milliseconds it took.
     """
 
@@ -49,7 +50,21 @@ class PluginChange:
     kept: bool = False
     reason: str = ""
     left: Sequence[str] = ()
+    restart: Sequence[str] = ()
     ms: float = 0.0
+
+
+@attrs.frozen(kw_only=True)
+class Renewed:
+    """Settings that were read anew, and are right.
+
+    Attributes:
+        configure: Fills configurations by them.
+        restart: Keys outside the tables of plugins that are not what they were at the start.
+    """
+
+    configure: Configure | None = None
+    restart: Sequence[str] = ()
 
 
 @attrs.frozen(kw_only=True)
@@ -71,9 +86,12 @@ class Plugins:
 
     Attributes:
         host: Holds them.
+        renew: Reads the settings anew for the plugin of a name, and raises `ConfigError` for all that is wrong in them. Without
+            a file there is nothing to be read.
     """
 
     host: Host
+    renew: Callable[[str], Renewed]
 
     def __init__(
         self,
@@ -89,6 +107,7 @@ class Plugins:
         self._kept = kept
         self._refresh = refresh
         self._turn = trio.Lock()
+        self.renew = lambda name: Renewed()
 
     # -- what there is --------------------------------------------------------------------------
 
@@ -150,25 +169,34 @@ class Plugins:
         async with self._turn:
             if self.host.is_loaded(name):
                 raise Refuse(Say("plugins.loaded", {"name": name}))
-            began = time.perf_counter()
-            candidate = self._candidate(name)
-            modules = self._modules(candidate)
-            modules.take_out()
-            report = self.host.load(candidate)
-            if report.state is PluginState.LOADED:
-                self._kept.delete(name)
-                with trio.CancelScope(shield=True):
-                    await self._begin(name)
-            else:
-                modules.put_back()
-            done = report.state is PluginState.LOADED
-            return PluginChange(report=report, done=done, reason=report.why, ms=_ms(began))
+            return await self._load(name)
+
+    async def _load(self, name: str) -> PluginChange:
+        began = time.perf_counter()
+        candidate = self._candidate(name)
+        try:
+            renewed = self.renew(name)
+        except ConfigError as exc:
+            return self._refused(self.host.reports.get(name) or self.host.failed(candidate, exc), exc, began)
+        modules = self._modules(candidate)
+        modules.take_out()
+        report = self.host.load(candidate, configure=renewed.configure)
+        done = report.state is PluginState.LOADED
+        if done:
+            self._kept.delete(name)
+            with trio.CancelScope(shield=True):
+                await self._begin(name)
+        else:
+            modules.put_back()
+        restart = renewed.restart if done else ()
+        return PluginChange(report=report, done=done, reason=_why(report), restart=restart, ms=_ms(began))
 
     async def reload(self, name: str) -> PluginChange:
-        """Read the plugin *name* anew from its files and put it in the place of the old copy.
+        """Read the plugin *name* anew from its files, and its table from the settings, and put it in the place of the old copy.
 
-        It is imported and looked through before anything ends: when that fails the old copy goes on. What waits for its turn
-        is run by the new copy; what is under way is cut off.
+        All of the settings are looked through, then it is imported and looked through, before anything ends: when that
+        fails the old copy goes on. What waits for its turn is run by the new copy; what is under way is cut off. One that was
+        skipped is loaded.
 
         Raises:
             Refuse: There is none, or it belongs to the bot itself.
@@ -176,13 +204,19 @@ class Plugins:
         Cancellation: waits until the change is whole, 45 seconds at most.
         """
         async with self._turn:
+            if self._report(name).state is PluginState.SKIPPED:
+                return await self._load(name)
             self._check(name)
             began = time.perf_counter()
+            try:
+                renewed = self.renew(name)  # on the spot, as the import that follows
+            except ConfigError as exc:
+                return self._refused(self.host.reports[name], exc, began)
             candidate, old = self._candidate(name), self.host.collected(name)
             assert old is not None
             modules = self._modules(candidate)
             modules.take_out()
-            found = self.host.prepare(candidate)
+            found = self.host.prepare(candidate, renewed.configure)
             if not isinstance(found, Collected):
                 modules.put_back()
                 report = self.host.failed(candidate, found)
@@ -193,7 +227,7 @@ class Plugins:
                     reason=report.reason,
                 )
                 return PluginChange(
-                    report=self.host.reports[name], done=False, kept=True, reason=report.why, ms=_ms(began)
+                    report=self.host.reports[name], done=False, kept=True, reason=_why(report), ms=_ms(began)
                 )
             with trio.CancelScope(shield=True), self._held(name):
                 left = await self._end(name)
@@ -201,11 +235,21 @@ class Plugins:
                 if reason:
                     modules.put_back()
                 await self._begin(name)
-            log.info("plugin reloaded", plugin=name, left=left, kept=bool(reason))
+            log.info("plugin reloaded", plugin=name, left=left, kept=bool(reason), restart=renewed.restart)
             return PluginChange(
                 report=self.host.reports[name], done=not reason, kept=bool(reason), reason=reason, left=left,
-                ms=_ms(began),
+                restart=() if reason else renewed.restart, ms=_ms(began),
             )  # fmt: skip
+
+    def _refused(self, report: PluginReport, exc: ConfigError, began: float) -> PluginChange:
+        """Say that nothing was changed, for the settings are wrong."""
+        log.error(
+            "plugin not loaded anew: the settings are wrong, and the old ones hold",
+            plugin=report.name,
+            mistakes=[str(one) for one in exc.all],
+        )
+        kept = report.state is PluginState.LOADED
+        return PluginChange(report=report, done=False, kept=kept, reason=str(exc), ms=_ms(began))
 
     def _exchange(self, candidate: Candidate, old: Collected, new: Collected, began: float) -> str:
         """Put *new* in the place of *old*; "", or why *old* is back again."""
@@ -286,6 +330,11 @@ class Plugins:
         if found is None:
             raise Refuse(Say("plugins.unknown", {"name": name}))
         return found
+
+
+def _why(report: PluginReport) -> str:
+    """Return why a plugin was skipped, a line for each mistake in its table."""
+    return "\n".join(report.mistakes) or report.why
 
 
 def _ms(began: float) -> float:

@@ -68,7 +68,7 @@ async def plugin_off(
 
 
 async def plugin_reload(ctx: Ctx, name: str, *, plugins: Plugins) -> str:
-    """Read a plugin anew from its files; the old copy stays when that fails. / 从文件重新读取插件；失败时保留原来的。"""
+    """Read a plugin and its settings anew; the old copy stays when that fails. / 重新读取插件及其设置；失败时保留原来的。"""
     return _told(ctx, await plugins.reload(name), "is_reloaded")
 
 
@@ -104,4 +104,7 @@ def _told(ctx: Ctx, change: PluginChange, done: str) -> str:
         head = say(ctx, done, name=str(change.report), ms=max(1, round(change.ms)))
     else:
         head = say(ctx, "old_stays" if change.kept else "not_done", name=name, reason=change.reason)
-    return "\n".join([head, *(say(ctx, "left", what=what) for what in change.left)])
+    lines = [head, *(say(ctx, "left", what=what) for what in change.left)]
+    if change.restart:
+        lines.append(say(ctx, "needs_restart", keys=", ".join(change.restart)))
+    return "\n".join(lines)

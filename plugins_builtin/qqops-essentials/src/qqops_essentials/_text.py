@@ -60,6 +60,7 @@ _TEXTS = {
     ),
     "is_reloaded": ("{name} is reloaded ({ms} ms)", "{name} 已重新加载（{ms} 毫秒）"),
     "old_stays": ("not reloaded, the old copy goes on: {reason}", "没有重新加载，原来的继续运行：{reason}"),
+    "needs_restart": ("needs a restart: {keys}", "需要重启才生效：{keys}"),
     "left": ("left running: {what}", "仍在运行：{what}"),
     "not_mine": (
         "{name} brings the command that would load it again; leave it out in the settings",
