@@ -50,7 +50,7 @@ def test_the_page_shows_what_happens(number, tmp_path, monkeypatch, capsys):
     importlib.invalidate_caches()
     assert re.fullmatch(r"\$ qqops check( --strict)?", command)
     strict = "--strict" in command
-    code = check(pathlib.Path("qqops.toml"), strict=strict, traceback=False)
+    code = check(None, strict=strict, traceback=False)
     sys.modules.pop("hello_plugin", None)
     shown = "".join(
         line for line in capsys.readouterr().out.splitlines(keepends=True) if line.startswith("plugin ")

@@ -359,6 +359,13 @@ def test_with_dev_what_somebody_has_compiled_in_the_same_second_is_not_taken_for
         bot.end(signal.SIGTERM)
 
 
+def test_a_running_bot_is_warned_of_a_variable_that_is_no_setting(tmp_path, forks):
+    (tmp_path / "qqops.toml").write_text("[accounts.a]\nnetwork = 'memory'\n")
+    with Process("run", cwd=tmp_path, env={"QQOPS_BOT_LANGUAGE": "zh"}, forks=forks) as bot:
+        bot.until("a variable that is no setting.*QQOPS_BOT__LANGUAGE", "stderr")
+        bot.until("online", "stderr")
+
+
 def test_a_single_plugin_is_checked(tmp_path, forks):
     module = install(tmp_path, "ticking", "1.0", "ticking = ticking_plugin", TICKS.format(word="one"))
     env = {"PYTHONPATH": str(tmp_path)}

@@ -25,7 +25,7 @@ from qqops.adapters.onebot11.options import MAX_AT_ONCE, OneBotOptions
 from qqops.adapters.onebot11.session import LiveSession
 from qqops.adapters.websocket.handshake import Dial, connect
 from qqops.adapters.websocket.socket import WebSocket
-from qqops.errors import Mistakes, Refuse, TransientError, excerpt
+from qqops.errors import Mistakes, Refuse, TransientError
 from qqops.model import (
     AccountRef,
     Action,
@@ -46,6 +46,7 @@ from qqops.model import (
     User,
 )
 from qqops.protocol.onebot11.actions import actions_in
+from qqops.protocol.onebot11.errors import excerpt
 from qqops.protocol.onebot11.events import Reader
 from qqops.protocol.onebot11.segments import SEGMENTS
 

@@ -24,7 +24,7 @@ from qqops.adapters.webqq.options import WebQQOptions
 from qqops.adapters.webqq.saved import SavedSession
 from qqops.adapters.webqq.sends import INVISIBLE
 from qqops.adapters.webqq.session import LiveSession, is_cancelled
-from qqops.errors import AdapterError, Mistakes, Refuse, excerpt
+from qqops.errors import AdapterError, Mistakes, Refuse
 from qqops.model import (
     AccountRef,
     Action,
@@ -45,6 +45,7 @@ from qqops.model import (
     Text,
     User,
 )
+from qqops.protocol.webqq.errors import excerpt
 from qqops.protocol.webqq.heard import Heard
 from qqops.protocol.webqq.profile import Login, profile
 from qqops.protocol.webqq.session import Session
