@@ -3,6 +3,7 @@
 import inspect
 import pathlib
 import re
+import typing
 
 import attrs
 import pytest
@@ -10,13 +11,16 @@ import pytest
 import qqops
 from qqops import settings
 from qqops._accounts import AccountSettings, LinkSettings
+from qqops._explain import meanings_of
 from qqops.adapters import memory
 from qqops.adapters.onebot11.options import OneBotOptions
 from qqops.adapters.webqq import options as webqq
 from qqops.cli import exits
+from qqops.model.allowed import Between
 from qqops.plugin import hooks
 from qqops.plugin.hooks import Hooks
 from qqops.runtime.granted import RulesSettings
+from qqops_qqofficial import options as qqofficial
 
 ROOT = pathlib.Path(__file__).parents[2]
 LANGUAGES = ("en", "zh")
@@ -78,6 +82,50 @@ def test_documented_defaults_are_true(language):
                 assert f"| `{field.name}` | {field.default:g} |" in text, field.name
 
 
+#: All that a settings file may hold, but for the tables of plugins.
+CLASSES = (
+    settings.Settings, settings.BotSettings, settings.PluginSettings, settings.OneRoom, settings.DispatchPolicy,
+    settings.OutboxPolicy, settings.JournalPolicy, settings.BlobPolicy, settings.StorePolicy, RulesSettings, AccountSettings,
+    LinkSettings, webqq.WebQQOptions, OneBotOptions, memory.MemoryOptions, qqofficial.Options,
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("cls", CLASSES)
+def test_every_number_in_the_settings_says_what_it_may_be(cls):
+    """Nothing is below zero, endless or absurd: the kind of a number says so, and its default keeps to it."""
+    for name, kind in typing.get_type_hints(cls, include_extras=True).items():
+        inner, *_ = typing.get_args(kind) if typing.get_origin(kind) is tuple else (kind,)
+        number = inner if typing.get_origin(inner) is not typing.Annotated else inner.__origin__
+        if number not in (int, float):
+            continue
+        bounds = [rule for rule in getattr(inner, "__metadata__", ()) if isinstance(rule, Between)]
+        assert bounds, f"{cls.__name__}.{name} may be anything"
+        assert bounds[0].least >= 0
+        default = getattr(attrs.fields(cls), name).default
+        for value in default if isinstance(default, tuple) else (default,):
+            bounds[0].check(value)
+
+
+@pytest.mark.parametrize("cls", CLASSES)
+def test_config_explain_has_a_meaning_for_every_setting(cls):
+    tables = {
+        "bot",
+        "plugins",
+        "dispatch",
+        "outbox",
+        "journal",
+        "blobs",
+        "store",
+        "rooms",
+        "rules",
+        "accounts",
+        "tables",
+    }
+    meanings = meanings_of(cls)
+    assert [a.name for a in attrs.fields(cls) if a.name not in meanings and a.name not in tables] == []
+    assert all("\n" not in text and text for text in meanings.values())
+
+
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_every_hook_is_documented_with_its_parameters(language):
     text = page(language, "reference/hooks.md")
@@ -104,7 +152,7 @@ def test_every_command_flag_and_exit_code_is_documented(language):
             yield path, node.default_command
 
     found = dict(commands(app, "qqops"))
-    assert len(found) == 14
+    assert len(found) == 16
     for path, function in found.items():
         assert f"`{path}" in text, path
         for name, parameter in inspect.signature(function).parameters.items():
