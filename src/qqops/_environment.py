@@ -64,7 +64,7 @@ def strange(
     names = [name for name in names if name not in NOT_SETTINGS and name not in fetched]
     if not names:
         return
-    known = {variable_of(key) for key in keys()} | NOT_SETTINGS
+    known = {variable_of(key) for key in keys() if "." in key} | NOT_SETTINGS
     by_letters = {name.replace("__", "_"): name for name in sorted(known)}
     own = tuple(f"{PREFIX}{name.upper().replace('-', '_')}_" for name in plugins)
     for name in names:

@@ -92,16 +92,20 @@ class ConfigError(QQOpsError):
     Attributes:
         where: File, line and key (``qqops.toml:4: bot.language``), or "".
         hint: What to do, or "".
-        all: Each single mistake; just itself where it is one.
     """
 
     def __init__(self, message: str, *, where: str = "", hint: str = "") -> None:
         self.message = message
         self.where = where
         self.hint = hint
-        self.all: Sequence[ConfigError] = (self,)
+        self._several: tuple[ConfigError, ...] = ()
         parts = [f"{where}: " if where else "", message, f" ({hint})" if hint else ""]
         super().__init__("".join(parts))
+
+    @property
+    def all(self) -> Sequence[ConfigError]:
+        """Each single mistake; just itself where it is one."""
+        return self._several or (self,)
 
     @classmethod
     def of(cls, mistakes: Iterable[ConfigError]) -> ConfigError:
@@ -110,7 +114,7 @@ class ConfigError(QQOpsError):
         if len(every) == 1:
             return every[0]
         several = cls("\n".join(map(str, every)))
-        several.all = every
+        several._several = every
         return several
 
 

@@ -1,20 +1,27 @@
 """Settings: every mistake is named with file, line, key and what to do."""
 
+import contextlib
+import pathlib
 import re
 
 import attrs
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from qqops import core_plugin
 from qqops._accounts import AccountSettings, accounts
+from qqops._checks import semantic_mistakes
 from qqops._environment import strange
+from qqops._file import SettingsFile
+from qqops._structure import salvaged, structure
 from qqops.adapters import memory
 from qqops.adapters.base import Network
 from qqops.cli.config import TEMPLATE
-from qqops.errors import ConfigError, PluginError
+from qqops.errors import ConfigError, Mistakes, PluginError
 from qqops.model import Secret
 from qqops.runtime.supervisor import LinkPolicy, Reconnect
-from qqops.settings import load_settings, plugin_config, read_settings
+from qqops.settings import Settings, load_settings, plugin_config, read_settings
 
 NETWORKS = {n.name: n for n in (core_plugin.webqq, memory.network)}
 EVERY = {**NETWORKS, "onebot11": core_plugin.onebot11}
@@ -491,6 +498,33 @@ def test_what_is_right_in_a_wrong_file_is_read(tmp_path):
     assert reading.settings.access.rules.deny == ()
 
 
+TABLES = {a.name: [b.name for b in attrs.fields(a.type)] if attrs.has(a.type) else ["x", "room.admin"]
+          for a in attrs.fields(attrs.resolve_types(Settings))}  # fmt: skip
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers(-(10**400), 10**400) | st.floats() | st.text(max_size=5) | st.just("en"),
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.sampled_from(("x", "language", "account")), inner, max_size=2),
+    max_leaves=4,
+)  # fmt: skip
+FILES = st.fixed_dictionaries(
+    {},
+    optional={
+        table: VALUES | st.dictionaries(st.sampled_from((*keys, "x")), VALUES, max_size=4)
+        for table, keys in TABLES.items()
+    },
+)
+
+
+@given(FILES)
+def test_whatever_a_file_holds_the_rest_of_it_can_be_used(data):
+    mistakes = Mistakes()
+    settings = salvaged(data, Settings, SettingsFile(pathlib.Path("qqops.toml"), ""), mistakes)
+    assert isinstance(settings, Settings)
+    with contextlib.suppress(ConfigError):
+        mistakes.check()
+        assert structure(data, Settings, SettingsFile(pathlib.Path("x"), ""), "") == settings
+    list(semantic_mistakes(settings, ()))
+
+
 # -- from the environment ------------------------------------------------------------------------------------------
 
 
@@ -539,7 +573,7 @@ def test_a_variable_that_holds_a_secret_may_be_called_like_a_setting(load):
     assert main.options.password.reveal() == "s3cret"
 
 
-KEYS = ("bot.language", "bot.data", "accounts.main.nick", "accounts.main.link.retry_cap")
+KEYS = ("schema", "bot.language", "bot.data", "accounts.main.nick", "accounts.main.link.retry_cap")
 
 
 @pytest.mark.parametrize(
@@ -550,6 +584,7 @@ KEYS = ("bot.language", "bot.data", "accounts.main.nick", "accounts.main.link.re
         ("QQOPS_BOT_LANGUAG", "did you mean QQOPS_BOT__LANGUAGE?"),
         ("QQOPS_PLUGIN", "did you mean QQOPS_PLUGINS?"),
         ("QQOPS_XYZZY", "a setting's variable is QQOPS_TABLE__KEY; unset this one"),
+        ("QQOPS_SCHEMA", "a setting's variable is QQOPS_TABLE__KEY; unset this one"),
         ("QQOPS_PLUGINS", None),
         ("QQOPS_BOT__LANGUAGE", None),
         ("QQOPS_DEMO_PASSWORD", None),
