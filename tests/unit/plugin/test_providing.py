@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import functools
 import re
 from collections.abc import AsyncGenerator
 
@@ -81,6 +82,19 @@ async def test_a_mistake_in_its_table_takes_out_that_plugin_alone(tmp_path, text
     assert re.search(reason, report.reason)
     assert f"qqops.toml{where}" in report.where or where in report.where
     assert host.reports["other"].state is PluginState.LOADED
+
+
+async def test_all_mistakes_in_its_table_stand_in_its_report(tmp_path):
+    path = tmp_path / "qqops.toml"
+    path.write_text('[plugins.deploy]\ntires = 3\ntries = "3"\n' + "".join(f"x{i} = 1\n" for i in range(40)))
+    settings, file = load_settings(path, {})
+    plugin, _ = configured()
+    host = Host(
+        Registry(), {}, version="0.1.0", configure=functools.partial(plugin_config, settings, file, {})
+    )
+    report = host.load(Candidate(name="deploy", load=lambda: plugin))
+    assert len(report.mistakes) == 43
+    assert all(one.partition(": ")[2] in f"{report.where}: {report.reason}" for one in report.mistakes)
 
 
 def test_lists_and_tables_stand_beside_each_other(tmp_path):
