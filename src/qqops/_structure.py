@@ -44,16 +44,25 @@ def filled(
         ConfigError: Something in it is wrong; all of it is named.
     """
     mistakes = Mistakes()
+    fetched = with_secrets(table, options, file, key, environ, mistakes)
+    with mistakes.noted():
+        found = structure(fetched, options, file, key, known)
+    mistakes.check()
+    return found
+
+
+def with_secrets(
+    table: Mapping[str, Any], options: type[Any], file: SettingsFile, key: str, environ: Mapping[str, str],
+    mistakes: Mistakes,
+) -> Mapping[str, Any]:  # fmt: skip
+    """Return *table* with the secrets of *options* fetched; one that cannot be had is empty, and noted."""
     hints = typing.get_type_hints(options)
     fetched = dict(table)
     for name in [name for name in table if hints.get(name) is Secret]:
         fetched[name] = Secret("")  # so that it is not missing besides
         with mistakes.noted():
             fetched[name] = _secret(table[name], file, f"{key}.{name}", environ)
-    with mistakes.noted():
-        found = structure(fetched, options, file, key, known)
-    mistakes.check()
-    return found
+    return fetched
 
 
 def is_secret(options: type[Any], name: str) -> bool:

@@ -6,8 +6,9 @@ import contextlib
 import functools
 import pathlib
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+import attrs
 import structlog
 
 from qqops._accounts import Account, accounts
@@ -24,13 +25,27 @@ from qqops.plugin.host import PluginReport, PluginState, discover
 from qqops.runtime._audit_file import AuditFile
 from qqops.runtime.audit import Audit
 from qqops.runtime.clock import WallClock
+from qqops.runtime.storage.datafile import StorePolicy
 from qqops.runtime.storage.store import Store
 from qqops.settings import Reading, Settings, plugin_config
+
+if TYPE_CHECKING:
+    from qqops.runtime.storage.postgres import Postgres
 
 #: Name of the store's file in the bot's folder.
 STORE = "qqops.db"
 
 log = structlog.get_logger("qqops.settings")
+
+
+def database(settings: Settings, folder: pathlib.Path) -> pathlib.Path | Postgres:
+    """Return where the store of a bot with these *settings* is. Raises `ConfigError`."""
+    url = settings.store.url.reveal()
+    if not url:
+        return folder / STORE
+    from qqops.runtime.storage.postgres import Postgres  # here: large
+
+    return Postgres(url, folder)
 
 
 def make_app(
@@ -59,7 +74,7 @@ def make_app(
         ask_missing=settings.bot.ask_missing,
         grace_seconds=settings.bot.grace_seconds,
     )
-    store = Store(folder / STORE, settings.store) if folder is not None else None
+    store = Store(database(settings, folder), settings.store) if folder is not None else None
     configure = functools.partial(plugin_config, settings, file, environ)
     clock = WallClock()
     audit = Audit(clock, AuditFile(folder)) if folder is not None else None
@@ -99,11 +114,17 @@ def assembled(
     Args:
         folder: As in `make_app`.
     """
-    app = make_app(reading.settings, operator, environ, folder, reading.file)
+    settings, file = reading.settings, reading.file
     mistakes = Mistakes()
     mistakes.found += reading.wrong
+    try:
+        database(settings, folder or pathlib.Path())
+    except ConfigError as exc:
+        mistakes.add(exc.message, where=file.where("store.url"), hint=exc.hint)
+        settings = attrs.evolve(settings, store=StorePolicy())
+    app = make_app(settings, operator, environ, folder, file)
     with mistakes.noted():
-        add_accounts(app, reading.settings, reading.file, environ)
+        add_accounts(app, settings, file, environ)
     return app, mistakes.found
 
 

@@ -235,7 +235,15 @@ class ProtocolError(QQOpsError):
 
 
 class StoreError(QQOpsError):
-    """The store's file cannot be opened, written or read."""
+    """The store cannot be opened, written or read.
+
+    Attributes:
+        hint: What to do about it; "" where that is not known.
+    """
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.hint = hint
 
 
 class ContentLost(StoreError):

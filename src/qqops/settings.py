@@ -15,7 +15,7 @@ import attrs
 from qqops._checks import semantic_mistakes
 from qqops._environment import override
 from qqops._file import SettingsFile, read_text, read_toml
-from qqops._structure import filled, salvaged
+from qqops._structure import filled, salvaged, with_secrets
 from qqops.errors import ConfigError, Mistakes
 from qqops.model.allowed import Between, OneOf, Pause
 from qqops.runtime.dispatch import DispatchPolicy
@@ -177,6 +177,8 @@ def read_settings(path: pathlib.Path, environ: Mapping[str, str]) -> Reading:
     mistakes = Mistakes()
     override(data, environ, file, mistakes)
     core, tables = _plugin_tables(data)
+    if isinstance(store := core.get("store"), dict):
+        core = {**core, "store": with_secrets(store, StorePolicy, file, "store", environ, mistakes)}
     settings: Settings = salvaged(core, Settings, file, mistakes)
     written = data.get("accounts")
     for key, mistake in semantic_mistakes(settings, written if isinstance(written, dict) else {}):

@@ -270,6 +270,49 @@ async def test_a_backup_is_made_beside_a_running_bot_and_restored_when_none_runs
         assert await made.read(ids) == [1]
 
 
+SETTINGS = """
+[store]
+url = { env = "STORE_URL" }
+[accounts.m]
+network = "memory"
+"""
+
+
+def test_the_command_line_takes_the_url_from_the_settings(postgres, tmp_path, forks):
+    url = postgres.database()
+    (tmp_path / "qqops.toml").write_text(SETTINGS)
+
+    def qqops(*arguments, url=url):
+        return forks.run("qqops", *arguments, cwd=tmp_path, env={"STORE_URL": url})
+
+    first = qqops("backup", "copy.db")
+    assert (first.returncode, "there is no store in PostgreSQL" in first.stderr) == (1, True)
+    with contextlib.closing(psycopg.connect(url, autocommit=True)) as holder:
+        database = Postgres(url, tmp_path)
+        database.open()
+        try:
+            busy = qqops("run")
+            assert busy.returncode == 2
+            assert "another bot works in it: qqops " in busy.stderr
+            assert "a store.url of its own" in busy.stderr
+        finally:
+            database.end()
+        assert holder.execute("SELECT count(*) FROM kv").fetchone() == (0,)
+        holder.execute("INSERT INTO kv VALUES ('p', 'a', '1', NULL)")
+        assert "kv 1" in qqops("backup", "copy.db").stdout
+        holder.execute("DELETE FROM kv")
+    assert "qqops.db.replaced.1" in qqops("restore", "copy.db").stdout
+    with contextlib.closing(psycopg.connect(url)) as holder:
+        assert holder.execute("SELECT namespace, key, value FROM kv").fetchall() == [("p", "a", "1")]
+    wrong = qqops("check", url="postgresql://a:hush-hush@b/x?nonsense=1")
+    assert wrong.returncode == 2
+    assert "qqops.toml:3: store.url: " in wrong.stderr
+    assert "hush" not in wrong.stderr + wrong.stdout
+    shown = qqops("config", "explain", "store.url", url="postgresql://u:hush-hush@127.0.0.1:1/x")
+    assert "***" in shown.stdout
+    assert "hush" not in shown.stdout + shown.stderr
+
+
 async def test_nothing_is_left_of_it_in_the_server(postgres, tmp_path):
     url = postgres.database()
     async with running(url, tmp_path) as made:

@@ -7,12 +7,14 @@ import sqlite3
 import stat
 import threading
 
+import psycopg
 import pytest
 import trio
 
 from qqops import Ctx, Plugin
 from qqops.adapters.webqq.adapter import WebQQ, WebQQOptions
 from qqops.app import App, AppPolicy
+from qqops.errors import StoreError
 from qqops.model import AccountRef, Message, Secret, SetStatus
 from qqops.plugin.host import Candidate
 from qqops.runtime.backoff import BackoffPolicy
@@ -20,6 +22,7 @@ from qqops.runtime.clock import WallClock
 from qqops.runtime.observe import Expired, Interrupted, Phase, Sent
 from qqops.runtime.outbox import OutboxPolicy
 from qqops.runtime.storage.journal import JournalPolicy
+from qqops.runtime.storage.postgres import Postgres
 from qqops.runtime.storage.store import Store
 from qqops.runtime.supervisor import LinkPolicy
 from qqops.simulator.server import Server
@@ -30,14 +33,22 @@ from qqops.simulator.world import Group
 class World:
     """A simulator that stays, and bots that come and go."""
 
-    def __init__(self, folder, profile):
+    def __init__(self, folder, profile, url=""):
         self.folder = folder
+        self.url = url
         self.profile = profile
         self.server = Server(Service(WallClock(), options=ServiceOptions(hold=5.0, seed=1)))
         self.state = self.server.service.state
         self.started, self.ended, self.records, self.asked = [], [], [], []
         self.gate = trio.Event()
         self.app = None
+
+    @contextlib.contextmanager
+    def database(self):
+        """Yield a connection of its own to the store."""
+        made = psycopg.connect(self.url) if self.url else sqlite3.connect(self.folder / "qqops.db")
+        with contextlib.closing(made) as connection, connection:
+            yield connection
 
     def say(self, text):
         self.server.control.inject({"kind": "group", "from": "Ali", "room": "ops", "text": text})
@@ -84,13 +95,16 @@ class World:
 
         def reached(point):
             if killed.is_set() and point == "before the transaction":
-                raise sqlite3.OperationalError("killed")
+                raise StoreError("killed") if self.url else sqlite3.OperationalError("killed")
 
         app = self.app = App(
             AppPolicy(seed=1, grace_seconds=2, journal=journal or JournalPolicy()),
             clock=clock,
             operator=self,
-            store=Store(self.folder / "qqops.db", reached=reached),
+            store=Store(
+                Postgres(self.url, self.folder, reached) if self.url else self.folder / "qqops.db",
+                reached=reached,
+            ),
         )
         app.host.load(Candidate(name="rig", load=self.plugin))
         app.observers.add(self.records.append)
@@ -133,17 +147,25 @@ def profile(request):
     return request.param
 
 
+@pytest.fixture(params=["webqq2013", "smartqq", "smartqq, postgres"])
+def world_of(request):
+    """Return how a world is made; the store is in a file or in a server."""
+    profile, _, server = request.param.partition(", ")
+    url = request.getfixturevalue(server).database() if server else ""
+    return lambda folder: making_world(folder, profile, url)
+
+
 @contextlib.asynccontextmanager
-async def world_of(folder, profile):
-    world = World(folder, profile)
+async def making_world(folder, profile, url=""):
+    world = World(folder, profile, url)
     async with trio.open_nursery() as nursery:
         await nursery.start(world.server.run)
         yield world
         nursery.cancel_scope.cancel()
 
 
-async def test_started_is_reported_and_only_restarted_where_declared(tmp_path, profile):
-    async with world_of(tmp_path, profile) as world:
+async def test_started_is_reported_and_only_restarted_where_declared(tmp_path, world_of):
+    async with world_of(tmp_path) as world:
         async with world.bot():
             await world.online()
             world.say("/slow 1")
@@ -163,9 +185,9 @@ async def test_started_is_reported_and_only_restarted_where_declared(tmp_path, p
 
 
 @pytest.mark.parametrize("call", ["/slow", "qqops-bot: slow"])
-async def test_accepted_and_not_started_is_handled_after_the_restart_in_order(tmp_path, profile, call):
+async def test_accepted_and_not_started_is_handled_after_the_restart_in_order(tmp_path, world_of, call):
     """Also what is addressed by the bot's name, which a restart knows only when the account is online."""
-    async with world_of(tmp_path, profile) as world:
+    async with world_of(tmp_path) as world:
         async with world.bot():
             await world.online()
             for n in range(1, 5):
@@ -180,8 +202,8 @@ async def test_accepted_and_not_started_is_handled_after_the_restart_in_order(tm
         assert world.texts() == ["done 2", "done 3", "done 4"]
 
 
-async def test_what_is_too_old_after_the_restart_is_told_and_not_handled(tmp_path, profile):
-    async with world_of(tmp_path, profile) as world:
+async def test_what_is_too_old_after_the_restart_is_told_and_not_handled(tmp_path, world_of):
+    async with world_of(tmp_path) as world:
         async with world.bot():
             await world.online()
             world.say("/slow 1")
@@ -197,8 +219,8 @@ async def test_what_is_too_old_after_the_restart_is_told_and_not_handled(tmp_pat
         assert world.started == [1]
 
 
-async def test_a_handler_that_never_ends_is_started_again_so_often_and_then_given_up(tmp_path, profile):
-    async with world_of(tmp_path, profile) as world:
+async def test_a_handler_that_never_ends_is_started_again_so_often_and_then_given_up(tmp_path, world_of):
+    async with world_of(tmp_path) as world:
         async with world.bot():
             await world.online()
             world.say("/sure 1")
@@ -220,13 +242,13 @@ async def test_a_handler_that_never_ends_is_started_again_so_often_and_then_give
 
 
 @pytest.mark.parametrize("readable", [True, False])
-async def test_what_was_started_long_ago_is_given_up(tmp_path, profile, readable):
-    async with world_of(tmp_path, profile) as world:
+async def test_what_was_started_long_ago_is_given_up(tmp_path, world_of, readable):
+    async with world_of(tmp_path) as world:
         async with world.bot():
             await world.online()
             world.say("/sure 1")
             await world.until(lambda: world.started == [1])
-        with sqlite3.connect(tmp_path / "qqops.db") as connection:
+        with world.database() as connection:
             connection.execute("UPDATE inbound SET at = at - 30 * 86400")
             if not readable:
                 connection.execute("UPDATE inbound SET event = '{}'")
@@ -236,7 +258,7 @@ async def test_what_was_started_long_ago_is_given_up(tmp_path, profile, readable
             await world.until(lambda: "heard quick" in world.texts())
         assert world.started == [1, "quick"]
         assert ["s old" in r.given_up for r in told(world)] == [True] * readable
-        with sqlite3.connect(tmp_path / "qqops.db") as connection:
+        with world.database() as connection:
             assert connection.execute("SELECT count(*) FROM inbound WHERE state < 2").fetchone() == (0,)
 
 
@@ -244,9 +266,9 @@ def told(world):
     return [record for record in world.records if isinstance(record, Interrupted)]
 
 
-async def test_what_was_handled_is_not_handled_again_when_it_comes_again(tmp_path, profile):
+async def test_what_was_handled_is_not_handled_again_when_it_comes_again(tmp_path, world_of):
     """The answer's arrival was never confirmed: the service delivers it once more to the next session."""
-    async with world_of(tmp_path, profile) as world:
+    async with world_of(tmp_path) as world:
         async with world.bot():
             await world.online()
             world.say("quick")
@@ -260,8 +282,8 @@ async def test_what_was_handled_is_not_handled_again_when_it_comes_again(tmp_pat
         assert world.texts() == ["heard quick", "heard quick again"]
 
 
-async def test_what_waited_to_be_sent_is_sent_after_the_restart_once(tmp_path, profile):
-    async with world_of(tmp_path, profile) as world:
+async def test_what_waited_to_be_sent_is_sent_after_the_restart_once(tmp_path, world_of):
+    async with world_of(tmp_path) as world:
         async with world.bot():
             await world.online()
             world.server.control.faults({"fault": "close", "on": "send_", "probability": 1.0, "after": True})
@@ -286,7 +308,7 @@ async def test_what_waited_to_be_sent_is_sent_after_the_restart_once(tmp_path, p
 
 
 async def test_a_saved_login_is_taken_up_again_and_is_private(tmp_path, profile):
-    async with world_of(tmp_path, profile) as world:
+    async with making_world(tmp_path, profile) as world:
         async with world.bot():
             await world.online()
         file = tmp_path / "webqq-main.session.json"
@@ -300,7 +322,7 @@ async def test_a_saved_login_is_taken_up_again_and_is_private(tmp_path, profile)
 
 
 async def test_an_expired_qr_login_is_renewed_by_its_cookies_or_asks_once(tmp_path):
-    async with world_of(tmp_path, "smartqq") as world, world.bot():
+    async with making_world(tmp_path, "smartqq") as world, world.bot():
         await world.online()
         assert len(world.asked) == 1
         world.server.control.expire({})
@@ -318,7 +340,7 @@ async def test_an_expired_qr_login_is_renewed_by_its_cookies_or_asks_once(tmp_pa
 
 
 async def test_a_restart_between_the_end_of_a_session_and_the_next_login_keeps_the_cookies(tmp_path):
-    async with world_of(tmp_path, "smartqq") as world:
+    async with making_world(tmp_path, "smartqq") as world:
         file = tmp_path / "webqq-main.session.json"
         async with world.bot():
             await world.online()
@@ -341,7 +363,7 @@ async def test_a_restart_between_the_end_of_a_session_and_the_next_login_keeps_t
 
 
 async def test_a_status_that_was_set_survives_a_restart_until_the_settings_change(tmp_path, profile):
-    async with world_of(tmp_path, profile) as world:
+    async with making_world(tmp_path, profile) as world:
 
         async def seen(expire=False, **options):
             async with world.bot(**options) as app:
@@ -364,21 +386,21 @@ async def test_a_status_that_was_set_survives_a_restart_until_the_settings_chang
 )
 async def test_garbage_in_the_session_file_costs_one_login(tmp_path, profile, content):
     (tmp_path / "webqq-main.session.json").write_text(content)
-    async with world_of(tmp_path, profile) as world, world.bot():
+    async with making_world(tmp_path, profile) as world, world.bot():
         await world.online()
         assert world.state.logins_done == 1
 
 
 async def test_a_session_file_that_cannot_be_written_is_no_reason_to_stop(tmp_path, profile):
     (tmp_path / "webqq-main.session.json").mkdir()
-    async with world_of(tmp_path, profile) as world, world.bot():
+    async with making_world(tmp_path, profile) as world, world.bot():
         await world.online()
         world.say("quick")
         await world.until(world.texts)
 
 
 async def test_a_saved_login_of_somebody_else_is_not_used(tmp_path):
-    async with world_of(tmp_path, "webqq2013") as world:
+    async with making_world(tmp_path, "webqq2013") as world:
         async with world.bot():
             await world.online()
         text = (tmp_path / "webqq-main.session.json").read_text()
@@ -390,7 +412,7 @@ async def test_a_saved_login_of_somebody_else_is_not_used(tmp_path):
 
 async def test_groups_whose_numbers_are_gone_are_found_by_name_and_prove_nothing(tmp_path):
     """Numbers are told, then no more; over a restart, a rename, new aliases, and a group that took on the name."""
-    async with world_of(tmp_path, "smartqq") as world:
+    async with making_world(tmp_path, "smartqq") as world:
         groups, options = world.server.service.world.groups, world.server.service.options
         options.profile = "smartqq@2017-03"
 

@@ -6,21 +6,28 @@ import os
 import pathlib
 import sys
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
-from qqops.assemble import STORE
+from qqops.assemble import database
 from qqops.cli import exits
 from qqops.errors import StoreError
 from qqops.runtime.storage import backup as files
 from qqops.settings import load_settings
 
+if TYPE_CHECKING:
+    from qqops.runtime.storage.postgres import Postgres
+
 
 def backup(config: pathlib.Path, file: pathlib.Path) -> int:
     """Copy the store of *config* to *file*; return the exit code. Raises `ConfigError`."""
+    store = _store(config)
     try:
-        rows = files.backup(_store(config), file)
+        if isinstance(store, pathlib.Path):
+            rows = files.backup(store, file)
+        else:
+            rows = files.backup_server(store, file)
     except StoreError as exc:
-        print(f"qqops: {exc}", file=sys.stderr)
-        return exits.FAILED
+        return _failed(exc)
     print(f"{file}: {_shown(rows)}")
     return exits.OK
 
@@ -28,20 +35,30 @@ def backup(config: pathlib.Path, file: pathlib.Path) -> int:
 def restore(config: pathlib.Path, file: pathlib.Path) -> int:
     """Put *file* in the place of the store of *config*; return the exit code. Raises `ConfigError`."""
     store = _store(config)
+    old: pathlib.Path | None
     try:
-        rows, old = files.restore(file, store)
+        if isinstance(store, pathlib.Path):
+            rows, old = files.restore(file, store)
+        else:
+            rows, old = files.restore_server(file, store)
     except StoreError as exc:
-        print(f"qqops: {exc}", file=sys.stderr)
-        return exits.FAILED
-    print(f"{store}: {_shown(rows)}")
+        return _failed(exc)
+    print(f"{store if isinstance(store, pathlib.Path) else store.name}: {_shown(rows)}")
     if old is not None:
         print(f"the old one is now / 原文件现为 {old}")
     return exits.OK
 
 
-def _store(config: pathlib.Path) -> pathlib.Path:
+def _failed(exc: StoreError) -> int:
+    print(f"qqops: {exc}", file=sys.stderr)
+    if exc.hint:
+        print(f"  → {exc.hint}", file=sys.stderr)
+    return exits.FAILED
+
+
+def _store(config: pathlib.Path) -> pathlib.Path | Postgres:
     settings, _ = load_settings(config, os.environ)
-    return config.parent / settings.bot.data / STORE
+    return database(settings, config.parent / settings.bot.data)
 
 
 def _shown(rows: Mapping[str, int]) -> str:

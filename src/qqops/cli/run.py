@@ -20,7 +20,9 @@ from qqops.cli.dev import watch
 from qqops.cli.folder import held
 from qqops.cli.last import LastResort
 from qqops.cli.operators import Folder, Terminal
-from qqops.errors import ConfigError
+from qqops.errors import ConfigError, StoreError
+from qqops.runtime.storage.database import InUse
+from qqops.runtime.storage.datafile import DataFile
 from qqops.settings import read_settings
 
 log = structlog.get_logger("qqops.run")
@@ -59,6 +61,7 @@ def run_bot(path: pathlib.Path, *, narrate: bool = False, dev: bool = False) -> 
             app.narrate()
         if not app.supervisors:
             raise ConfigError("there is no [accounts.NAME] to run", where=str(path))
+        await _claim(app)
         if settings.bot.tune_gc:
             # What is loaded by now stays: keep it out of every collection, and collect less often.
             gc.collect()
@@ -68,6 +71,18 @@ def run_bot(path: pathlib.Path, *, narrate: bool = False, dev: bool = False) -> 
 
     with held(folder):
         return trio.run(main)
+
+
+async def _claim(app: App) -> None:
+    """Raise `ConfigError` when another bot works in the database; one that cannot be opened is waited for later."""
+    if app.store is None or isinstance(app.store.file, DataFile):
+        return  # the lock on the folder has told
+    try:
+        await trio.to_thread.run_sync(app.store.file.open)
+    except InUse as exc:
+        raise ConfigError(str(exc), hint="stop that one, or give this one a store.url of its own") from exc
+    except StoreError:
+        log.debug("the store cannot be opened at the start")
 
 
 async def run_until_signal(app: App, *, dev: bool = False) -> int:

@@ -6,12 +6,18 @@ import pathlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Protocol, TypeAlias, TypeVar
 
+from qqops.errors import StoreError
+
 T = TypeVar("T")
 
 #: Values of a statement, by name or in their order.
 Values: TypeAlias = Mapping[str, Any] | Sequence[Any]
 #: Is told which point the work on a database has reached; a test kills the process there.
 Reached: TypeAlias = Callable[[str], None]
+
+
+class InUse(StoreError):
+    """Another bot works in it."""
 
 
 class RowError(Exception):

@@ -13,6 +13,7 @@ from typing import Annotated, TypeVar
 import attrs
 
 from qqops.errors import StoreError
+from qqops.model import Secret
 from qqops.model.allowed import OneOf
 from qqops.runtime.storage import layout
 from qqops.runtime.storage.database import Query, Reached, RowError, Values
@@ -32,9 +33,12 @@ class StorePolicy:
     """Table ``[store]``.
 
     Attributes:
+        url: ``postgresql://…`` for a store in a PostgreSQL server; empty for a file in the data folder.
         synchronous: ``normal``: what was stored survives the death of the process; ``full``: a loss of power, too.
+            A server has a setting of its own for that.
     """
 
+    url: Secret = attrs.field(factory=lambda: Secret(""))
     synchronous: Annotated[str, OneOf(SYNCHRONOUS)] = "normal"
 
 

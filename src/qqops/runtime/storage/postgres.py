@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, LiteralString, NoReturn, TypeVar
 
 from qqops.errors import ConfigError, StoreError
 from qqops.runtime.storage import layout
-from qqops.runtime.storage.database import Found, Query, Reached, RowError, Values
+from qqops.runtime.storage.database import Found, InUse, Query, Reached, RowError, Values
 
 if TYPE_CHECKING:
     import psycopg
@@ -30,6 +30,8 @@ T = TypeVar("T")
 CONNECT, STATEMENT, LOCK = 10, 30, 5
 #: Seconds for which the server is asked how a commit went whose answer was lost.
 RESOLVE = 30.0
+#: Seconds for which another bot may still be leaving.
+PATIENCE = 2.0
 #: Copies of one kind that are kept.
 SNAPSHOTS = 3
 #: Our number among locks that programs agree on; the other half is the schema's.
@@ -116,15 +118,18 @@ class Postgres:
 
     def _claim(self, connection: psycopg.Connection[Any]) -> None:
         """Take the lock that says that one bot works here. Raises `StoreError` when another one does."""
-        until = time.monotonic() + CONNECT
+        # The server takes a moment to notice that a bot has ended.
+        until, patience = time.monotonic() + CONNECT, time.monotonic() + PATIENCE
         while not connection.execute(_LOCK, (OURS,)).fetchone()[0]:  # type: ignore[index]
             holder = connection.execute(_HOLDER, (OURS,)).fetchone()
             if holder is None:
                 continue  # it has just left
             _, name, address, since = holder
-            if name != self._token or time.monotonic() > until:
-                raise StoreError(f"another bot works in it: {name} on {address}, since {since} UTC")
-            connection.execute(_END_OLD, (self._token,))  # our own, that broke and is not known to have
+            own = name == self._token
+            if time.monotonic() > (until if own else patience):
+                raise InUse(f"another bot works in it: {name} on {address}, since {since} UTC")
+            if own:  # it broke, and the server does not know yet
+                connection.execute(_END_OLD, (self._token,))
             time.sleep(0.05)
 
     def _bring_up(self, connection: psycopg.Connection[Any]) -> None:
@@ -301,7 +306,7 @@ class Postgres:
         except self._psycopg.Error as exc:
             raise StoreError(f"{what} {self.name}: {_reason_of(exc)}") from exc
         except StoreError as exc:
-            raise StoreError(f"{what} {self.name}: {exc}") from exc.__cause__
+            raise type(exc)(f"{what} {self.name}: {exc}") from exc.__cause__
 
 
 class _Session:
