@@ -21,7 +21,8 @@ from qqops.adapters.base import Adapter, Opening, Operator
 from qqops.app import App, AppPolicy
 from qqops.errors import ConfigError, Mistakes
 from qqops.model import AccountRef
-from qqops.plugin.host import PluginReport, PluginState, discover
+from qqops.plugin._beside import everything
+from qqops.plugin.host import PluginReport, PluginState
 from qqops.runtime._audit_file import AuditFile
 from qqops.runtime.audit import Audit
 from qqops.runtime.clock import WallClock
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
 
 #: Name of the store's file in the bot's folder.
 STORE = "qqops.db"
+#: Name of the folder beside the settings file in which plugins of one file each lie.
+PLUGINS = "plugins"
 
 log = structlog.get_logger("qqops.settings")
 
@@ -54,12 +57,17 @@ def make_app(
     environ: Mapping[str, str],
     folder: pathlib.Path | None = None,
     file: SettingsFile | None = None,
+    plugins: pathlib.Path | None = None,
 ) -> App:
     """Return a bot with its plugins and no accounts yet.
 
     Args:
         folder: Where its store is kept; without one nothing outlives the process.
         file: Where the settings stand, for messages about them.
+        plugins: Folder with plugins of one file each; without one ``plugins`` beside the settings file.
+
+    Raises:
+        ConfigError: The folder of plugins cannot be read.
     """
     policy = AppPolicy(
         prefixes=settings.bot.prefixes,
@@ -83,14 +91,15 @@ def make_app(
     )
     wanted = environ.get("QQOPS_PLUGINS")
     only = [name.strip() for name in wanted.split(",") if name.strip()] if wanted else settings.plugins.only
-    found = discover()
+    app.host.folder = plugins or (file.path.parent / PLUGINS if file is not None else None)
+    found = everything(app.host.folder)
     app.host.load_all(found, only=only or None, off=settings.plugins.off)
     if file is not None:
         app.plugins.renew = LiveSettings(file.path, settings, environ, app.host).renew
     names = [candidate.name for candidate in found]
     for name in (*only, *settings.plugins.off, *settings.plugins.tables):
         if name not in names:
-            reason = f"no plugin of this name is installed ({nearest(name, names)})"
+            reason = f"no plugin of this name is installed, or lies in {PLUGINS} ({nearest(name, names)})"
             app.host.reports[name] = PluginReport(name=name, state=PluginState.SKIPPED, reason=reason)
     for name in app.registry.unowned():
         log.warning(

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import pathlib
 import sys
 
+import attrs
 import trio
 
 from qqops.adapters.base import Operator, Question
@@ -13,12 +15,15 @@ from qqops.app import App
 from qqops.assemble import make_app
 from qqops.cli.perform import perform, read_script
 from qqops.cli.stage import MemoryStage
-from qqops.errors import NeedsHuman
+from qqops.errors import ConfigError, NeedsHuman
 from qqops.model import AccountRef
 from qqops.plugin.host import PluginState
 from qqops.runtime.outbox import OutboxPolicy
 from qqops.runtime.supervisor import LinkPolicy
-from qqops.settings import Settings
+from qqops.settings import Settings, load_settings
+
+#: The settings file of who names none.
+DEFAULT = pathlib.Path("qqops.toml")
 
 
 class Nobody:
@@ -35,16 +40,27 @@ class Nobody:
         raise NeedsHuman(question.text)
 
 
-def run_console(script: str | None, *, narrate: bool = False) -> int:
+def run_console(
+    script: str | None,
+    *,
+    narrate: bool = False,
+    config: pathlib.Path | None = None,
+    plugins: pathlib.Path | None = None,
+) -> int:
     """Run a bot on an in-memory network, and play; return the exit code.
 
     Args:
         narrate: Tell in the debug log what becomes of every message.
+        config: The settings file; without one that in the working folder, if there is one.
+        plugins: Folder with plugins of one file each.
+
+    Raises:
+        ConfigError: The settings are wrong, or there is no such file or folder.
     """
     lines = read_script(script)
 
     async def main() -> int:
-        app = bot(Nobody())
+        app = bot(Nobody(), config, plugins)
         if narrate:
             app.narrate()
         network = MemoryNetwork(AccountRef("memory", "console"), app.clock)
@@ -54,12 +70,37 @@ def run_console(script: str | None, *, narrate: bool = False) -> int:
     return trio.run(main)
 
 
-def bot(operator: Operator) -> App:
-    """Return a bot with every installed plugin; those that are skipped are named."""
-    app = make_app(Settings(), operator, os.environ)
+def bot(operator: Operator, config: pathlib.Path | None, plugins: pathlib.Path | None) -> App:
+    """Return a bot with every plugin that is found; those that are skipped are named.
+
+    Args:
+        config: The settings file; without one that in the working folder, if there is one.
+        plugins: Folder with plugins of one file each.
+
+    Raises:
+        ConfigError: The settings are wrong, or there is no such file or folder.
+    """
+    if plugins is not None and not plugins.is_dir():
+        raise ConfigError(
+            f"there is no folder {plugins}", hint="`qqops plugin new NAME --one-file` makes one"
+        )
+    settings, file = (
+        load_settings(config or DEFAULT, os.environ) if config or DEFAULT.exists() else (Settings(), None)
+    )
+    app = make_app(_on_a_stage(settings), operator, os.environ, file=file, plugins=plugins)
     for report in app.host.reports.all():
         if report.state is PluginState.SKIPPED:
             print(f"* plugin {report} skipped: {report.why}", file=sys.stderr)
     if not app.registry.commands:
         print("* no plugin with commands is installed; try: pip install qqops-essentials", file=sys.stderr)
     return app
+
+
+def _on_a_stage(settings: Settings) -> Settings:
+    """Return *settings* for a bot whose accounts are not those of the file."""
+    return attrs.evolve(
+        settings,
+        accounts={},
+        bot=attrs.evolve(settings.bot, ask=("terminal",)),
+        rooms={name: attrs.evolve(room, account="") for name, room in settings.rooms.items()},
+    )

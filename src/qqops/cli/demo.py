@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pathlib
 from collections.abc import Callable
 
 import trio
@@ -42,8 +43,14 @@ class DemoHuman:
             print(drawing, "(the simulator scans it by itself / 模拟器会自动扫码)", sep="\n", flush=True)
 
 
-def run_demo(profile_name: str, script: str | None) -> int:
-    """Run simulator and bot over loopback HTTP, and play; return the exit code."""
+def run_demo(
+    profile_name: str,
+    script: str | None,
+    *,
+    config: pathlib.Path | None = None,
+    plugins: pathlib.Path | None = None,
+) -> int:
+    """Run simulator and bot over loopback HTTP, and play; return the exit code. Arguments as of `bot`."""
     lines = read_script(script)
     login = profile(profile_name).login
     service = Service(WallClock())
@@ -52,7 +59,7 @@ def run_demo(profile_name: str, script: str | None) -> int:
     async def main() -> int:
         async with trio.open_nursery() as nursery:
             url = await nursery.start(server.run)
-            app = bot(DemoHuman(service, draw=lines is None))
+            app = bot(DemoHuman(service, draw=lines is None), config, plugins)
             options = WebQQOptions(
                 profile=profile_name,
                 number=DEFAULT_BOT if login is Login.PASSWORD else 0,
@@ -71,7 +78,9 @@ def run_demo(profile_name: str, script: str | None) -> int:
     return trio.run(main)
 
 
-def run_onebot_demo(script: str | None) -> int:
+def run_onebot_demo(
+    script: str | None, *, config: pathlib.Path | None = None, plugins: pathlib.Path | None = None
+) -> int:
     """Run a simulated OneBot v11 implementation and a bot that dials it, and play; return the exit code."""
     from qqops.adapters.onebot11.adapter import OneBot11
     from qqops.adapters.onebot11.options import OneBotOptions
@@ -85,7 +94,7 @@ def run_onebot_demo(script: str | None) -> int:
     async def main() -> int:
         async with trio.open_nursery() as nursery:
             url = await nursery.start(server.run)
-            app = bot(Nobody())
+            app = bot(Nobody(), config, plugins)
             account = AccountRef("onebot11", "demo")
             options = OneBotOptions(url=url, room_gap=0.0)
             adapter = OneBot11(account, options, app.clock.now, None)

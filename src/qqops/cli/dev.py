@@ -1,4 +1,4 @@
-"""``qqops run --dev``: plugins whose files have changed are reloaded.
+"""``qqops run --dev``: plugins whose files have changed are reloaded, and new ones beside the settings are loaded.
 
 The files are looked through in a thread, one package at a time: there may be thousands, on a disk that is far away.
 """
@@ -8,12 +8,14 @@ from __future__ import annotations
 import functools
 import importlib.util
 import os
+import pathlib
 from collections.abc import Iterator, Mapping
 
 import structlog
 import trio
 
-from qqops.errors import Refuse
+from qqops.errors import ConfigError, Refuse
+from qqops.plugin._beside import find
 from qqops.plugin._modules import package_of
 from qqops.plugin.plugins import Plugins
 from qqops.runtime.threads import InThread, in_thread
@@ -30,7 +32,7 @@ Stamps = dict[str, tuple[int, int]]
 
 
 async def watch(plugins: Plugins, threads: InThread = in_thread) -> None:
-    """Reload what has changed on disk, until cancelled.
+    """Reload what has changed on disk, and load what is new beside the settings, until cancelled.
 
     Args:
         threads: Runs what looks at the disk.
@@ -50,6 +52,13 @@ async def watch(plugins: Plugins, threads: InThread = in_thread) -> None:
     while True:
         await trio.sleep(max(LOOK_EVERY, took * REST))
         took = 0.0
+        if (folder := plugins.host.folder) is not None:
+            began = trio.current_time()
+            there = await threads(functools.partial(_beside, folder), limiter=limiter, abandon_on_cancel=True)
+            took += trio.current_time() - began
+            for name in [one for one in there if one not in plugins.host.reports]:
+                log.info("a new plugin", plugin=name)
+                await _renew(plugins, name)
         for name, package in _packages(plugins).items():
             began = trio.current_time()
             now = await look(package)
@@ -73,8 +82,16 @@ async def _renew(plugins: Plugins, name: str) -> None:
         log.warning("not reloaded", plugin=name, reason=exc.text)
 
 
+def _beside(folder: pathlib.Path) -> list[str]:
+    """Return the names of the plugins in *folder*; none while it cannot be read."""
+    try:
+        return [one.name for one in find(folder)]
+    except ConfigError:
+        return []
+
+
 def _packages(plugins: Plugins) -> Mapping[str, str]:
-    """Return the top-level package of each plugin that is not the bot's own, by the plugin's name."""
+    """Return the package of each plugin that is not the bot's own, by the plugin's name."""
     found = {report.name: package_of(report.entry) for report in plugins.all()}
     own = __package__.partition(".")[0]
     return {name: package for name, package in found.items() if package not in ("", own)}

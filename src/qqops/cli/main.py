@@ -41,6 +41,8 @@ def demo(
     network: Literal["webqq", "onebot11"] = "webqq",
     profile: Profile = "webqq2013",
     script: Script = None,
+    config: MaybePath = None,
+    plugins: pathlib.Path | None = None,
     verbose: bool = False,
 ) -> int:
     """Talk to a bot on a simulator; break its connection. / 与模拟器上的机器人对话，断开它的连接。
@@ -49,6 +51,8 @@ def demo(
         network: WebQQ, or an implementation of OneBot v11. / 模拟的网络。
         profile: Generation of WebQQ. / WebQQ 的年代。
         script: Read the lines from a file (- for standard input) and print a transcript. / 从文件读取。
+        config: Settings for the plugins; qqops.toml if there is one. / 插件的设置文件；默认为已有的 qqops.toml。
+        plugins: Folder with plugins of one file each. / 单文件插件所在的目录。
         verbose: Show the log. / 显示日志。
     """
     logs.configure("text", "debug" if verbose else "error")
@@ -56,24 +60,32 @@ def demo(
         with needs_onebot():
             from qqops.cli.demo import run_onebot_demo
 
-            return run_onebot_demo(script)
+            return run_onebot_demo(script, config=config, plugins=plugins)
     from qqops.cli.demo import run_demo
 
-    return run_demo(profile, script)
+    return run_demo(profile, script, config=config, plugins=plugins)
 
 
 @app.command
-def console(*, script: Script = None, verbose: bool = False) -> int:
+def console(
+    *,
+    script: Script = None,
+    config: MaybePath = None,
+    plugins: pathlib.Path | None = None,
+    verbose: bool = False,
+) -> int:
     """Talk to a bot on a network in memory. / 在内存网络中与机器人对话。
 
     Args:
         script: Read the lines from a file (- for standard input) and print a transcript. / 从文件读取。
+        config: Settings for the plugins; qqops.toml if there is one. / 插件的设置文件；默认为已有的 qqops.toml。
+        plugins: Folder with plugins of one file each. / 单文件插件所在的目录。
         verbose: Show the log. / 显示日志。
     """
     from qqops.cli.console import run_console
 
     logs.configure("text", "debug" if verbose else "error")
-    return run_console(script, narrate=verbose)
+    return run_console(script, narrate=verbose, config=config, plugins=plugins)
 
 
 @app.command

@@ -18,6 +18,7 @@ import pluggy
 
 from qqops.errors import ConfigError, PluginError
 from qqops.plugin._finding import place_of, unknown_hook
+from qqops.plugin._modules import package_of
 from qqops.plugin.plugin import Plugin
 from qqops.plugin.signature import location
 
@@ -41,13 +42,13 @@ _FOREIGN = (
 
 
 def files_of(target: str) -> tuple[str, ...]:
-    """Return what belongs to the plugin of an entry point: the folders of its top-level package, or its one file.
+    """Return what belongs to the plugin of an entry point: the folders of its package, or its one file.
 
     Nothing of it is run. Empty where there is no such package.
     """
-    top = re.split(r"[.:\s]", target.strip(), maxsplit=1)[0]
+    package = package_of(target)
     try:
-        spec = importlib.util.find_spec(top) if top else None
+        spec = importlib.util.find_spec(package) if package else None
     except (ImportError, ValueError):
         return ()
     if spec is None:

@@ -15,6 +15,7 @@ import attrs
 
 from qqops.errors import PluginError
 from qqops.plugin._installed import Broken, Metadata, installed
+from qqops.plugin._modules import is_beside
 from qqops.plugin.hooks import PROJECT, Hooks
 from qqops.plugin.plugin import Plugin
 from qqops.plugin.signature import location
@@ -31,6 +32,7 @@ class Candidate:
         load: Imports it.
         requires: Requirements of its distribution, as its metadata states them.
         target: What its entry point leads to, ``package.module`` or ``package.module:name``; "" where there is none.
+        file: What it is, ``plugins/NAME.py`` or a folder, when it lies beside the settings; "" when it is installed.
     """
 
     name: str
@@ -39,11 +41,12 @@ class Candidate:
     version: str = ""
     requires: Sequence[str] = ()
     target: str = ""
+    file: str = ""
 
     @property
     def source(self) -> str:
-        """Where it comes from, for people: distribution and version, or "elsewhere"."""
-        return f"{self.package} {self.version}".strip() or "elsewhere"
+        """Where it comes from, for people: distribution and version, its file, or "elsewhere"."""
+        return f"{self.package} {self.version}".strip() or self.file or "elsewhere"
 
 
 def discover(entry_points: Iterable[importlib.metadata.EntryPoint] | None = None) -> list[Candidate]:
@@ -156,10 +159,13 @@ def _of_module(module: ModuleType, name: str) -> object:
             )
     if len(plugins) > 1:
         names = [variable for variable, _ in plugins.values()]
+        advice = (
+            "give each a file of its own"
+            if is_beside(module.__name__)
+            else f'give each an entry point of its own, as {name} = "{module.__name__}:{names[0]}"'
+        )
         raise PluginError(
-            f"there are {len(names)} plugins in {module.__name__}: {', '.join(names)}; give each an entry point of"
-            f' its own, as {name} = "{module.__name__}:{names[0]}"',
-            where=where,
+            f"there are {len(names)} plugins in {_called(module)}: {', '.join(names)}; {advice}", where=where
         )
     for variable, plugin in plugins.values():
         if marked:
@@ -171,12 +177,21 @@ def _of_module(module: ModuleType, name: str) -> object:
         return plugin
     if marked:
         return module
-    raise PluginError(f"there is no plugin in {module.__name__}{_advice(module, name)}", where=where)
+    raise PluginError(f"there is no plugin in {_called(module)}{_advice(module, name)}", where=where)
+
+
+def _called(module: ModuleType) -> str:
+    """Return what *module* is called, for its author: the names of those beside the settings are ours."""
+    if not is_beside(module.__name__):
+        return module.__name__
+    return module.__name__.rpartition(".")[2] + ("" if hasattr(module, "__path__") else ".py")
 
 
 def _advice(module: ModuleType, name: str) -> str:
     inner = getattr(module, "plugin", None)
     if isinstance(inner, ModuleType):
+        if is_beside(module.__name__):
+            return ': its "plugin" is a module; write from .plugin import plugin'
         return f': its "plugin" is a module; let the entry point lead to it, as {name} = "{inner.__name__}"'
     if inner is not None:
         kind = f"the class {inner.__name__}" if isinstance(inner, type) else type(inner).__name__

@@ -9,10 +9,19 @@ from types import ModuleType
 
 import attrs
 
+#: How packages begin that are made for the plugins in a folder: each module in them is a package of its own to us.
+BESIDE = "qqops_beside_"
+
+
+def is_beside(module: str) -> bool:
+    """Whether *module* belongs to a plugin beside the settings, and not to one that is installed."""
+    return module.startswith(BESIDE)
+
 
 def package_of(target: str) -> str:
-    """Return the top-level package of an entry point's target; "" for none."""
-    return re.split(r"[.:\s]", target.strip(), maxsplit=1)[0]
+    """Return the package, or module, that belongs to the plugin of *target* alone; "" for none."""
+    names = re.split(r"[:\s]", target.strip(), maxsplit=1)[0].split(".")
+    return ".".join(names[: 2 if is_beside(names[0]) else 1])
 
 
 @attrs.define(eq=False)

@@ -20,7 +20,7 @@ class PluginReport:
     """What became of one plugin.
 
     Attributes:
-        package: Distribution it came from, or "".
+        package: Distribution it came from, its file beside the settings, or "".
         entry: What its entry point leads to, or "".
         load_ms: Milliseconds from the import to the last hook.
         reason: Why it was skipped.
@@ -45,7 +45,7 @@ class PluginReport:
     unsettled: tuple[str, ...] = ()
 
     def __str__(self) -> str:
-        return f"{self.name} ({self.package} {self.version})" if self.package else self.name
+        return f"{self.name} ({f'{self.package} {self.version}'.strip()})" if self.package else self.name
 
     @property
     def why(self) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pathlib
 import random
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
@@ -44,6 +45,7 @@ class Host:
         migrations: Steps for the stored data of each plugin.
         reports: What became of each plugin.
         candidates: Where each plugin came from that was ever loaded or left out.
+        folder: Where plugins of one file each lie; None for nowhere.
     """
 
     def __init__(
@@ -70,6 +72,7 @@ class Host:
         self._network_owners: dict[str, str] = {}
         self._collected: dict[str, Collected] = {}
         self.candidates: dict[str, Candidate] = {}
+        self.folder: pathlib.Path | None = None
         self._converters: dict[str, Mapping[type[Any], Converter]] = {}
         self._services = services
         self._version = version
@@ -197,10 +200,12 @@ class Host:
 
     def _namesake(self, candidate: Candidate, loaded: PluginReport) -> PluginReport:
         """Report *candidate* as skipped: its name is that of what is *loaded*."""
-        reason = (
-            f"its name is taken: {loaded} is loaded, and {candidate.source} has a plugin {loaded.name!r} as well;"
-            " uninstall one of the two, or give its entry point another name"
+        fix = (
+            "rename the file and its Plugin, or uninstall the other"
+            if candidate.file
+            else "uninstall one of the two, or give its entry point another name"
         )
+        reason = f"its name is taken: {loaded} is loaded, and {candidate.source} has a plugin {loaded.name!r} as well; {fix}"
         report = _report_of(candidate, PluginState.SKIPPED, reason=reason)
         if report.origin != loaded.origin:
             self.reports.add(report)
@@ -218,7 +223,7 @@ class Host:
 
     def _check(self, candidate: Candidate) -> None:
         """Refuse a plugin with an impossible name, or made for another qqops, before a line of it runs."""
-        if not NAME.fullmatch(candidate.name):
+        if not NAME.fullmatch(candidate.name) and not candidate.file:
             raise PluginError(
                 f"{candidate.name!r} is no name for an entry point: lower-case letters, digits, - and _ only"
             )
@@ -303,7 +308,7 @@ class Host:
 
 def _report_of(candidate: Candidate, state: PluginState, **more: Any) -> PluginReport:
     return PluginReport(
-        name=candidate.name, state=state, package=candidate.package, version=candidate.version,
+        name=candidate.name, state=state, package=candidate.package or candidate.file, version=candidate.version,
         entry=candidate.target, **more,
     )  # fmt: skip
 

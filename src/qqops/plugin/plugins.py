@@ -12,8 +12,9 @@ import structlog
 import trio
 
 from qqops.errors import ConfigError, Refuse, StoreError
+from qqops.plugin._beside import everything
 from qqops.plugin._collecting import Collected, Configure
-from qqops.plugin._finding import CORE, Candidate, discover
+from qqops.plugin._finding import CORE, Candidate
 from qqops.plugin._modules import Modules, package_of
 from qqops.plugin._reports import PluginReport, PluginState
 from qqops.texts import Say
@@ -326,7 +327,7 @@ class Plugins:
     def _candidate(self, name: str) -> Candidate:
         found = self.host.candidates.get(name)
         if found is None:
-            found = next((one for one in discover() if one.name == name), None)
+            found = next((one for one in everything(self.host.folder) if one.name == name), None)
         if found is None:
             raise Refuse(Say("plugins.unknown", {"name": name}))
         return found
