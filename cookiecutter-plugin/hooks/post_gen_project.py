@@ -1,6 +1,18 @@
-"""Remove what the chosen licence does not need."""
+"""Put the chosen kind and licence in their places, and remove the others."""
 
 import pathlib
+import shutil
 
-if "{{ cookiecutter.licence }}" != "MIT":
-    pathlib.Path("LICENSE").unlink()
+kind, licence = pathlib.Path("kinds", "{{ cookiecutter.kind }}"), "{{ cookiecutter.licence }}"
+pathlib.Path("tests").mkdir()
+(kind / "plugin.py").rename("src/{{ cookiecutter.__module }}/__init__.py")
+(kind / "test_plugin.py").rename("tests/test_plugin.py")
+if licence == "none":
+    project = pathlib.Path("pyproject.toml")
+    lines = project.read_text("utf-8").splitlines(keepends=True)
+    kept = "".join(line for line in lines if not line.startswith("license"))
+    project.write_text(kept, "utf-8", newline="\n")
+else:
+    pathlib.Path("licences", licence).rename("LICENSE")
+shutil.rmtree("kinds")
+shutil.rmtree("licences")

@@ -28,6 +28,8 @@ app.command(settings)
 app.command(plugin)
 
 Profile = Literal["webqq2013", "smartqq"]
+Kind = Literal["command", "listener", "job", "service", "adapter"]
+Licence = Literal["MIT", "Apache-2.0", "none"]
 SettingsPath = Annotated[pathlib.Path, Parameter(name=["--config", "-c"])]
 #: None when no file was named: `DEFAULT` may be missing then.
 MaybePath = Annotated[pathlib.Path | None, Parameter(name=["--config", "-c"])]
@@ -253,6 +255,34 @@ def plugin_check(name: str = "", /, *, config: MaybePath = None, traceback: bool
 
     logs.configure("text", "error")
     return check_plugins(config, name, traceback=traceback)
+
+
+@plugin.command(name="new")
+def plugin_new(
+    name: str,
+    /,
+    *,
+    kind: Kind = "command",
+    one_file: bool = False,
+    into: pathlib.Path | None = None,
+    author: str = "Your Name",
+    licence: Licence = "MIT",
+) -> int:
+    """Begin a plugin: a package with tests, or one file beside the settings. / 新建插件：带测试的包，或设置文件旁的单个文件。
+
+    Args:
+        name: What it is called, as daily-luck. / 插件名，如 daily-luck。
+        kind: command, listener, job, service or adapter. / 插件种类。
+        one_file: Just plugins/NAME.py. / 只写 plugins/NAME.py。
+        into: Folder to write it into. / 写入的目录。
+        author: Who writes it. / 作者。
+        licence: MIT, Apache-2.0 or none. / 许可证。
+    """
+    from qqops.cli.new import new_file, new_package
+
+    if one_file:
+        return new_file(into, name, kind, author)
+    return new_package(into or pathlib.Path(), name, kind, author, licence)
 
 
 @simulate.command

@@ -10,7 +10,7 @@ plugin = Plugin("{{ cookiecutter.plugin_name }}")
 
 
 @plugin.command("{{ cookiecutter.plugin_name }}")
-async def {{ cookiecutter.plugin_name | replace('-', '_') }}(
+async def greet(
     ctx: Ctx,
     whom: Annotated[str, Arg(help="who is greeted")] = "",
     *,
