@@ -4,7 +4,7 @@ import pathlib
 import shutil
 
 kind, licence = pathlib.Path("kinds", "{{ cookiecutter.kind }}"), "{{ cookiecutter.licence }}"
-pathlib.Path("tests").mkdir()
+pathlib.Path("tests").mkdir(exist_ok=True)
 (kind / "plugin.py").rename("src/{{ cookiecutter.__module }}/__init__.py")
 (kind / "test_plugin.py").rename("tests/test_plugin.py")
 if licence == "none":
