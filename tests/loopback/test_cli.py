@@ -327,6 +327,64 @@ async def tick(*, log: Logger) -> None:
 """
 
 
+def test_a_plugin_beside_the_settings_runs_and_the_first_lines_say_so(tmp_path, forks):
+    (tmp_path / "plugins").mkdir()
+    (tmp_path / "plugins" / "ticking.py").write_text(TICKS.format(word="one"))
+    (tmp_path / "plugins" / "broken.py").write_text("def f(:")
+    (tmp_path / "qqops.toml").write_text("[accounts.a]\nnetwork = 'memory'\n")
+    checked = forks.run("qqops", "check", "--strict", cwd=tmp_path)
+    assert checked.returncode == 1
+    broken = f"plugin broken (plugins/broken.py) skipped: {tmp_path}/plugins/broken.py:1: SyntaxError"
+    assert broken in checked.stdout
+    listed = forks.run("qqops", "plugin", "list", cwd=tmp_path).stdout
+    assert re.search(r"^ticking +- +loaded +\d+ ms +plugins/ticking\.py$", listed, re.MULTILINE)
+    with Process("run", "--dev", "--log-format", "json", cwd=tmp_path, forks=forks) as bot:
+        said = json.loads(bot.until('"event": "started"', "stderr").string)
+        assert "ticking" in said["plugins"]
+        assert any(one.startswith("essentials ") for one in said["plugins"])
+        assert said["commands"] > 20
+        (skipped,) = said["skipped"]
+        assert skipped.startswith("broken (plugins/broken.py): ")
+        bot.until('"word": "one"', "stderr")
+        (tmp_path / "plugins" / "ticking.py").write_text(TICKS.format(word="two"))
+        bot.until('"word": "two"', "stderr")
+        (tmp_path / "plugins" / "later.py").write_text(TICKS.format(word="three").replace("ticking", "later"))
+        bot.until('"word": "three"', "stderr")
+        bot.end(signal.SIGTERM)
+
+
+@pytest.mark.parametrize("command", ["console", "demo"])
+def test_a_stage_has_the_plugins_and_settings_beside_it_or_those_that_are_named(tmp_path, forks, command):
+    source = (
+        "import attrs\nfrom qqops import Plugin\nplugin = Plugin('hello')\n"
+        "@plugin.config\n@attrs.frozen\nclass Config:\n    word: str = 'hello'\n"
+        "@plugin.command\nasync def hello(*, cfg: Config) -> str:\n    return cfg.word\n"
+    )
+    script = ["--script", "-"]
+    for folder in ("plugins", "others"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "hello.py").write_text(source)
+
+    def play(*arguments, expected):
+        text = f"/hello\n:expect {expected}"
+        return forks.run("qqops", command, *script, *arguments, text=text, cwd=tmp_path)
+
+    alone = play(expected="^hello within 0.1")
+    assert alone.returncode == 1, "code of a folder without settings is not run by chance"
+    assert play("--plugins", "others", expected="^hello$").returncode == 0
+    (tmp_path / "qqops.toml").write_text("[accounts.a]\nnetwork = 'webqq'\n[plugins.hello]\nword = 'hi'\n")
+    assert play(expected="^hi$").returncode == 0
+    assert play("--plugins", "others", expected="^hi$").returncode == 0
+    (tmp_path / "other.toml").write_text("[plugins.hello]\nword = 'hey'\n")
+    assert play("-c", "other.toml", expected="^hey$").returncode == 0
+    for wrong, message in (
+        (["--plugins", "none"], "there is no folder none"),
+        (["-c", "none.toml"], "there is no file none.toml"),
+    ):
+        done = play(*wrong, expected="x")
+        assert (done.returncode, message in done.stderr) == (2, True)
+
+
 def test_with_dev_a_running_bot_reloads_what_changes_on_disk(tmp_path, forks):
     module = install(tmp_path, "ticking", "1.0", "ticking = ticking_plugin", TICKS.format(word="one"))
     (tmp_path / "qqops.toml").write_text("[accounts.a]\nnetwork = 'memory'\n")

@@ -13,6 +13,7 @@ from qqops.adapters.base import Operator, Question
 from qqops.adapters.memory import MemoryAdapter, MemoryNetwork
 from qqops.app import App
 from qqops.assemble import make_app
+from qqops.cli import loaded
 from qqops.cli.perform import perform, read_script
 from qqops.cli.stage import MemoryStage
 from qqops.errors import ConfigError, NeedsHuman
@@ -91,8 +92,8 @@ def bot(operator: Operator, config: pathlib.Path | None, plugins: pathlib.Path |
     for report in app.host.reports.all():
         if report.state is PluginState.SKIPPED:
             print(f"* plugin {report} skipped: {report.why}", file=sys.stderr)
-    if not app.registry.commands:
-        print("* no plugin with commands is installed; try: pip install qqops-essentials", file=sys.stderr)
+    if what := loaded.missing(app):
+        print(f"* there is no {what}: {loaded.HINT}", file=sys.stderr)
     return app
 
 

@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 from qqops.cli import exits
 from qqops.cli.examine import DEFAULT, examine
+from qqops.cli.loaded import HINT
 from qqops.errors import QQOpsError
 from qqops.runtime.agenda import time_zone
 
@@ -134,4 +135,4 @@ def _bot(config: pathlib.Path | None) -> Iterator[Finding]:
     if found.app.registry.commands:
         yield Finding(FINE, f"{len(found.app.registry.commands)} commands from plugins")
     else:
-        yield Finding(WARN, "no plugin brings a command", "pip install qqops-essentials")
+        yield Finding(WARN, "no plugin brings a command", HINT)

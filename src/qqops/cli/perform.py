@@ -13,6 +13,7 @@ import trio
 from qqops._file import read_text
 from qqops.app import App
 from qqops.cli import exits
+from qqops.cli.loaded import line
 from qqops.cli.play import ExpectationFailed, Play
 from qqops.cli.stage import Heard, Stage
 from qqops.errors import ConfigError
@@ -45,6 +46,8 @@ async def perform(app: App, make_stage: Callable[[Heard], Stage], lines: list[st
     stage = make_stage(lambda place, private, text: holder[0].heard(place, private, text))
     play = Play(app, stage, _write, echo=lines is not None)
     holder.append(play)
+    if lines is None:
+        _write(f"* {line(app)}")
     async with trio.open_nursery() as nursery:
         nursery.start_soon(_quit_on_signal, nursery.cancel_scope)
         await nursery.start(app.run, stop)

@@ -19,6 +19,7 @@ from qqops.cli import exits
 from qqops.cli.dev import watch
 from qqops.cli.folder import held
 from qqops.cli.last import LastResort
+from qqops.cli.loaded import tell
 from qqops.cli.operators import Folder, Terminal
 from qqops.errors import ConfigError, StoreError
 from qqops.runtime.storage.database import InUse
@@ -85,6 +86,17 @@ async def _claim(app: App) -> None:
         log.debug("the store cannot be opened at the start")
 
 
+class _Telling(trio.TaskStatus[None]):
+    """Tells what is loaded, once the bot has started: what somebody has unloaded in an earlier run is left out by then."""
+
+    def __init__(self, app: App) -> None:
+        self._app = app
+
+    def started(self, value: None = None) -> None:
+        """Tell it."""
+        tell(self._app)
+
+
 async def run_until_signal(app: App, *, dev: bool = False) -> int:
     """Run *app*; the first signal stops it in good order, a second one at once. Return the exit code.
 
@@ -101,7 +113,7 @@ async def run_until_signal(app: App, *, dev: bool = False) -> int:
             async with trio.open_nursery() as beside:
                 if dev:
                     beside.start_soon(watch, app.plugins, name="watch the files")
-                ends.append(await app.run(stop))
+                ends.append(await app.run(stop, _Telling(app)))
                 beside.cancel_scope.cancel(reason="the bot has ended")
         finally:
             last.off()
