@@ -21,6 +21,7 @@ from qqops.plugin import hooks
 from qqops.plugin.hooks import Hooks
 from qqops.runtime.granted import RulesSettings
 from qqops_qqofficial import options as qqofficial
+from qqops_essentials import plugin as essentials
 
 ROOT = pathlib.Path(__file__).parents[2]
 LANGUAGES = ("en", "zh")
@@ -54,6 +55,23 @@ def shape(text):
 )
 def test_twins_have_the_same_shape(name):
     assert shape(page("en", name)) == shape(page("zh", name))
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+async def test_pages_with_commands_of_the_essentials_say_how_to_get_them(bots, language):
+    async with bots.run(essentials) as bot:
+        words = {command.path[0] for command in bot.app.registry.commands}
+    assert {"ping", "help", "plugin", "approve"} <= words
+    used = re.compile(rf"(?<![\w/.:*])/({'|'.join(sorted(words))})\b(?![/.-])")
+    pages = [ROOT / ("README.md" if language == "en" else "README.zh.md")]
+    pages += sorted((ROOT / "docs" / language).rglob("*.md"))
+    using = [path for path in pages if used.search(path.read_text("utf-8"))]
+    assert len(using) >= 10
+    silent = [
+        str(path) for path in using
+        if "qqops[essentials" not in "".join(path.read_text("utf-8").splitlines(keepends=True)[:20])
+    ]  # fmt: skip
+    assert silent == []
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
@@ -152,7 +170,7 @@ def test_every_command_flag_and_exit_code_is_documented(language):
             yield path, node.default_command
 
     found = dict(commands(app, "qqops"))
-    assert len(found) == 16
+    assert len(found) == 17
     for path, function in found.items():
         assert f"`{path}" in text, path
         for name, parameter in inspect.signature(function).parameters.items():
