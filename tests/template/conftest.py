@@ -40,5 +40,5 @@ def installed(tmp_path_factory):
     made = Installed(folder / "venv", folder / "wheels")
     parts = [str(ROOT), str(ROOT / "plugins_builtin" / "qqops-essentials")]
     made.run(made.python, "-m", "pip", "wheel", "-q", "--no-deps", "-w", made.wheels, *parts)
-    made.pip("qqops[essentials,test]")
+    made.pip("qqops[essentials,test]", "hatchling", "editables")
     return made

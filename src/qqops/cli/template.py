@@ -91,7 +91,7 @@ def render_package(into: pathlib.Path, values: Mapping[str, str]) -> pathlib.Pat
 def render_module(values: Mapping[str, str]) -> str:
     """Return the module of the kind in *values*, for a plugin of one file."""
     (top,) = (path for path in folder().iterdir() if path.name.startswith("{{"))
-    return render((top / "kinds" / values["kind"] / "plugin.py").read_text("utf-8"), values)
+    return render((top / "kinds" / values["kind"] / "plugin.py-tpl").read_text("utf-8"), values)
 
 
 def _hook(name: str, where: pathlib.Path, values: Mapping[str, str]) -> None:

@@ -1,12 +1,14 @@
 """`qqops plugin new`: what it writes is whole, and what it refuses leaves nothing behind."""
 
 import ast
+import json
 import pathlib
+from typing import get_args
 
 import pytest
 
 from qqops.cli import exits, template
-from qqops.cli.main import main
+from qqops.cli.main import Kind, Licence, main
 
 KINDS = ("command", "listener", "job", "service", "adapter")
 
@@ -146,6 +148,17 @@ def test_what_breaks_off_in_the_middle_leaves_nothing_behind(capsys, monkeypatch
 
     monkeypatch.setattr(pathlib.PosixPath, "write_bytes", full)
     assert "cannot write qqops-hello: No space left on device" in refused(capsys, "hello")
+
+
+def test_the_command_line_knows_the_kinds_and_licences_of_the_template():
+    asked = json.loads((template.folder() / "cookiecutter.json").read_text("utf-8"))
+    assert tuple(asked["kind"]) == get_args(Kind) == KINDS
+    assert tuple(asked["licence"]) == get_args(Licence)
+
+
+def test_whoever_compiles_a_wheel_does_not_stumble_over_the_template():
+    for path in template.folder().rglob("*.py"):
+        ast.parse(path.read_text("utf-8"))
 
 
 def test_the_template_uses_nothing_that_only_cookiecutter_understands():
