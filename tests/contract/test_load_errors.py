@@ -8,6 +8,7 @@ import sys
 import tomllib
 
 import pytest
+import structlog
 
 from qqops.cli import exits
 from qqops.cli.main import main
@@ -31,6 +32,14 @@ def examples(language):
             command, _, output = body.partition("\n")
             yield module, entry, command, output
             entry = "hello_plugin"
+
+
+@pytest.fixture(autouse=True)
+def _log_as_before():
+    """A command line says where the log goes, for the whole process."""
+    before = structlog.get_config()
+    yield
+    structlog.configure(**before)
 
 
 def test_both_pages_have_the_same_examples():

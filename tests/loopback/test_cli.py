@@ -372,7 +372,9 @@ def test_a_stage_has_the_plugins_and_settings_beside_it_or_those_that_are_named(
     alone = play(expected="^hello within 0.1")
     assert alone.returncode == 1, "code of a folder without settings is not run by chance"
     assert play("--plugins", "others", expected="^hello$").returncode == 0
-    (tmp_path / "qqops.toml").write_text("[accounts.a]\nnetwork = 'webqq'\n[plugins.hello]\nword = 'hi'\n")
+    (tmp_path / "qqops.toml").write_text(
+        "[accounts.a]\nnetwork = 'webqq'\n[rooms.qqops-test]\naccount = 'a'\n[plugins.hello]\nword = 'hi'\n"
+    )
     assert play(expected="^hi$").returncode == 0
     assert play("--plugins", "others", expected="^hi$").returncode == 0
     (tmp_path / "other.toml").write_text("[plugins.hello]\nword = 'hey'\n")

@@ -6,7 +6,6 @@ import os
 import pathlib
 import sys
 
-import attrs
 import trio
 
 from qqops.adapters.base import Operator, Question
@@ -88,20 +87,10 @@ def bot(operator: Operator, config: pathlib.Path | None, plugins: pathlib.Path |
     settings, file = (
         load_settings(config or DEFAULT, os.environ) if config or DEFAULT.exists() else (Settings(), None)
     )
-    app = make_app(_on_a_stage(settings), operator, os.environ, file=file, plugins=plugins)
+    app = make_app(settings, operator, os.environ, file=file, plugins=plugins)
     for report in app.host.reports.all():
         if report.state is PluginState.SKIPPED:
             print(f"* plugin {report} skipped: {report.why}", file=sys.stderr)
     if what := loaded.missing(app):
         print(f"* there is no {what}: {loaded.HINT}", file=sys.stderr)
     return app
-
-
-def _on_a_stage(settings: Settings) -> Settings:
-    """Return *settings* for a bot whose accounts are not those of the file."""
-    return attrs.evolve(
-        settings,
-        accounts={},
-        bot=attrs.evolve(settings.bot, ask=("terminal",)),
-        rooms={name: attrs.evolve(room, account="") for name, room in settings.rooms.items()},
-    )

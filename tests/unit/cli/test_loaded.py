@@ -29,6 +29,7 @@ async def test_the_log_names_plugins_commands_and_what_was_skipped(bots):
 
 async def test_a_bot_without_a_plugin_is_warned_of_and_the_way_out_is_named(bots):
     async with bots.run() as bot:
+        bot.app.host.load(Candidate(name="core", load=lambda: Plugin("core")))
         with structlog.testing.capture_logs() as logs:
             tell(bot.app)
         assert logs[1] == {
