@@ -371,6 +371,10 @@ def test_a_stage_has_the_plugins_and_settings_beside_it_or_those_that_are_named(
 
     alone = play(expected="^hello within 0.1")
     assert alone.returncode == 1, "code of a folder without settings is not run by chance"
+    assert (
+        "* not loaded, as there is no qqops.toml here: plugins/hello.py; add --plugins plugins"
+        in alone.stderr
+    )
     assert play("--plugins", "others", expected="^hello$").returncode == 0
     (tmp_path / "qqops.toml").write_text(
         "[accounts.a]\nnetwork = 'webqq'\n[rooms.qqops-test]\naccount = 'a'\n[plugins.hello]\nword = 'hi'\n"

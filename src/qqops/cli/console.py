@@ -11,12 +11,13 @@ import trio
 from qqops.adapters.base import Operator, Question
 from qqops.adapters.memory import MemoryAdapter, MemoryNetwork
 from qqops.app import App
-from qqops.assemble import make_app
+from qqops.assemble import PLUGINS, make_app
 from qqops.cli import loaded
 from qqops.cli.perform import perform, read_script
 from qqops.cli.stage import MemoryStage
 from qqops.errors import ConfigError, NeedsHuman
 from qqops.model import AccountRef
+from qqops.plugin._beside import find
 from qqops.plugin.host import PluginState
 from qqops.runtime.outbox import OutboxPolicy
 from qqops.runtime.supervisor import LinkPolicy
@@ -91,6 +92,11 @@ def bot(operator: Operator, config: pathlib.Path | None, plugins: pathlib.Path |
     for report in app.host.reports.all():
         if report.state is PluginState.SKIPPED:
             print(f"* plugin {report} skipped: {report.why}", file=sys.stderr)
+    if file is None and plugins is None and (left := find(pathlib.Path(PLUGINS))):
+        names = ", ".join(one.file for one in left)
+        print(
+            f"* not loaded, as there is no {DEFAULT} here: {names}; add --plugins {PLUGINS}", file=sys.stderr
+        )
     if what := loaded.missing(app):
         print(f"* there is no {what}: {loaded.HINT}", file=sys.stderr)
     return app
