@@ -20,8 +20,8 @@ from qqops.model.allowed import Between
 from qqops.plugin import hooks
 from qqops.plugin.hooks import Hooks
 from qqops.runtime.granted import RulesSettings
-from qqops_qqofficial import options as qqofficial
 from qqops_essentials import plugin as essentials
+from qqops_qqofficial import options as qqofficial
 
 ROOT = pathlib.Path(__file__).parents[2]
 LANGUAGES = ("en", "zh")
