@@ -434,7 +434,7 @@ def empty_store():
                 nursery.cancel_scope.cancel()
 
         trio.run(main)
-        _made.append(store.path)
+        _made.append(pathlib.Path(store.file.name))
     return _made[0]
 
 
