@@ -253,13 +253,16 @@ class Store:
         """Write what is queued on the spot. Where that does not go well nothing has happened: the thread does it."""
         batch, self._queue = self._queue, []
         began = time.perf_counter()
+        self._on_the_spot = False  # unless it goes well
         try:
             self.file.write((part for one in batch for part in one.parts), wait=False)
-        except BaseException as exc:
-            self._queue, self._on_the_spot = batch, False
-            if not isinstance(exc, RowError | StoreError):
-                raise
+        except (RowError, StoreError):
+            self._queue = batch
             return
+        except BaseException:
+            self._queue = batch
+            raise
+        self._on_the_spot = True
         for one in batch:
             one.taken = True
             one.end()
