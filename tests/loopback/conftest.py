@@ -51,7 +51,7 @@ def postgres():
     programs = _postgres.programs()
     if programs is None:
         reason = "no PostgreSQL server is installed here: apt-get install postgresql"
-        if os.environ.get("QQOPS_CI"):
+        if os.environ.get("POSTGRES_REQUIRED"):
             pytest.fail(reason)
         pytest.skip(reason)
     server = _postgres.Server(programs)
