@@ -17,6 +17,7 @@ import random
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import attrs
 import structlog
 import trio
 
@@ -38,6 +39,7 @@ from qqops.runtime.context import Context
 from qqops.runtime.conversations import Conversations, Reader
 from qqops.runtime.dispatch import Dispatcher
 from qqops.runtime.gate import Gate, Request
+from qqops.runtime.hidden import Hidden
 from qqops.runtime.info import BotInfo, Commands
 from qqops.runtime.jobs import Jobs
 from qqops.runtime.links import Links
@@ -91,6 +93,7 @@ class App:
         drawers: Drawers | None = None,
         audit: Audit | None = None,
         watch: bool = False,
+        hidden: Hidden | None = None,
     ) -> None:
         self.policy = policy
         self.clock = clock
@@ -102,7 +105,8 @@ class App:
         self.journal = (
             Journal(store, clock, policy.journal) if store is not None and policy.journal.on else None
         )
-        self._catalogue = catalogue = load()
+        self.hidden = hidden or Hidden()
+        self._catalogue = catalogue = attrs.evolve(load(), hide=self.hidden.mask)
         self.aliases = Aliases(self.keep("aliases"))
         self.registry = Registry(policy.prefixes, policy.commands, self.aliases)
         self.rooms = Rooms(policy.rooms, catalogue)
@@ -161,7 +165,7 @@ class App:
                 Rooms: self.rooms.of_plugin(plugin),
                 Listeners: OwnListeners(self.listeners, plugin),
             },
-            configure=configure,
+            configure=self.hidden.learning(configure),
             provided=self.services,
             tasks=self.tasks,
             forget=self.shelves.reopen,

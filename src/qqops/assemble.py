@@ -26,6 +26,7 @@ from qqops.plugin.host import PluginReport, PluginState
 from qqops.runtime._audit_file import AuditFile
 from qqops.runtime.audit import Audit
 from qqops.runtime.clock import WallClock
+from qqops.runtime.hidden import Hidden
 from qqops.runtime.storage.datafile import StorePolicy
 from qqops.runtime.storage.store import Store
 from qqops.settings import Reading, Settings, plugin_config
@@ -58,6 +59,7 @@ def make_app(
     folder: pathlib.Path | None = None,
     file: SettingsFile | None = None,
     plugins: pathlib.Path | None = None,
+    hidden: Hidden | None = None,
 ) -> App:
     """Return a bot with its plugins and no accounts yet.
 
@@ -65,6 +67,7 @@ def make_app(
         folder: Where its store is kept; without one nothing outlives the process.
         file: Where the settings stand, for messages about them.
         plugins: Folder with plugins of one file each; without one ``plugins`` beside the settings file.
+        hidden: Learns the secrets of the settings.
 
     Raises:
         ConfigError: The folder of plugins cannot be read.
@@ -87,8 +90,10 @@ def make_app(
     clock = WallClock()
     audit = Audit(clock, AuditFile(folder)) if folder is not None else None
     app = App(
-        policy, clock=clock, operator=operator, store=store, configure=configure, audit=audit, watch=True
-    )
+        policy, clock=clock, operator=operator, store=store, configure=configure, audit=audit, watch=True,
+        hidden=hidden,
+    )  # fmt: skip
+    app.hidden.learn(settings)
     wanted = environ.get("QQOPS_PLUGINS")
     only = [name.strip() for name in wanted.split(",") if name.strip()] if wanted else settings.plugins.only
     app.host.folder = plugins or (file.path.parent / PLUGINS if file is not None else None)
@@ -115,13 +120,14 @@ def assembled(
     operator: Operator | Sequence[Operator],
     environ: Mapping[str, str],
     folder: pathlib.Path | None = None,
+    hidden: Hidden | None = None,
 ) -> tuple[App, Sequence[ConfigError]]:
     """Return a bot with its plugins and accounts, and all that is wrong in its settings: it must not run when anything is.
 
     What is wrong in the table of a plugin stands in that plugin's report.
 
     Args:
-        folder: As in `make_app`.
+        folder, hidden: As in `make_app`.
     """
     settings, file = reading.settings, reading.file
     mistakes = Mistakes()
@@ -131,7 +137,7 @@ def assembled(
     except ConfigError as exc:
         mistakes.add(exc.message, where=file.where("store.url"), hint=exc.hint)
         settings = attrs.evolve(settings, store=StorePolicy())
-    app = make_app(settings, operator, environ, folder, file)
+    app = make_app(settings, operator, environ, folder, file, hidden=hidden)
     with mistakes.noted():
         add_accounts(app, settings, file, environ)
     return app, mistakes.found
@@ -157,6 +163,7 @@ def add_accounts(app: App, settings: Settings, file: SettingsFile, environ: Mapp
         app.forget_names()
     mistakes = Mistakes()
     for account in found:
+        app.hidden.learn(account.options)
         network = app.host.networks[account.network]
         opening = Opening(
             account=AccountRef(account.network, account.name),

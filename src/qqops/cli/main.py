@@ -105,9 +105,11 @@ def run(
         dev: Reload plugins whose files change. / 文件改动时重新加载插件。
     """
     from qqops.cli.run import run_bot
+    from qqops.runtime.hidden import Hidden
 
-    logs.configure(log_format, log_level)
-    return run_bot(config, narrate=log_level == "debug", dev=dev)
+    hidden = Hidden()
+    logs.configure(log_format, log_level, hidden)
+    return run_bot(config, hidden, narrate=log_level == "debug", dev=dev)
 
 
 @app.command
@@ -120,6 +122,7 @@ def init(*, config: SettingsPath = DEFAULT, force: bool = False) -> int:
     """
     from qqops.cli.config import init as write
 
+    logs.configure("text", "warning")
     return write(config, force=force)
 
 
@@ -161,6 +164,7 @@ def backup(file: pathlib.Path, *, config: SettingsPath = DEFAULT) -> int:
     """
     from qqops.cli.backup import backup as save
 
+    logs.configure("text", "warning")
     return save(config, file)
 
 
@@ -174,6 +178,7 @@ def restore(file: pathlib.Path, *, config: SettingsPath = DEFAULT) -> int:
     """
     from qqops.cli.backup import restore as put_back
 
+    logs.configure("text", "warning")
     return put_back(config, file)
 
 
@@ -197,6 +202,7 @@ def audit(
     """
     from qqops.cli.audit import check_audit, show_audit
 
+    logs.configure("text", "warning")
     return check_audit(config) if verify else show_audit(config, last=last, follow=follow, as_json=json)
 
 

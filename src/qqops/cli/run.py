@@ -22,6 +22,7 @@ from qqops.cli.last import LastResort
 from qqops.cli.loaded import tell
 from qqops.cli.operators import Folder, Terminal
 from qqops.errors import ConfigError, StoreError
+from qqops.runtime.hidden import Hidden
 from qqops.runtime.storage.database import InUse
 from qqops.runtime.storage.datafile import DataFile
 from qqops.settings import read_settings
@@ -31,10 +32,11 @@ log = structlog.get_logger("qqops.run")
 _CODES = {End.CLEAN: exits.OK, End.CUT: exits.CUT, End.NO_ACCOUNTS: exits.NO_ACCOUNTS}
 
 
-def run_bot(path: pathlib.Path, *, narrate: bool = False, dev: bool = False) -> int:
+def run_bot(path: pathlib.Path, hidden: Hidden, *, narrate: bool = False, dev: bool = False) -> int:
     """Run the bot of a settings file until SIGINT or SIGTERM; return the exit code.
 
     Args:
+        hidden: Learns the secrets of the settings.
         narrate: Tell in the debug log what becomes of every message.
         dev: Reload plugins whose files change.
     """
@@ -53,7 +55,7 @@ def run_bot(path: pathlib.Path, *, narrate: bool = False, dev: bool = False) -> 
     async def main() -> int:
         kinds: dict[str, type[Terminal | Folder]] = {"terminal": Terminal, "file": Folder}
         operators: list[Operator] = [kinds[one](folder) for one in settings.bot.ask if one in kinds]
-        app, wrong = assembled(reading, operators, os.environ, folder)
+        app, wrong = assembled(reading, operators, os.environ, folder, hidden)
         if wrong:
             raise ConfigError.of(wrong)
         for mistake in strange_variables(app, reading, os.environ):

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any, NoReturn, Self
+
 
 class Secret:
-    """A password or token. Prints as ``***``; `reveal` is the only way to the value."""
+    """A password or token. Prints as ``***``, and is neither pickled nor made JSON of; `reveal` is the only way to the value."""
 
     __slots__ = ("_value",)
 
@@ -26,3 +28,12 @@ class Secret:
 
     def __repr__(self) -> str:
         return "***" if self._value else "(empty)"
+
+    def __copy__(self) -> Self:
+        return self
+
+    def __deepcopy__(self, memo: Any) -> Self:
+        return self
+
+    def __reduce_ex__(self, protocol: object) -> NoReturn:
+        raise TypeError("a Secret is not pickled: keep where it comes from, not what it is")

@@ -29,6 +29,7 @@ from qqops.model import (
 from qqops.plugin.host import Candidate, PluginState
 from qqops.plugin.plugin import Plugin
 from qqops.runtime.audit import Audit
+from qqops.runtime.hidden import Hidden
 from qqops.runtime.outbox import OutboxPolicy
 from qqops.runtime.storage.drawers import Drawers
 from qqops.runtime.storage.store import Store
@@ -84,6 +85,7 @@ class Bots:
         clock: VirtualClock | None = None,
         drawers: Drawers | None = None,
         audit: Callable[[Clock], Audit] | None = None,
+        hidden: Hidden | None = None,
     ) -> AsyncGenerator[BotUnderTest]:
         """Run a bot with *plugins* until the block ends.
 
@@ -96,6 +98,7 @@ class Bots:
             folder: Where the store is kept; without one in memory, and nothing outlives the bot.
             drawers: What survives from one run to the next without a folder: locks, requests for approval.
             audit: Makes the audit; None for one in memory.
+            hidden: Learns the secrets of *config*.
             clock: The wall clock, to be set forward or back, or to go on after a restart.
 
         Raises:
@@ -123,6 +126,7 @@ class Bots:
                 configure=lambda plugin, cls: _configured(cls, config or {}, plugin),
                 drawers=drawers,
                 audit=audit(clock) if audit is not None else None,
+                hidden=hidden,
             )
             for plugin in plugins:
                 report = app.host.load(Candidate(name=plugin.name, load=lambda p=plugin: p))  # type: ignore[misc]

@@ -11,6 +11,12 @@ import structlog
 from structlog.processors import format_exc_info
 
 
+def without_locals() -> None:
+    """Let a test that fails show no local variables of handlers in what it has logged: where rich is loaded, it would."""
+    with contextlib.suppress(structlog.exceptions.NoConsoleRendererConfiguredError):
+        structlog.dev.ConsoleRenderer.get_active().exception_formatter = structlog.dev.plain_traceback
+
+
 class _Handler(logging.Handler):
     def __init__(self, lines: list[str]) -> None:
         super().__init__()

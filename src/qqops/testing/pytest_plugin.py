@@ -15,7 +15,9 @@ if TYPE_CHECKING:
 def bots() -> Bots:
     """Start bots with plugins: ``async with bots.run(plugin) as bot: …``."""
     from qqops.testing.bots import Bots
+    from qqops.testing.logs import without_locals
 
+    without_locals()
     return Bots()
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import importlib.resources
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import attrs
 
@@ -26,9 +26,14 @@ class Say:
 
 @attrs.frozen
 class Catalogue:
-    """Texts by language and key (``refuse.bad_int``)."""
+    """Texts by language and key (``refuse.bad_int``).
+
+    Attributes:
+        hide: Takes out of a text what nobody may see: the text of an error stands in some.
+    """
 
     texts: Mapping[str, Mapping[str, str]]
+    hide: Callable[[str], str] | None = None
 
     def render(self, say: Say | str, language: str = DEFAULT_LANGUAGE) -> str:
         """Return *say* in *language*, else in English, else the key itself; a plain string stays as it is."""
@@ -37,7 +42,8 @@ class Catalogue:
         for lang in (language, DEFAULT_LANGUAGE):
             template = self.texts.get(lang, {}).get(say.key)
             if template is not None:
-                return template.format_map(say.args)
+                text = template.format_map(say.args)
+                return text if self.hide is None else self.hide(text)
         return say.key
 
     def extended(self, prefix: str, more: Mapping[str, Mapping[str, str]]) -> Catalogue:
@@ -45,7 +51,7 @@ class Catalogue:
         merged = {lang: dict(table) for lang, table in self.texts.items()}
         for lang, table in more.items():
             merged.setdefault(lang, {}).update({f"{prefix}.{key}": text for key, text in table.items()})
-        return Catalogue(merged)
+        return attrs.evolve(self, texts=merged)
 
 
 def load() -> Catalogue:
