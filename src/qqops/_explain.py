@@ -14,6 +14,7 @@ from qqops._accounts import Account, AccountSettings
 from qqops.errors import excerpt
 from qqops.model import Secret
 from qqops.plugin.host import Host
+from qqops.runtime.named_rooms import PerRoom
 from qqops.settings import Reading, Settings
 
 #: Characters of a value that are shown.
@@ -63,7 +64,11 @@ def _plugin(at: _Rows, name: str, table: Mapping[str, Any], host: Host) -> Itera
     found = host.collected(name)
     if found is not None and found.configs:
         for config in found.configs.values():
-            yield from at.below(f"plugins.{name}", config)
+            plain = config.plain if isinstance(config, PerRoom) else config
+            yield from at.below(f"plugins.{name}", plain)
+            for room, own in (config.own if isinstance(config, PerRoom) else {}).items():
+                for key in table["rooms"][room]:
+                    yield from at.row(f"plugins.{name}.rooms.{room}.{key}", getattr(own, key), "")
         return
     for key in table:  # nobody knows whether that is a secret
         yield from at.row(f"plugins.{name}.{key}", Secret("?"), "")

@@ -45,6 +45,7 @@ from qqops.runtime.jobs import Jobs
 from qqops.runtime.links import Links
 from qqops.runtime.listener import Listeners
 from qqops.runtime.locks import Locks
+from qqops.runtime.named_rooms import PerRoom
 from qqops.runtime.narrator import Narrator
 from qqops.runtime.observe import Observers
 from qqops.runtime.outbox import OutboxPolicy
@@ -165,7 +166,7 @@ class App:
                 Rooms: self.rooms.of_plugin(plugin),
                 Listeners: OwnListeners(self.listeners, plugin),
             },
-            configure=self.hidden.learning(configure),
+            configure=self._here(self.hidden.learning(configure)),
             provided=self.services,
             tasks=self.tasks,
             forget=self.shelves.reopen,
@@ -203,6 +204,15 @@ class App:
             Plugins: self.plugins,
             Links: self.links,
         }
+
+    def _here(self, configure: Configure) -> Configure:
+        """Return *configure*; what single rooms have for themselves is looked up among the rooms of this bot."""
+
+        def find(plugin: str, cls: type[Any]) -> object:
+            found = configure(plugin, cls)
+            return attrs.evolve(found, named=self.rooms.named) if isinstance(found, PerRoom) else found
+
+        return find
 
     def _reader(self, kind: Any, ctx: Context) -> Reader:
         """Return how an answer of type *kind* is read, with what the plugin that asks can convert to."""

@@ -15,7 +15,8 @@ import attrs
 from qqops._checks import semantic_mistakes
 from qqops._environment import override
 from qqops._file import SettingsFile, read_text, read_toml
-from qqops._structure import filled, salvaged, with_secrets
+from qqops._overrides import configured, rooms_of
+from qqops._structure import salvaged, with_secrets
 from qqops.errors import ConfigError, Mistakes
 from qqops.model.allowed import Between, OneOf, Pause
 from qqops.runtime.dispatch import DispatchPolicy
@@ -141,6 +142,7 @@ class Settings:
             timezones={name: room.timezone for name, room in self.rooms.items() if room.timezone},
             prefixes={name: room.prefixes for name, room in self.rooms.items() if room.prefixes},
             accounts={name: room.account for name, room in self.rooms.items() if room.account},
+            others=rooms_of(self.plugins.tables.values()),
         )
 
 
@@ -227,10 +229,14 @@ def _plugin_tables(data: Mapping[str, Any]) -> tuple[Mapping[str, Any], Mapping[
 def plugin_config(
     settings: Settings, file: SettingsFile | None, environ: Mapping[str, str], plugin: str, cls: type[Any]
 ) -> Any:
-    """Return an object of a plugin's configuration class, from its table.
+    """Return an object of a plugin's configuration class, from its table; see `configured`.
 
     Raises:
         ConfigError: Something in it is wrong; all of it is named.
     """
     file = file or SettingsFile(pathlib.Path("qqops.toml"), "")
-    return filled(settings.plugins.tables.get(plugin, {}), cls, file, f"plugins.{plugin}", environ)
+
+    def fetch(keys: Mapping[str, Any], at: str, mistakes: Mistakes) -> Mapping[str, Any]:
+        return with_secrets(keys, cls, file, at, environ, mistakes)
+
+    return configured(settings.plugins.tables.get(plugin, {}), cls, file, f"plugins.{plugin}", fetch)

@@ -114,16 +114,20 @@ def collect(name: str, plugin: object, around: Surroundings) -> Collected:
             raise PluginError(f"{hook}(): {reason}", where=location(getattr(plugin, hook, None)))
         return found
 
-    own = _by_type(items("qqops_converters"))
-    converters = {**around.converters, **own}
     known = {**around.core, **around.provided}
     configs: dict[type[Any], object] = {cls: around.configure(name, cls) for cls in items("qqops_config")}
     known.update(configs)
     build = Build(
-        plugin=name, services=known, core=around.core.keys(), converters=converters, places=around.places
+        plugin=name,
+        services=known,
+        core=around.core.keys(),
+        converters=around.converters,
+        places=around.places,
     )
     services: list[Service] = items("qqops_services", build=build)
     build = attrs.evolve(build, services={**known, **{one.kind: one.provided for one in services}})
+    own = _by_type(items("qqops_converters", build=build))
+    build = attrs.evolve(build, converters={**around.converters, **own})
     return Collected(
         plugin=plugin,
         configs=configs,
@@ -131,7 +135,7 @@ def collect(name: str, plugin: object, around: Surroundings) -> Collected:
         services=services,
         networks=items("qqops_networks"),
         tasks=items("qqops_tasks", build=build),
-        migrations=items("qqops_migrations"),
+        migrations=items("qqops_migrations", build=build),
         commands=items("qqops_commands", build=build),
         listeners=items("qqops_listeners", build=build),
         filters=items("qqops_filters", build=build),

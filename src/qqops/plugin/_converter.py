@@ -73,15 +73,17 @@ class Conversion:
     Attributes:
         function: Takes the word, or the word and the context; raises `Refuse` to say why not.
         where: ``file:line`` of the function.
+        name: What the function is called, where it does not know itself.
     """
 
     kind: type[Any]
     function: Callable[..., Any]
     where: str = ""
+    name: str = ""
 
     def converter(self) -> Converter:
         """Return what the core calls. Raises `PluginError` for a function of the wrong shape."""
-        name = getattr(self.function, "__name__", "converter")
+        name = self.name or getattr(self.function, "__name__", "converter")
         if inspect.iscoroutinefunction(self.function):
             raise PluginError(f"the converter {name}() must be a plain `def`", where=self.where)
         takes = len(inspect.signature(self.function).parameters)

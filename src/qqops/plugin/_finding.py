@@ -8,6 +8,7 @@ import importlib
 import importlib.metadata
 import inspect
 import pkgutil
+import re
 from collections.abc import Callable, Iterable, Sequence
 from types import ModuleType
 
@@ -42,6 +43,11 @@ class Candidate:
     requires: Sequence[str] = ()
     target: str = ""
     file: str = ""
+
+    @property
+    def package_name(self) -> str:
+        """Top-level package that the entry point leads to; "" where there is none."""
+        return re.split(r"[.:\s]", self.target.strip(), maxsplit=1)[0]
 
     @property
     def source(self) -> str:

@@ -41,6 +41,7 @@ class Parameter:
 
     Attributes:
         event: Class of the event that it wants.
+        looked_up: Whether the service is found anew for each call.
         core: Whether the service is one of the bot itself.
     """
 
@@ -54,6 +55,7 @@ class Parameter:
     options: tuple[str, ...] = ()
     event: type[Any] | None = None
     service: object = None
+    looked_up: bool = False
     core: bool = False
     help: str = ""
 

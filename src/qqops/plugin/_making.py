@@ -4,19 +4,26 @@ from __future__ import annotations
 
 import inspect
 import re
+from collections.abc import Callable
+from typing import Any
 
 import attrs
 
 from qqops import model
 from qqops.errors import PluginError
 from qqops.model import Event, Message
+from qqops.plugin._converter import Conversion
+from qqops.plugin._injecting import NOTHING, injected, positional
 from qqops.plugin._note import Declared, make_handler, read_signature
 from qqops.plugin._spell import speller
 from qqops.plugin.hooks import Build
 from qqops.plugin.signature import location
 from qqops.runtime.outgoing import Outgoing
 from qqops.runtime.patterns import free_length
-from qqops.runtime.registry import Command, Listener, Trigger
+from qqops.runtime.registry import Command, Filter, Listener, Trigger
+
+#: Said of functions that take too much.
+_BEHIND = "what is injected stands behind a *"
 
 
 def make_command(d: Declared, build: Build) -> Command:
@@ -93,6 +100,41 @@ def make_outgoing(d: Declared, build: Build) -> Outgoing:
     where = location(d.function)
     if inspect.iscoroutinefunction(d.function):
         raise PluginError(f"{d.name}() must be a plain `def`: nothing waits on the way out", where=where)
-    if len(inspect.signature(d.function).parameters) != 1:
-        raise PluginError(f"{d.name}() takes one parameter: the draft", where=where)
-    return Outgoing(plugin=build.plugin, name=d.name, where=where, order=d.more["order"], call=d.function)
+    if positional(d.function) != 1:
+        raise PluginError(f"{d.name}() takes one parameter: the draft; {_BEHIND}", where=where)
+    call = injected(d.function, build.services, d.enclosing).into(d.function)
+    return Outgoing(plugin=build.plugin, name=d.name, where=where, order=d.more["order"], call=call)
+
+
+def make_filter(d: Declared, build: Build) -> Filter:
+    """Return the filter that *d* declares."""
+    where = location(d.function)
+    if not inspect.iscoroutinefunction(d.function):
+        raise PluginError(f"the filter {d.name}() must be `async def`", where=where)
+    if positional(d.function) != 2:
+        raise PluginError(f"the filter {d.name}() takes two parameters: ctx and call; {_BEHIND}", where=where)
+    return Filter(
+        plugin=build.plugin, name=d.name, where=where, order=d.more["order"], wraps=d.more["wraps"],
+        call=injected(d.function, build.services, d.enclosing).into(d.function, 0),
+    )  # fmt: skip
+
+
+def make_conversion(d: Declared, build: Build) -> Conversion:
+    """Return the conversion that *d* declares."""
+    where, takes = location(d.function), positional(d.function)
+    if takes not in (1, 2):
+        raise PluginError(
+            f"the converter {d.name}() takes the word, or the word and ctx; {_BEHIND}", where=where
+        )
+    if inspect.iscoroutinefunction(d.function):
+        raise PluginError(f"the converter {d.name}() must be a plain `def`", where=where)
+    more = injected(d.function, build.services, d.enclosing)
+    if more is NOTHING:
+        return Conversion(d.more["kind"], d.function, where, d.name)
+    # What is looked up needs the context, whether the author asks for it or not.
+    call = more.into(d.function if takes == 2 else _with_context(d.function), 1)
+    return Conversion(d.more["kind"], lambda word, ctx: call(word, ctx), where, d.name)
+
+
+def _with_context(convert: Callable[..., Any]) -> Callable[..., Any]:
+    return lambda word, ctx, **more: convert(word, **more)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import collections.abc
 import contextlib
 import inspect
+import types
 import typing
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast, overload
@@ -13,6 +14,7 @@ import attrs
 
 from qqops.errors import PluginError
 from qqops.plugin import _checking as checking
+from qqops.plugin._injecting import injected, positional
 from qqops.plugin._line import Slot
 from qqops.plugin._note import Declared, note
 from qqops.plugin.hooks import Build, hookimpl
@@ -94,8 +96,9 @@ class Providing:
     def migration(self, number: int) -> Callable[[F], F]:
         """Declare the step that brings stored values from version *number* - 1 to *number*.
 
-        It is an ``async def`` with one parameter, a `Transaction` on the plugin's values; a snapshot of the file is
-        made before, and what it changes is stored together with the new version.
+        It is an ``async def`` with one parameter, a `Transaction` on the plugin's values; behind a ``*`` it may have its
+        configuration and `Logger`. A snapshot of the file is made before, and what it changes is stored together with
+        the new version.
         """
         if callable(number):
             raise checking.wrong("@plugin.migration needs the version that it leads to: @plugin.migration(1)")
@@ -122,6 +125,12 @@ class Providing:
             if not attrs.has(cls):
                 raise PluginError(
                     f"the configuration {cls.__name__} must be an attrs class", where=_place(cls)
+                )
+            if _takes_rooms(cls):
+                raise PluginError(
+                    f"the configuration {cls.__name__} has a table 'rooms', and that word is taken: below it stands what"
+                    " holds in single rooms; call the field otherwise",
+                    where=_place(cls),
                 )
         return list(self._configs)
 
@@ -168,10 +177,17 @@ class Providing:
         return found
 
     @hookimpl
-    def qqops_migrations(self) -> list[Migration]:
+    def qqops_migrations(self, build: Build) -> list[Migration]:
         """Return the declared steps."""
-        from qqops.runtime.storage.upgrade import Migration  # here: it is the bot that asks
+        from qqops.runtime.shelves import Logger  # here: it is the bot that asks
+        from qqops.runtime.storage.upgrade import Migration
 
+        # It runs before anything else is up, and the plugin's own values are held for it.
+        given = {
+            kind: one
+            for kind, one in build.services.items()
+            if kind is Logger or not (kind in build.core or isinstance(one, Provided))
+        }
         steps = sorted(self._migrations, key=lambda d: d.more["number"])
         for wanted, d in enumerate(steps, 1):
             where, number = location(d.function), d.more["number"]
@@ -179,9 +195,14 @@ class Providing:
                 raise PluginError(f"migrations are numbered 1, 2, 3 …: {wanted} is missing", where=where)
             if not inspect.iscoroutinefunction(d.function):
                 raise PluginError(f"the migration {d.name}() must be `async def`", where=where)
-            if len(inspect.signature(d.function).parameters) != 1:
+            if positional(d.function) != 1:
                 raise PluginError(f"the migration {d.name}() takes one parameter, a Transaction", where=where)
-        return [Migration(d.more["number"], d.function, location(d.function)) for d in steps]
+        return [
+            Migration(
+                d.more["number"], injected(d.function, given, d.enclosing).into(d.function), location(d.function)
+            )
+            for d in steps
+        ]  # fmt: skip
 
 
 def _kind(d: Declared) -> type[Any]:
@@ -219,6 +240,22 @@ def _bind(signature: Signature) -> Callable[[], Any]:
     """Return a call that looks up what is injected when it is made."""
     prepare = signature.for_event()
     return lambda: prepare(cast("Context", None), None)()
+
+
+def _takes_rooms(cls: type[Any]) -> bool:
+    """Whether *cls* has a field ``rooms`` that is a table."""
+    if not any(field.name == "rooms" for field in attrs.fields(cls)):
+        return False
+    try:
+        hint = typing.get_type_hints(cls).get("rooms")
+    except NameError:  # said by whoever reads the values
+        return False
+    kinds = [typing.get_origin(one) or one for one in (hint, *typing.get_args(hint))]
+    if typing.get_origin(hint) not in (typing.Union, types.UnionType):
+        kinds = kinds[:1]
+    return any(
+        isinstance(k, type) and (issubclass(k, collections.abc.Mapping) or attrs.has(k)) for k in kinds
+    )
 
 
 def _place(cls: type[Any]) -> str:

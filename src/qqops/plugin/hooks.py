@@ -86,7 +86,7 @@ class Hooks:
         raise AssertionError("a specification is never called")
 
     @hookspec
-    def qqops_converters(self) -> Sequence[Conversion]:
+    def qqops_converters(self, build: Build) -> Sequence[Conversion]:
         """Return the types that words can be converted to, for this plugin and those that are loaded after it."""
         raise AssertionError("a specification is never called")
 
@@ -111,7 +111,7 @@ class Hooks:
         raise AssertionError("a specification is never called")
 
     @hookspec
-    def qqops_migrations(self) -> Sequence[Migration]:
+    def qqops_migrations(self, build: Build) -> Sequence[Migration]:
         """Return the steps that bring the plugin's stored values to its version, from 1 on."""
         raise AssertionError("a specification is never called")
 

@@ -180,11 +180,26 @@ class Host:
     def failed(self, candidate: Candidate, exc: BaseException, load_ms: float = 0.0) -> PluginReport:
         """Return the report of *candidate*, which has ended in *exc*."""
         reason, where = explain(exc, files_of(candidate.target))
+        if isinstance(exc, Unfilled):
+            reason += self._who_could(exc.hint, candidate)
         mistakes = exc.all if isinstance(exc, ConfigError) else ()
         return _report_of(
             candidate, PluginState.SKIPPED, reason=reason, where=where, load_ms=load_ms, traceback=whole(exc),
             mistakes=tuple(str(one) for one in mistakes if f" plugins.{candidate.name}" in f" {one.where}"),
         )  # fmt: skip
+
+    def _who_could(self, hint: object, asking: Candidate) -> str:
+        """Return which plugin would bring the type *hint*, were it loaded; "" when none is known."""
+        package = hint.__module__.partition(".")[0] if isinstance(hint, type) else ""
+        for name, other in self.candidates.items():
+            report = self.reports.get(name)
+            if other.package_name != package or name == asking.name or report is None:
+                continue
+            if report.state is PluginState.OFF:
+                return f"; it is of the plugin {name!r}, which is off (plugins.only, plugins.off)"
+            if report.state is PluginState.SKIPPED:
+                return f"; it is of the plugin {name!r}, which is skipped: {report.reason}"
+        return ""
 
     def off(self, name: str) -> PluginReport:
         """Report that the plugin *name* was unloaded."""

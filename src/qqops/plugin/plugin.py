@@ -6,24 +6,22 @@ plugin is loaded, so that classes defined later in the module can be used in ann
 
 from __future__ import annotations
 
-import inspect
 import re
 from collections.abc import Callable, Sequence
 from typing import Any, Literal, TypeAlias, TypeVar, overload
 
-from qqops.errors import PluginError
 from qqops.plugin import _checking as checking
 from qqops.plugin._clockwork import Clockwork
 from qqops.plugin._commanding import Commanding, Group
 from qqops.plugin._converter import Conversion
-from qqops.plugin._making import make_command, make_listener, make_outgoing
+from qqops.plugin._making import make_command, make_conversion, make_filter, make_listener, make_outgoing
 from qqops.plugin._note import Declared, each, note
 from qqops.plugin._providing import Providing
 from qqops.plugin.hooks import Build, hookimpl
-from qqops.plugin.signature import Signature, location
+from qqops.plugin.signature import Signature
 from qqops.runtime.declared import Limit
 from qqops.runtime.outgoing import Outgoing
-from qqops.runtime.registry import Command, Filter, FilterCall, Listener, Wraps
+from qqops.runtime.registry import Command, Filter, Listener, Wraps
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -55,7 +53,7 @@ class Plugin(Commanding, Providing, Clockwork):
         Commanding.__init__(self, [], ())
         self._listeners: list[Declared] = []
         self._filters: list[Declared] = []
-        self._conversions: list[Conversion] = []
+        self._conversions: list[Declared] = []
         self._outgoing: list[Declared] = []
         Providing.__init__(self)
         Clockwork.__init__(self)
@@ -122,6 +120,8 @@ class Plugin(Commanding, Providing, Clockwork):
     def filter(self, function: Any = None, *, order: int = 0, wraps: FilterWraps = "messages") -> Any:
         """Declare a filter: ``async def quiet(ctx: Ctx, call: Next) -> None`` around the handlers of all plugins.
 
+        What stands behind a ``*`` is injected: ``(ctx: Ctx, call: Next, *, cfg: Config)``.
+
         Not awaiting ``call()`` means no, and is recorded as such; an error means no as well. ``call()`` works once.
 
         Args:
@@ -148,7 +148,7 @@ class Plugin(Commanding, Providing, Clockwork):
     def outgoing(self, function: Any = None, *, order: int = 0) -> Any:
         """Declare what is done to every message on its way out: ``def mask(draft: Draft) -> Draft | None``.
 
-        The lowest order comes first. None holds the message back, and so does an error; its sender learns that it was
+        What stands behind a ``*`` is injected. The lowest order comes first. None holds the message back, and so does an error; its sender learns that it was
         refused. It is called for each message in the middle of other work: it must be quick and may not wait.
         """
         more = {"order": checking.whole("order", order)}
@@ -163,6 +163,8 @@ class Plugin(Commanding, Providing, Clockwork):
     def converter(self, kind: type[Any]) -> Callable[[F], F]:
         """Declare how a word becomes a *kind*: a plain function of the word, or of the word and the context.
 
+        What stands behind a ``*`` is injected, as everywhere.
+
         It says no with ``raise Refuse("why")``. The type can be used in the signatures of this plugin and of those
         that are loaded after it.
         """
@@ -173,7 +175,7 @@ class Plugin(Commanding, Providing, Clockwork):
 
         def declare(function: F) -> F:
             checking.function(function, "converter")
-            self._conversions.append(Conversion(kind, function, location(function)))
+            self._conversions.append(note(function, function.__name__, None, False, {"kind": kind}))
             return function
 
         return declare
@@ -193,7 +195,7 @@ class Plugin(Commanding, Providing, Clockwork):
     @hookimpl
     def qqops_filters(self, build: Build) -> list[Filter]:
         """Return the declared filters."""
-        return each(self._filters, self._make_filter, build)
+        return each(self._filters, make_filter, build)
 
     @hookimpl
     def qqops_outgoing(self, build: Build) -> list[Outgoing]:
@@ -201,21 +203,9 @@ class Plugin(Commanding, Providing, Clockwork):
         return each(self._outgoing, make_outgoing, build)
 
     @hookimpl
-    def qqops_converters(self) -> list[Conversion]:
+    def qqops_converters(self, build: Build) -> list[Conversion]:
         """Return the declared converters."""
-        return list(self._conversions)
-
-    def _make_filter(self, d: Declared, build: Build) -> Filter:
-        where = location(d.function)
-        if not inspect.iscoroutinefunction(d.function):
-            raise PluginError(f"the filter {d.name}() must be `async def`", where=where)
-        if len(inspect.signature(d.function).parameters) != 2:
-            raise PluginError(f"the filter {d.name}() takes two parameters: ctx and call", where=where)
-        call: FilterCall = d.function
-        return Filter(
-            plugin=build.plugin, name=d.name, where=where, order=d.more["order"], call=call,
-            wraps=d.more["wraps"],
-        )  # fmt: skip
+        return each(self._conversions, make_conversion, build)
 
 
 __all__ = ["Group", "Plugin", "Signature"]

@@ -8,6 +8,7 @@ fill is an error with file and line, not a surprise in the chat.
 from __future__ import annotations
 
 import datetime
+import difflib
 import functools
 import inspect
 import re
@@ -28,6 +29,7 @@ from qqops.plugin.convert import Rest, converter_for, takes_none, without_none
 from qqops.protocol.words import Word, split
 from qqops.runtime.context import Context
 from qqops.runtime.hops import Hopping
+from qqops.runtime.named_rooms import PerRoom
 from qqops.runtime.registry import Line, Prepare, Source
 from qqops.runtime.services import Provided
 from qqops.runtime.sync_context import SyncContext
@@ -38,7 +40,15 @@ _UNIONS = (typing.Union, types.UnionType)
 
 
 class Unfilled(PluginError):
-    """Nothing can fill a parameter; a plugin that is loaded later may bring what can."""
+    """Nothing can fill a parameter; a plugin that is loaded later may bring what can.
+
+    Attributes:
+        hint: Type of the parameter.
+    """
+
+    def __init__(self, reason: str, *, where: str = "", hint: Any = None) -> None:
+        self.hint = hint
+        super().__init__(reason, where=where)
 
 
 @attrs.frozen
@@ -166,7 +176,7 @@ class Signature:
             elif p.slot is Slot.EVENT:
                 value = ctx.event
             elif p.slot is Slot.SERVICE:
-                value = p.service.value(ctx) if type(p.service) is Provided else p.service
+                value = p.service.value(ctx) if p.looked_up else p.service  # type: ignore[attr-defined]
                 if p.core and self.threaded:
                     value = Hopping(value, ctx.in_thread())
             elif p.slot is Slot.QUOTE:
@@ -307,7 +317,10 @@ def _parameter(
     if isinstance(hint, type) and issubclass(hint, Event):
         return Parameter(slot=Slot.EVENT, event=hint, **common)
     if isinstance(hint, type) and hint in services:
-        return Parameter(slot=Slot.SERVICE, service=services[hint], core=hint in core, **common)
+        service = services[hint]
+        return Parameter(
+            slot=Slot.SERVICE, service=service, looked_up=is_looked_up(service), core=hint in core, **common
+        )
     if without_none(hint) is Quote:
         default = None if takes_none(hint) else REQUIRED
         return Parameter(slot=Slot.QUOTE, default=default, **common)
@@ -322,11 +335,7 @@ def _parameter(
     elif not words:
         converter = None
     if converter is None:
-        raise Unfilled(
-            f"{function.__name__}(): nothing can fill the parameter {raw.name!r} of type {_show(hint)};"
-            f" injected are: {', '.join(sorted(t.__name__ for t in services))}",
-            where=where,
-        )
+        raise unfilled(function, raw.name, hint, services)
     default = raw.default
     if default is REQUIRED and takes_none(hint):
         default = None
@@ -348,6 +357,24 @@ def _parameter(
         slot=Slot.WORD, converter=converter, default=default, variadic=variadic, rest=without_none(hint) is Rest, help=arg.help,
         **common,
     )  # fmt: skip
+
+
+def unfilled(
+    function: Callable[..., Any], name: str, hint: Any, services: Mapping[type[Any], object]
+) -> Unfilled:
+    """Return the error that nothing can fill the parameter *name* of *function*; it names the nearest type that is there."""
+    known = sorted(one.__name__ for one in services)
+    near = difflib.get_close_matches(_show(hint), known, 1)
+    way_out = f"did you mean {near[0]}?" if near else f"injected are: {', '.join(known)}"
+    return Unfilled(
+        f"{function.__name__}(): nothing can fill the parameter {name!r} of type {_show(hint)}; {way_out}",
+        where=location(function), hint=hint,
+    )  # fmt: skip
+
+
+def is_looked_up(service: object) -> bool:
+    """Whether what is injected is found anew for each call, by ``value(ctx)``."""
+    return isinstance(service, Provided | PerRoom)
 
 
 def _show(hint: Any) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import zoneinfo
 from collections.abc import Callable, Collection, Iterable, Mapping
+from typing import TYPE_CHECKING, TypeVar
 
 import attrs
 import structlog
@@ -12,7 +13,12 @@ import structlog
 from qqops.model import Room, RoomKind, RoomRef
 from qqops.texts import DEFAULT_LANGUAGE
 
+if TYPE_CHECKING:
+    from qqops.runtime.context import Context
+
 log = structlog.get_logger("qqops.rooms")
+
+T = TypeVar("T")
 
 
 @attrs.frozen
@@ -26,6 +32,7 @@ class RoomSettings:
         timezones: Time zone by room name or id.
         prefixes: What a command begins with, by room name or id.
         accounts: Which of our accounts responds where several are, by room name or id.
+        others: Names and ids of rooms for which plugins have something.
     """
 
     default: str = DEFAULT_LANGUAGE
@@ -34,6 +41,7 @@ class RoomSettings:
     timezones: Mapping[str, str] = attrs.field(factory=dict)
     prefixes: Mapping[str, tuple[str, ...]] = attrs.field(factory=dict)
     accounts: Mapping[str, str] = attrs.field(factory=dict)
+    others: frozenset[str] = frozenset()
 
 
 class NamedRooms:
@@ -52,6 +60,7 @@ class NamedRooms:
         self._settings = settings
         self._rooms_of = rooms_of
         tables: Iterable[Collection[str]] = (
+            settings.others,
             settings.languages,
             settings.timezones,
             settings.prefixes,
@@ -87,8 +96,14 @@ class NamedRooms:
         """Return under which name or id *room* stands in the settings; "" for none."""
         if room is None or not self._keys:
             return ""
-        if room.id in self._keys:
-            return room.id
+        return room.id if room.id in self._keys else self._name(room)
+
+    def own(self, table: Mapping[str, T], room: Room, otherwise: T) -> T:
+        """Return what *table*, by room name or id, has for *room*; *otherwise* where it has nothing."""
+        return table[room.id] if room.id in table else table.get(self._name(room), otherwise)
+
+    def _name(self, room: Room) -> str:
+        """Return the name among those of the settings that means *room*; "" where none does."""
         name = self._names.get(room.ref)
         if name is None and room.name in self._keys and _may_be_meant(room, room.name):
             found = self._called(room.ref.account.id, room.name, room)
@@ -132,6 +147,28 @@ class NamedRooms:
                 "several rooms are called so, and none of them is meant: name the room by its number",
                 account=account, room=name, numbers=[room.id for room in found],
             )  # fmt: skip
+
+
+@attrs.frozen(eq=False)
+class PerRoom:
+    """A plugin's configuration, of which single rooms have one of their own.
+
+    Attributes:
+        plain: What holds everywhere else, and where there is no room.
+        own: By name or id of a room.
+        named: Finds the room; the bot sets it.
+    """
+
+    plain: object
+    own: Mapping[str, object]
+    named: NamedRooms | None = None
+
+    def value(self, ctx: Context | None) -> object:
+        """Return what holds in the room of *ctx*."""
+        room: Room | None = getattr(ctx.event, "room", None) if ctx is not None else None
+        return (
+            self.plain if room is None or self.named is None else self.named.own(self.own, room, self.plain)
+        )
 
 
 def _is_number(name: str) -> bool:

@@ -13,7 +13,8 @@ import trio
 
 from qqops import model
 from qqops._file import SettingsFile
-from qqops._structure import is_secret, structure
+from qqops._overrides import configured, rooms_of
+from qqops._structure import is_secret
 from qqops.adapters.base import Question
 from qqops.adapters.memory import EVERYTHING, MemoryAdapter, MemoryNetwork
 from qqops.app import App, AppPolicy
@@ -60,10 +61,10 @@ class Nobody:
 
 
 def _configured(cls: type[Any], config: Mapping[str, Any], plugin: str) -> Any:
-    values = {
-        key: Secret(v) if isinstance(v, str) and is_secret(cls, key) else v for key, v in config.items()
-    }
-    return structure(values, cls, SettingsFile(pathlib.Path("test"), ""), f"plugins.{plugin}")
+    def fetch(values: Mapping[str, Any], *_: object) -> Mapping[str, Any]:
+        return {k: Secret(v) if isinstance(v, str) and is_secret(cls, k) else v for k, v in values.items()}
+
+    return configured(config, cls, SettingsFile(pathlib.Path("test"), ""), f"plugins.{plugin}", fetch)
 
 
 class Bots:
@@ -109,6 +110,8 @@ class Bots:
         _check(plugins, accounts)
         clock = clock or VirtualClock()
         policy = policy or AppPolicy()
+        if mentioned := rooms_of([config or {}]):
+            policy = attrs.evolve(policy, rooms=attrs.evolve(policy.rooms, others=mentioned))
         # A bot that is started again in the same folder knows the messages of its first life.
         self._run += 1
         first = 1 if folder is None else self._run * 1_000_000
