@@ -130,6 +130,7 @@ if TYPE_CHECKING:
     from qqops.runtime.audit import Audit
     from qqops.runtime.context import Context, Ctx
     from qqops.runtime.declared import Approval, Limit
+    from qqops.runtime.files import Files
     from qqops.runtime.gate import Request
     from qqops.runtime.info import BotInfo, CommandInfo, Commands
     from qqops.runtime.jobs import JobInfo, Jobs
@@ -172,6 +173,7 @@ _HOMES = {
     "Audit": "runtime.audit",
     "Context": "runtime.context", "Ctx": "runtime.context",
     "Approval": "runtime.declared", "Limit": "runtime.declared",
+    "Files": "runtime.files",
     "Request": "runtime.gate",
     "BotInfo": "runtime.info", "CommandInfo": "runtime.info", "Commands": "runtime.info",
     "JobInfo": "runtime.jobs", "Jobs": "runtime.jobs",
@@ -256,6 +258,7 @@ __all__ = [
     "FatalError",
     "File",
     "FileOffered",
+    "Files",
     "Forward",
     "FriendAdded",
     "FriendRemoved",

@@ -13,6 +13,7 @@ Nested nurseries; inner ones end first, so the order of the shutdown is the orde
 from __future__ import annotations
 
 import contextlib
+import pathlib
 import random
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -38,6 +39,7 @@ from qqops.runtime.audit import Audit
 from qqops.runtime.context import Context
 from qqops.runtime.conversations import Conversations, Reader
 from qqops.runtime.dispatch import Dispatcher
+from qqops.runtime.files import Folders
 from qqops.runtime.gate import Gate, Request
 from qqops.runtime.hidden import Hidden
 from qqops.runtime.info import BotInfo, Commands
@@ -45,7 +47,6 @@ from qqops.runtime.jobs import Jobs
 from qqops.runtime.links import Links
 from qqops.runtime.listener import Listeners
 from qqops.runtime.locks import Locks
-from qqops.runtime.named_rooms import PerRoom
 from qqops.runtime.narrator import Narrator
 from qqops.runtime.observe import Observers
 from qqops.runtime.outbox import OutboxPolicy
@@ -95,6 +96,7 @@ class App:
         audit: Audit | None = None,
         watch: bool = False,
         hidden: Hidden | None = None,
+        files: pathlib.Path | None = None,
     ) -> None:
         self.policy = policy
         self.clock = clock
@@ -151,7 +153,7 @@ class App:
         self.jobs = Jobs(clock, self.keep("jobs"), self.keep("made-jobs"), self.rooms.named.zone)
         self.services = Services(self.rng, tell=self.observers.tell)
         self.tasks = Tasks(self.rng, tell=self.observers.tell)
-        self.shelves = Shelves(store, clock, self.observers.tell)
+        self.shelves = Shelves(store, clock, self.observers.tell, Folders(files, threads))
         self.owners = Owners(
             self.dispatcher.handlers, self.jobs, self.tasks, self.services, self.listeners, self.shelves,
             lambda plugin: [one for one in self.registry.jobs if one.handler.plugin == plugin],
@@ -166,7 +168,7 @@ class App:
                 Rooms: self.rooms.of_plugin(plugin),
                 Listeners: OwnListeners(self.listeners, plugin),
             },
-            configure=self._here(self.hidden.learning(configure)),
+            configure=self.rooms.named.among(self.hidden.learning(configure)),
             provided=self.services,
             tasks=self.tasks,
             forget=self.shelves.reopen,
@@ -204,15 +206,6 @@ class App:
             Plugins: self.plugins,
             Links: self.links,
         }
-
-    def _here(self, configure: Configure) -> Configure:
-        """Return *configure*; what single rooms have for themselves is looked up among the rooms of this bot."""
-
-        def find(plugin: str, cls: type[Any]) -> object:
-            found = configure(plugin, cls)
-            return attrs.evolve(found, named=self.rooms.named) if isinstance(found, PerRoom) else found
-
-        return find
 
     def _reader(self, kind: Any, ctx: Context) -> Reader:
         """Return how an answer of type *kind* is read, with what the plugin that asks can convert to."""
@@ -378,6 +371,7 @@ class App:
                         await supervisor.outbox.drain()
                     links.cancel_scope.cancel(reason="shutdown: everything was sent")
         finally:
+            self.shelves.folders.discard()
             self.ended.set()
         for supervisor in self.supervisors:
             supervisor.outbox.close("the bot is stopping", keep=True)

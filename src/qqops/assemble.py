@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 
 #: Name of the store's file in the bot's folder.
 STORE = "qqops.db"
+#: Name of the folder there in which plugins have their files.
+FILES = "files"
 #: Name of the folder beside the settings file in which plugins of one file each lie.
 PLUGINS = "plugins"
 
@@ -64,7 +66,7 @@ def make_app(
     """Return a bot with its plugins and no accounts yet.
 
     Args:
-        folder: Where its store is kept; without one nothing outlives the process.
+        folder: Where its store and the files of plugins are kept; without one nothing outlives the process.
         file: Where the settings stand, for messages about them.
         plugins: Folder with plugins of one file each; without one ``plugins`` beside the settings file.
         hidden: Learns the secrets of the settings.
@@ -91,7 +93,7 @@ def make_app(
     audit = Audit(clock, AuditFile(folder)) if folder is not None else None
     app = App(
         policy, clock=clock, operator=operator, store=store, configure=configure, audit=audit, watch=True,
-        hidden=hidden,
+        hidden=hidden, files=folder / FILES if folder is not None else None,
     )  # fmt: skip
     app.hidden.learn(settings)
     wanted = environ.get("QQOPS_PLUGINS")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 import zoneinfo
 from collections.abc import Callable, Collection, Iterable, Mapping
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 import attrs
 import structlog
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger("qqops.rooms")
 
+P = ParamSpec("P")
 T = TypeVar("T")
 
 
@@ -101,6 +102,15 @@ class NamedRooms:
     def own(self, table: Mapping[str, T], room: Room, otherwise: T) -> T:
         """Return what *table*, by room name or id, has for *room*; *otherwise* where it has nothing."""
         return table[room.id] if room.id in table else table.get(self._name(room), otherwise)
+
+    def among(self, find: Callable[P, object]) -> Callable[P, object]:
+        """Return *find*; a `PerRoom` that it returns looks its rooms up here."""
+
+        def found(*args: P.args, **kwargs: P.kwargs) -> object:
+            one = find(*args, **kwargs)
+            return attrs.evolve(one, named=self) if isinstance(one, PerRoom) else one
+
+        return found
 
     def _name(self, room: Room) -> str:
         """Return the name among those of the settings that means *room*; "" where none does."""

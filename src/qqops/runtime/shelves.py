@@ -1,4 +1,4 @@
-"""What the runtime makes for each single plugin: its values, its logger, its HTTP client."""
+"""What the runtime makes for each single plugin: its values, its files, its logger, its HTTP client."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import structlog
 import trio
 
 from qqops.model import Clock
+from qqops.runtime.files import Files, Folders
 from qqops.runtime.observe import Observer, nobody
 from qqops.runtime.storage.kv import MemoryRows, Rows, Store, StoredRows
 from qqops.runtime.storage.store import Store as File
@@ -39,13 +40,20 @@ class Logger(Protocol):
 
 
 class Shelves:
-    """Owner of what single plugins get."""
+    """Owner of what single plugins get.
 
-    def __init__(self, file: File | None, clock: Clock, tell: Observer = nobody) -> None:
+    Attributes:
+        folders: Where their files lie.
+    """
+
+    def __init__(
+        self, file: File | None, clock: Clock, tell: Observer = nobody, folders: Folders | None = None
+    ) -> None:
         self._tell = tell
         self._file = file
         self._clock = clock
         self._rows: Rows = StoredRows(file) if file is not None else MemoryRows()
+        self.folders = folders or Folders(None)
         self._stores: dict[str, Store] = {}
         self._clients: dict[str, HTTP] = {}
 
@@ -54,7 +62,7 @@ class Shelves:
         store = self._stores.setdefault(plugin, Store(plugin, self._rows, self._clock))
         client = self._clients.setdefault(plugin, HTTP())
         logger = structlog.get_logger(f"qqops.plugin.{plugin}").bind(plugin=plugin)
-        return {Store: store, HTTP: client, Logger: logger}
+        return {Store: store, HTTP: client, Logger: logger, Files: Files(self.folders, plugin)}
 
     async def upgrade(
         self, migrations: Mapping[str, Sequence[Migration]], *, within: float = math.inf

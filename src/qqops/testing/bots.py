@@ -130,6 +130,7 @@ class Bots:
                 drawers=drawers,
                 audit=audit(clock) if audit is not None else None,
                 hidden=hidden,
+                files=folder / "files" if folder is not None else None,
             )
             for plugin in plugins:
                 report = app.host.load(Candidate(name=plugin.name, load=lambda p=plugin: p))  # type: ignore[misc]
