@@ -26,6 +26,19 @@ def semantic_mistakes(settings: Settings, accounts: Collection[str]) -> Iterator
     yield from _of_rooms(settings, accounts)
     yield from _of_asking(settings, accounts)
     yield from _of_access(settings)
+    yield from _of_http(settings)
+
+
+def _of_http(settings: Settings) -> Iterator[tuple[str, ConfigError]]:
+    if not settings.http.private:
+        return
+    from qqops.adapters.http.addresses import Addresses  # here: hardly anybody has this
+
+    for one in settings.http.private:
+        try:
+            Addresses([one])
+        except ConfigError as exc:
+            yield 'http.private', exc
 
 
 def _of_rooms(settings: Settings, accounts: Collection[str]) -> Iterator[tuple[str, ConfigError]]:

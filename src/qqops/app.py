@@ -13,10 +13,11 @@ Nested nurseries; inner ones end first, so the order of the shutdown is the orde
 from __future__ import annotations
 
 import contextlib
+import functools
 import pathlib
 import random
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import attrs
 import structlog
@@ -69,7 +70,11 @@ from qqops.runtime.tally import Sends
 from qqops.runtime.tasks import Tasks
 from qqops.runtime.threads import InThread, in_thread
 from qqops.runtime.watchdog import Watchdog
+from qqops.runtime.web import HTTP
 from qqops.texts import load
+
+if TYPE_CHECKING:
+    from qqops.adapters.http.client import Http
 
 log = structlog.get_logger("qqops.app")
 
@@ -97,6 +102,7 @@ class App:
         watch: bool = False,
         hidden: Hidden | None = None,
         files: pathlib.Path | None = None,
+        web: Callable[[], Http] | None = None,
     ) -> None:
         self.policy = policy
         self.clock = clock
@@ -153,7 +159,8 @@ class App:
         self.jobs = Jobs(clock, self.keep("jobs"), self.keep("made-jobs"), self.rooms.named.zone)
         self.services = Services(self.rng, tell=self.observers.tell)
         self.tasks = Tasks(self.rng, tell=self.observers.tell)
-        self.shelves = Shelves(store, clock, self.observers.tell, Folders(files, threads))
+        client = functools.partial(HTTP, policy=policy.http, connect=web, now=clock.now)
+        self.shelves = Shelves(store, clock, self.observers.tell, Folders(files, threads), client)
         self.owners = Owners(
             self.dispatcher.handlers, self.jobs, self.tasks, self.services, self.listeners, self.shelves,
             lambda plugin: [one for one in self.registry.jobs if one.handler.plugin == plugin],
@@ -366,11 +373,12 @@ class App:
                             hard.deadline = trio.current_time() + self.policy.grace_seconds
                         await self.services.close()
                         services.cancel_scope.cancel(reason="shutdown: nobody leans on them now")
-                    await self.shelves.close()
                     for supervisor in self.supervisors:
                         await supervisor.outbox.drain()
                     links.cancel_scope.cancel(reason="shutdown: everything was sent")
         finally:
+            with trio.move_on_after(2, shield=True):
+                await self.shelves.close()
             self.shelves.folders.discard()
             self.ended.set()
         for supervisor in self.supervisors:

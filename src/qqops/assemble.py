@@ -81,6 +81,7 @@ def make_app(
         dispatch=settings.dispatch,
         journal=settings.journal,
         blobs=settings.blobs,
+        http=settings.http,
         access=settings.access,
         claim_owner=folder is not None,
         ask_in=settings.ask_in,

@@ -27,6 +27,7 @@ from qqops.runtime.questions import Place
 from qqops.runtime.storage.blobs import BlobPolicy
 from qqops.runtime.storage.datafile import StorePolicy
 from qqops.runtime.storage.journal import JournalPolicy
+from qqops.runtime.web import HttpPolicy
 from qqops.texts import LANGUAGES
 
 #: Version of the file's layout; a file of a later one is refused rather than misread.
@@ -111,6 +112,7 @@ class Settings:
     journal: JournalPolicy = attrs.field(factory=JournalPolicy)
     blobs: BlobPolicy = attrs.field(factory=BlobPolicy)
     store: StorePolicy = attrs.field(factory=StorePolicy)
+    http: HttpPolicy = attrs.field(factory=HttpPolicy)
     commands: Mapping[str, str] = attrs.field(factory=dict)
     rooms: Mapping[str, OneRoom] = attrs.field(factory=dict)
     roles: Mapping[str, tuple[str, ...]] = attrs.field(factory=dict)

@@ -70,10 +70,10 @@ async def test_a_redirect_into_a_private_network_is_not_followed(monkeypatch):
     """The first address passes; the one where it leads to is looked at again."""
     seen = []
 
-    def admit(address):
+    def admit(host, address):
         seen.append(address)
         if len(seen) > 1:
-            raise _download._Private(address)
+            raise _download.PrivateAddress(address)
 
     monkeypatch.setattr(_download, "_admit", admit)
     async with serving() as (url, asked):

@@ -13,6 +13,7 @@ from qqops.runtime.named_rooms import RoomSettings
 from qqops.runtime.questions import Place
 from qqops.runtime.storage.blobs import BlobPolicy
 from qqops.runtime.storage.journal import JournalPolicy
+from qqops.runtime.web import HttpPolicy
 
 
 class End(enum.Enum):
@@ -33,6 +34,7 @@ class AppPolicy:
     Attributes:
         commands: Which plugin a command's plain name belongs to, where several have one of it.
         grace_seconds: How long a shutdown waits for handlers and replies.
+        http: What plugins may call.
         access: Who may do what, by the settings.
         claim_owner: Whether a bot without an owner puts a code into the log that makes somebody its owner.
         ask_in: Rooms in which questions to a person are put, besides the terminal.
@@ -46,6 +48,7 @@ class AppPolicy:
     dispatch: DispatchPolicy = attrs.field(factory=DispatchPolicy)
     journal: JournalPolicy = attrs.field(factory=JournalPolicy)
     blobs: BlobPolicy = attrs.field(factory=BlobPolicy)
+    http: HttpPolicy = attrs.field(factory=HttpPolicy)
     access: AccessPolicy = attrs.field(factory=AccessPolicy)
     claim_owner: bool = False
     grace_seconds: float = 10.0

@@ -88,7 +88,7 @@ class Owners:
             await self._handlers.end(plugin)
         with trio.move_on_after(grace):
             await self._services.end(plugin)
-            await self._shelves.end(plugin)
+        await self._shelves.end(plugin)  # it hardly waits
         left = self.left(plugin)
         if left:
             log.error("a plugin has left something running", plugin=plugin, left=left)

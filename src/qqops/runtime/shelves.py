@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 import structlog
@@ -42,12 +42,20 @@ class Logger(Protocol):
 class Shelves:
     """Owner of what single plugins get.
 
+    Args:
+        http: Makes the HTTP client of a plugin, by its name.
+
     Attributes:
         folders: Where their files lie.
     """
 
     def __init__(
-        self, file: File | None, clock: Clock, tell: Observer = nobody, folders: Folders | None = None
+        self,
+        file: File | None,
+        clock: Clock,
+        tell: Observer = nobody,
+        folders: Folders | None = None,
+        http: Callable[[str], HTTP] = HTTP,
     ) -> None:
         self._tell = tell
         self._file = file
@@ -56,11 +64,18 @@ class Shelves:
         self.folders = folders or Folders(None)
         self._stores: dict[str, Store] = {}
         self._clients: dict[str, HTTP] = {}
+        self._http = http
+
+    def connections(self) -> Mapping[str, int]:
+        """Return how many connections the HTTP client of each plugin holds, where it holds any."""
+        return {name: client.connections for name, client in self._clients.items() if client.connections}
 
     def own(self, plugin: str) -> Mapping[type[Any], object]:
         """Return what is injected into *plugin* alone, by type."""
         store = self._stores.setdefault(plugin, Store(plugin, self._rows, self._clock))
-        client = self._clients.setdefault(plugin, HTTP())
+        client = self._clients.get(plugin)
+        if client is None:
+            client = self._clients[plugin] = self._http(plugin)
         logger = structlog.get_logger(f"qqops.plugin.{plugin}").bind(plugin=plugin)
         return {Store: store, HTTP: client, Logger: logger, Files: Files(self.folders, plugin)}
 

@@ -19,6 +19,7 @@ from qqops.plugin.plugins import PluginChange
 from qqops.runtime.observe import Broke, Handled, LinkState, Record
 from qqops.testing import leaks
 from qqops.testing.heard import Heard, Said
+from qqops.testing.http import HttpUnderTest
 from qqops.testing.people import RoomUnderTest, UserUnderTest
 from qqops.testing.virtual import HeldThreads, VirtualClock
 
@@ -32,6 +33,7 @@ class BotUnderTest:
         app: The bot; another one after `restart`.
         networks: The worlds of its accounts, by name.
         heard: What it has said and done.
+        http: What answers its calls of the web, and those that it has made.
         records: What its observers were told.
         leaks: What it has left behind when it was stopped.
     """
@@ -42,12 +44,14 @@ class BotUnderTest:
         networks: Mapping[str, MemoryNetwork],
         clock: VirtualClock,
         held: HeldThreads,
+        http: HttpUnderTest,
         *,
         lasting: bool,
     ) -> None:
         self.networks = networks
         self.network = next(iter(networks.values()))
         self.clock = clock
+        self.http = http
         self.heard = Heard()
         self.records: list[Record] = []
         self.leaks: list[str] = []

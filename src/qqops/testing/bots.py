@@ -37,6 +37,7 @@ from qqops.runtime.storage.store import Store
 from qqops.runtime.supervisor import LinkPolicy
 from qqops.testing.bot import BotUnderTest
 from qqops.testing.heard import all_told
+from qqops.testing.http import HttpUnderTest
 from qqops.testing.virtual import HeldThreads, VirtualClock
 
 #: What an account in a test can do, unless it is said otherwise: whatever qqops has a class for.
@@ -118,6 +119,7 @@ class Bots:
         networks = _networks(accounts, clock, first)
         given = accounts if isinstance(accounts, Mapping) else {}
         held = HeldThreads()
+        web = HttpUnderTest()
 
         def make() -> App:
             app = App(
@@ -130,6 +132,7 @@ class Bots:
                 drawers=drawers,
                 audit=audit(clock) if audit is not None else None,
                 hidden=hidden,
+                web=web.client,
                 files=folder / "files" if folder is not None else None,
             )
             for plugin in plugins:
@@ -141,7 +144,7 @@ class Bots:
                 app.add_account(adapter, LinkPolicy(), OutboxPolicy())
             return app
 
-        bot = BotUnderTest(make, networks, clock, held, lasting=folder is not None)
+        bot = BotUnderTest(make, networks, clock, held, web, lasting=folder is not None)
         failure: BaseException | None = None
         async with trio.open_nursery() as nursery:
             await bot.begin(nursery)
@@ -184,6 +187,7 @@ def _judge(bot: BotUnderTest, failure: BaseException | None) -> None:
     """Raise what the block has raised, with what else went wrong; or what went wrong behind its back."""
     __tracebackhide__ = True
     failed = all_told(bot.failures)
+    failed += [one for one in bot.http.unexpected if not any(one in text for text in failed)]
     if failure is not None:
         for one in failed:
             if one not in str(failure):

@@ -63,6 +63,9 @@ async def at_the_end(app: App, ground: Ground, held: HeldThreads) -> list[str]:
         f"{one.plugin or one.owner}: the route {one.path} at {address} was not closed"
         for address, one in app.listeners.routes()
     ]
+    connections = [
+        f"{plugin}: {count} HTTP connections are open" for plugin, count in app.shelves.connections().items()
+    ]
     threads = []
     if _left(ground):
         limiter = trio.CapacityLimiter(1)
@@ -71,7 +74,7 @@ async def at_the_end(app: App, ground: Ground, held: HeldThreads) -> list[str]:
             f"{_whose(app, stack)}: the thread {name!r} still runs, {_where(app, stack)}"
             for name, stack in left
         ]
-    return tasks + routes + threads
+    return tasks + routes + connections + threads
 
 
 def _wait(ground: Ground) -> list[tuple[str, list[Place]]]:

@@ -8,6 +8,7 @@ long-poll. Cookies and redirects belong to the protocol cores.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from types import TracebackType
 from typing import Protocol, Self
 
@@ -73,15 +74,22 @@ class Connections(httpx.AsyncBaseTransport):
     `HttpClient.call`, not httpx's.
     """
 
-    def __init__(self, max_body: int | None = None) -> None:
+    def __init__(self, max_body: int | None = None, admit: Callable[[str, str], None] | None = None) -> None:
         self._max_body = MAX_BODY if max_body is None else max_body
+        self._admit = admit
         self._idle: list[Wire] = []
+        self._closed = False
         self._free = trio.CapacityLimiter(MAX_CONNECTIONS)
 
     @property
     def busy(self) -> bool:
         """Whether a call is being made."""
         return self._free.borrowed_tokens > 0
+
+    @property
+    def held(self) -> int:
+        """How many connections there are."""
+        return len(self._idle) + self._free.borrowed_tokens
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Make one request and return the whole answer."""
@@ -91,7 +99,7 @@ class Connections(httpx.AsyncBaseTransport):
         if waiting.cancelled_caught:
             raise NotSent(f"no connection to {request.url.host} was free in time")
         try:
-            wire = self._idle.pop() if self._idle else Wire(tls_context, self._max_body)
+            wire = self._idle.pop() if self._idle else Wire(tls_context, self._max_body, self._admit)
             reply = await wire.call(
                 request.method,
                 str(request.url),
@@ -104,7 +112,9 @@ class Connections(httpx.AsyncBaseTransport):
                 deadline=deadline,
                 again=request.extensions["idempotent"],
             )
-            if wire.open:
+            if self._closed:
+                await wire.aclose()
+            elif wire.open:
                 self._idle.append(wire)
         finally:
             self._free.release_on_behalf_of(request)
@@ -112,6 +122,7 @@ class Connections(httpx.AsyncBaseTransport):
 
     async def aclose(self) -> None:
         """Close what is idle, all of it, also when cancelled meanwhile; what is in use is closed by who uses it."""
+        self._closed = True
         with trio.move_on_after(2, shield=True):  # closing forcefully hardly waits
             while self._idle:
                 await self._idle.pop().aclose()
@@ -122,11 +133,13 @@ class HttpClient:
 
     Args:
         max_body: Bytes of an answer that are read; `MAX_BODY` if None.
+        admit: Raises for a host and the address that it leads to, where no connection may be held; None to hold any.
     """
 
-    def __init__(self, max_body: int | None = None) -> None:
+    def __init__(self, max_body: int | None = None, admit: Callable[[str, str], None] | None = None) -> None:
         self._max_body = MAX_BODY if max_body is None else max_body
-        self._poll = Wire(tls_context, self._max_body)
+        self._admit = admit
+        self._poll = Wire(tls_context, self._max_body, admit)
         self._calls: Connections | None = None
 
     async def rest(self) -> None:
@@ -134,6 +147,11 @@ class HttpClient:
         if self._calls is not None and not self._calls.busy:
             calls, self._calls = self._calls, None
             await calls.aclose()
+
+    @property
+    def held(self) -> int:
+        """How many connections there are, the poll's own aside."""
+        return self._calls.held if self._calls is not None else 0
 
     async def __aenter__(self) -> Self:
         return self
@@ -197,7 +215,7 @@ class HttpClient:
         except (httpx.InvalidURL, UnicodeError) as exc:
             raise TransientError(f"the call failed: {exc}") from exc
         if self._calls is None:
-            self._calls = Connections(self._max_body)
+            self._calls = Connections(self._max_body, self._admit)
         try:
             return await self._calls.handle_async_request(request)
         except TooLarge:

@@ -43,14 +43,14 @@ class Wire:
     Args:
         tls: Gives the shared TLS context; only called for https.
         max_body: Largest body that is read, in bytes.
-        admit: Raises for an address to which no connection may be held; None to hold any.
+        admit: Raises for a host and the address that it leads to, where no connection may be held; None to hold any.
     """
 
     def __init__(
         self,
         tls: Callable[[], ssl.SSLContext],
         max_body: int,
-        admit: Callable[[str], None] | None = None,
+        admit: Callable[[str, str], None] | None = None,
     ) -> None:
         self._tls = tls
         self._admit = admit
@@ -133,7 +133,7 @@ class Wire:
                 bare = await trio.open_tcp_stream(host, port)
                 self._stream = bare  # so that whatever is wrong with it, it is closed
                 if self._admit is not None:
-                    self._admit(str(bare.socket.getpeername()[0]))
+                    self._admit(host, str(bare.socket.getpeername()[0]))
                 stream: trio.abc.Stream = bare
                 if scheme == "https":
                     stream = trio.SSLStream(bare, self._tls(), server_hostname=host, https_compatible=True)

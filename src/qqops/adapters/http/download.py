@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import ipaddress
 import urllib.parse
 
 import trio
 
+from qqops.adapters.http.addresses import Addresses, PrivateAddress
 from qqops.adapters.http.client import MAX_BODY
 from qqops.adapters.http.connection import Wire
 from qqops.adapters.http.response import TooLarge
@@ -17,8 +17,7 @@ from qqops.errors import AdapterError, ProtocolError, Refuse
 DEADLINE, REDIRECTS = 60.0, 3
 
 
-class _Private(AdapterError):
-    """The address is none that everybody may reach."""
+_admit = Addresses().admit
 
 
 async def download(url: str, *, most: int = MAX_BODY, private: bool = False) -> bytes:
@@ -46,7 +45,7 @@ async def download(url: str, *, most: int = MAX_BODY, private: bool = False) -> 
             if reply.status not in (301, 302, 303, 307, 308) or not target:
                 raise Refuse(f"it cannot be fetched: HTTP {reply.status}")
             url = urllib.parse.urljoin(url, target)
-    except _Private as exc:
+    except PrivateAddress as exc:
         raise Refuse("it lies within a private network") from exc
     except TooLarge as exc:
         raise Refuse("it is too large") from exc
@@ -56,12 +55,6 @@ async def download(url: str, *, most: int = MAX_BODY, private: bool = False) -> 
         with trio.move_on_after(2, shield=True):
             await wire.aclose()
     raise Refuse("it cannot be fetched: too many redirects")
-
-
-def _admit(address: str) -> None:
-    """Raise for an address that is not public."""
-    if not ipaddress.ip_address(address.partition("%")[0]).is_global:
-        raise _Private(f"{address} is not public")
 
 
 def _plain(url: str) -> tuple[str, str]:
