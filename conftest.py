@@ -7,6 +7,7 @@ profile's number, never for a number of its own: so it too has more in `explore`
 """
 
 import gc
+import logging
 import os
 import random
 import sys
@@ -14,6 +15,8 @@ import sys
 import pytest
 import trio
 from hypothesis import settings
+
+from qqops.cli.logs import Standard
 
 settings.register_profile(
     "gate", derandomize=True, deadline=None, database=None, print_blob=True, max_examples=100
@@ -53,6 +56,20 @@ def pytest_runtest_setup() -> None:
     """Let each test begin with the same dice: those of the standard library, and those by which trio orders tasks."""
     random.seed(0)
     trio._core._run._r.seed(0)  # type: ignore[attr-defined]
+
+
+def pytest_runtest_teardown() -> None:
+    """Let no test leave behind that the log goes to its own standard error, which is closed by then."""
+    root = logging.getLogger()
+    ours = [one for one in root.handlers if isinstance(one, Standard)]
+    for handler in ours:
+        root.removeHandler(handler)
+    if ours:
+        import structlog  # here: qqops loads it first, and without rich
+
+        root.setLevel(logging.WARNING)
+        logging.captureWarnings(False)
+        structlog.reset_defaults()
 
 
 def pytest_collection_finish() -> None:
