@@ -61,14 +61,13 @@ def pytest_runtest_setup() -> None:
 def pytest_runtest_teardown() -> None:
     """Let no test leave behind that the log goes to its own standard error, which is closed by then."""
     root = logging.getLogger()
-    ours = [one for one in root.handlers if isinstance(one, Standard)]
-    for handler in ours:
-        root.removeHandler(handler)
-    if ours:
-        import structlog  # here: qqops loads it first, and without rich
-
+    if ours := [one for one in root.handlers if isinstance(one, Standard)]:
+        root.removeHandler(ours[0])
         root.setLevel(logging.WARNING)
         logging.captureWarnings(False)
+    import structlog  # here: qqops loads it first, and without rich
+
+    if structlog.is_configured():
         structlog.reset_defaults()
 
 

@@ -38,7 +38,7 @@ def _of_http(settings: Settings) -> Iterator[tuple[str, ConfigError]]:
         try:
             Addresses([one])
         except ConfigError as exc:
-            yield 'http.private', exc
+            yield "http.private", exc
 
 
 def _of_rooms(settings: Settings, accounts: Collection[str]) -> Iterator[tuple[str, ConfigError]]:

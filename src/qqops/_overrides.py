@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
 from qqops._file import SettingsFile
@@ -15,11 +15,6 @@ Fetch: TypeAlias = Callable[[Mapping[str, Any], str, Mistakes], Mapping[str, Any
 
 #: The key below which rooms stand; a list, or whatever else is no table, is the plugin's own.
 ROOMS = "rooms"
-
-
-def rooms_of(tables: Iterable[Mapping[str, Any]]) -> frozenset[str]:
-    """Return the names and ids of all rooms for which one of the *tables* has something."""
-    return frozenset(room for table in tables for room in _parted(table)[1])
 
 
 def configured(

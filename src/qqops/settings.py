@@ -15,7 +15,7 @@ import attrs
 from qqops._checks import semantic_mistakes
 from qqops._environment import override
 from qqops._file import SettingsFile, read_text, read_toml
-from qqops._overrides import configured, rooms_of
+from qqops._overrides import configured
 from qqops._structure import salvaged, with_secrets
 from qqops.errors import ConfigError, Mistakes
 from qqops.model.allowed import Between, OneOf, Pause
@@ -144,7 +144,6 @@ class Settings:
             timezones={name: room.timezone for name, room in self.rooms.items() if room.timezone},
             prefixes={name: room.prefixes for name, room in self.rooms.items() if room.prefixes},
             accounts={name: room.account for name, room in self.rooms.items() if room.account},
-            others=rooms_of(self.plugins.tables.values()),
         )
 
 

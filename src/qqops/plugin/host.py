@@ -39,6 +39,7 @@ class Host:
         services: What is injected into every plugin, by type.
         own: Returns what is made for one plugin (its store, its logger), by its name.
         configure: Fills configurations.
+        adopt: Is given each of them, whoever has filled it; what it returns is injected.
         forget: Is told of each plugin that is dropped.
 
     Attributes:
@@ -56,12 +57,14 @@ class Host:
         version: str,
         own: Callable[[str], Mapping[type[Any], object]] = lambda plugin: {},
         configure: Configure = defaults,
+        adopt: Callable[[object], object] = lambda config: config,
         provided: Services | None = None,
         tasks: Tasks | None = None,
         forget: Callable[[str], None] = lambda plugin: None,
     ) -> None:
         self.registry = registry
         self.configure = configure
+        self._adopt = adopt
         self.migrations: dict[str, Sequence[Migration]] = {}
         self._own = own
         self._forget = forget
@@ -271,7 +274,7 @@ class Host:
                 provided=self._provided.besides(name),
                 places=self._provided.places(name),
                 converters={kind: one for of in reversed(others) for kind, one in of.items()},
-                configure=configure,
+                configure=lambda plugin, cls: self._adopt(configure(plugin, cls)),
             ),
         )
         for network in found.networks:

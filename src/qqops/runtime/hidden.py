@@ -5,15 +5,14 @@ from __future__ import annotations
 import json
 import re
 import urllib.parse
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any, ParamSpec, TypeVar
+from collections.abc import Iterator, Mapping
+from typing import Any, TypeVar
 
 import attrs
 import structlog
 
 from qqops.model import Secret
 
-P = ParamSpec("P")
 T = TypeVar("T")
 
 #: Characters of the shortest text that is hidden: what is shorter stands in too many words that are no secret.
@@ -39,15 +38,10 @@ class Hidden:
             longest_first = sorted(self._texts, key=len, reverse=True)
             self._pattern = re.compile("|".join(map(re.escape, longest_first)))
 
-    def learning(self, find: Callable[P, T]) -> Callable[P, T]:
-        """Return *find*, with every secret in what it returns hidden."""
-
-        def learn(*args: P.args, **kwargs: P.kwargs) -> T:
-            found = find(*args, **kwargs)
-            self.learn(found)
-            return found
-
-        return learn
+    def learned(self, values: T) -> T:
+        """Return *values*, their secrets hidden from now on."""
+        self.learn(values)
+        return values
 
     def mask(self, text: str) -> str:
         """Return *text* with ``***`` in place of each secret."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 import zoneinfo
 from collections.abc import Callable, Collection, Iterable, Mapping
-from typing import TYPE_CHECKING, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import attrs
 import structlog
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger("qqops.rooms")
 
-P = ParamSpec("P")
 T = TypeVar("T")
 
 
@@ -33,7 +32,6 @@ class RoomSettings:
         timezones: Time zone by room name or id.
         prefixes: What a command begins with, by room name or id.
         accounts: Which of our accounts responds where several are, by room name or id.
-        others: Names and ids of rooms for which plugins have something.
     """
 
     default: str = DEFAULT_LANGUAGE
@@ -42,7 +40,6 @@ class RoomSettings:
     timezones: Mapping[str, str] = attrs.field(factory=dict)
     prefixes: Mapping[str, tuple[str, ...]] = attrs.field(factory=dict)
     accounts: Mapping[str, str] = attrs.field(factory=dict)
-    others: frozenset[str] = frozenset()
 
 
 class NamedRooms:
@@ -61,7 +58,6 @@ class NamedRooms:
         self._settings = settings
         self._rooms_of = rooms_of
         tables: Iterable[Collection[str]] = (
-            settings.others,
             settings.languages,
             settings.timezones,
             settings.prefixes,
@@ -103,14 +99,12 @@ class NamedRooms:
         """Return what *table*, by room name or id, has for *room*; *otherwise* where it has nothing."""
         return table[room.id] if room.id in table else table.get(self._name(room), otherwise)
 
-    def among(self, find: Callable[P, object]) -> Callable[P, object]:
-        """Return *find*; a `PerRoom` that it returns looks its rooms up here."""
-
-        def found(*args: P.args, **kwargs: P.kwargs) -> object:
-            one = find(*args, **kwargs)
-            return attrs.evolve(one, named=self) if isinstance(one, PerRoom) else one
-
-        return found
+    def here(self, config: object) -> object:
+        """Return *config*; if it is a `PerRoom`, it looks its rooms up here from now on."""
+        if not isinstance(config, PerRoom):
+            return config
+        self._keys |= config.own.keys()
+        return attrs.evolve(config, named=self)
 
     def _name(self, room: Room) -> str:
         """Return the name among those of the settings that means *room*; "" where none does."""

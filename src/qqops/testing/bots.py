@@ -13,7 +13,7 @@ import trio
 
 from qqops import model
 from qqops._file import SettingsFile
-from qqops._overrides import configured, rooms_of
+from qqops._overrides import configured
 from qqops._structure import is_secret
 from qqops.adapters.base import Question
 from qqops.adapters.memory import EVERYTHING, MemoryAdapter, MemoryNetwork
@@ -111,8 +111,6 @@ class Bots:
         _check(plugins, accounts)
         clock = clock or VirtualClock()
         policy = policy or AppPolicy()
-        if mentioned := rooms_of([config or {}]):
-            policy = attrs.evolve(policy, rooms=attrs.evolve(policy.rooms, others=mentioned))
         # A bot that is started again in the same folder knows the messages of its first life.
         self._run += 1
         first = 1 if folder is None else self._run * 1_000_000

@@ -9,10 +9,13 @@ import pytest
 import trio
 
 from qqops import Ctx, Joined, Message, Next, Plugin, PluginError, Secret
+from qqops._explain import rows
+from qqops.assemble import assembled
 from qqops.errors import ConfigError
 from qqops.model import AccountRef, Room, RoomKind, RoomRef
+from qqops.plugin.host import Candidate
 from qqops.runtime.named_rooms import NamedRooms, PerRoom, RoomSettings
-from qqops.settings import load_settings, plugin_config
+from qqops.settings import load_settings, plugin_config, read_settings
 
 
 @attrs.frozen(kw_only=True)
@@ -111,8 +114,8 @@ def group(number, name):
 
 def test_a_number_goes_before_a_name_and_each_plugin_has_its_own_table():
     rooms = [group("1", "ops"), group("2", "lab")]
-    settings = RoomSettings(languages={"1": "zh"}, others=frozenset({"ops", "2"}))
-    named = NamedRooms(settings, lambda account: rooms)
+    named = NamedRooms(RoomSettings(languages={"1": "zh"}), lambda account: rooms)
+    named.here(PerRoom("plain", {"ops": "", "2": ""}))
     assert named.own({"ops": "by name"}, rooms[0], "plain") == "by name"
     assert named.own({"2": "by number"}, rooms[1], "plain") == "by number"
     assert named.own({"1": "by number", "ops": "by name"}, rooms[0], "plain") == "by number"
@@ -133,13 +136,12 @@ def test_a_room_changes_single_keys_in_the_settings_file(tmp_path):
         '[plugins.greet]\ngreeting = "a"\ntoken = "t-plain"\n[plugins.greet.rooms.ops]\ntries = 5\n'
         '[plugins.greet.rooms."运维 群"]\ntoken = { env = "T" }\n'
     )
-    settings, found = read(tmp_path, text, {"T": "t-room"})
+    _, found = read(tmp_path, text, {"T": "t-room"})
     assert isinstance(found, PerRoom)
     assert found.plain.tries == 3
     assert (found.own["ops"].greeting, found.own["ops"].tries) == ("a", 5)
     assert found.own["ops"].token.reveal() == "t-plain"
     assert found.own["运维 群"].token.reveal() == "t-room"
-    assert settings.room_settings.others == {"ops", "运维 群"}
 
 
 def test_a_secret_from_the_environment_holds_in_rooms_as_well(tmp_path):
@@ -205,3 +207,27 @@ async def test_a_configuration_with_a_table_of_that_name_is_told_that_the_word_i
 def test_a_list_of_that_name_is_the_plugins_own(tmp_path):
     _, found = read(tmp_path, '[plugins.greet]\nrooms = ["ops"]\n', cls=OfNames)
     assert found.rooms == ("ops",)
+
+
+async def test_a_reload_takes_new_rooms(bots):
+    async with bots.run(greeter([]), config={"greeting": "plain"}) as bot:
+        ali = bot.user("ali", room=bot.room("ops"))
+        await ali.say("/hi")
+        await ali.expect("^plain 3$")
+        bot.app.host.configure = lambda plugin, cls: PerRoom(cls(greeting="new"), {"ops": cls(greeting="yo")})
+        await bot.reload(greeter([]))
+        await ali.say("/hi")
+        await ali.expect("^yo 3$")
+
+
+def test_what_rooms_have_for_themselves_is_explained(tmp_path):
+    path = tmp_path / "qqops.toml"
+    path.write_text('[plugins.greet]\ngreeting = "a"\n[plugins.greet.rooms.ops]\ntries = 5\n')
+    app, wrong = assembled(read_settings(path, {}), [], {"QQOPS_PLUGINS": "greet"})
+    assert not wrong
+    app.host.reports.clear()
+    app.host.load(Candidate(name="greet", load=lambda: greeter([])))
+    found = {row.key: (row.value, row.origin) for row in rows(read_settings(path, {}), [], app.host)}
+    assert found["plugins.greet.greeting"][0] == '"a"'
+    assert found["plugins.greet.rooms.ops.tries"][0] == "5"
+    assert found["plugins.greet.rooms.ops.tries"][1].endswith("qqops.toml:4")
