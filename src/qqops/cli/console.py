@@ -19,6 +19,7 @@ from qqops.errors import ConfigError, NeedsHuman
 from qqops.model import AccountRef
 from qqops.plugin._beside import find
 from qqops.plugin.host import PluginState
+from qqops.runtime.hidden import Hidden
 from qqops.runtime.outbox import OutboxPolicy
 from qqops.runtime.supervisor import LinkPolicy
 from qqops.settings import Settings, load_settings
@@ -43,6 +44,7 @@ class Nobody:
 
 def run_console(
     script: str | None,
+    hidden: Hidden,
     *,
     narrate: bool = False,
     config: pathlib.Path | None = None,
@@ -51,6 +53,7 @@ def run_console(
     """Run a bot on an in-memory network, and play; return the exit code.
 
     Args:
+        hidden: Learns the secrets of the settings.
         narrate: Tell in the debug log what becomes of every message.
         config: The settings file; without one that in the working folder, if there is one.
         plugins: Folder with plugins of one file each.
@@ -61,7 +64,7 @@ def run_console(
     lines = read_script(script)
 
     async def main() -> int:
-        app = bot(Nobody(), config, plugins)
+        app = bot(Nobody(), hidden, config, plugins)
         if narrate:
             app.narrate()
         network = MemoryNetwork(AccountRef("memory", "console"), app.clock)
@@ -71,10 +74,11 @@ def run_console(
     return trio.run(main)
 
 
-def bot(operator: Operator, config: pathlib.Path | None, plugins: pathlib.Path | None) -> App:
+def bot(operator: Operator, hidden: Hidden, config: pathlib.Path | None, plugins: pathlib.Path | None) -> App:
     """Return a bot with every plugin that is found; those that are skipped are named.
 
     Args:
+        hidden: Learns the secrets of the settings.
         config: The settings file; without one that in the working folder, if there is one.
         plugins: Folder with plugins of one file each.
 
@@ -88,7 +92,7 @@ def bot(operator: Operator, config: pathlib.Path | None, plugins: pathlib.Path |
     settings, file = (
         load_settings(config or DEFAULT, os.environ) if config or DEFAULT.exists() else (Settings(), None)
     )
-    app = make_app(settings, operator, os.environ, file=file, plugins=plugins)
+    app = make_app(settings, operator, os.environ, file=file, plugins=plugins, hidden=hidden)
     for report in app.host.reports.all():
         if report.state is PluginState.SKIPPED:
             print(f"* plugin {report} skipped: {report.why}", file=sys.stderr)

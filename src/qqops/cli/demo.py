@@ -17,6 +17,7 @@ from qqops.cli.stage_webqq import SimulatedStage
 from qqops.model import AccountRef, Secret
 from qqops.protocol.webqq.profile import Login, profile
 from qqops.runtime.clock import WallClock
+from qqops.runtime.hidden import Hidden
 from qqops.runtime.outbox import OutboxPolicy
 from qqops.runtime.supervisor import LinkPolicy
 from qqops.simulator.server import Server
@@ -46,6 +47,7 @@ class DemoHuman:
 def run_demo(
     profile_name: str,
     script: str | None,
+    hidden: Hidden,
     *,
     config: pathlib.Path | None = None,
     plugins: pathlib.Path | None = None,
@@ -59,7 +61,7 @@ def run_demo(
     async def main() -> int:
         async with trio.open_nursery() as nursery:
             url = await nursery.start(server.run)
-            app = bot(DemoHuman(service, draw=lines is None), config, plugins)
+            app = bot(DemoHuman(service, draw=lines is None), hidden, config, plugins)
             options = WebQQOptions(
                 profile=profile_name,
                 number=DEFAULT_BOT if login is Login.PASSWORD else 0,
@@ -79,7 +81,11 @@ def run_demo(
 
 
 def run_onebot_demo(
-    script: str | None, *, config: pathlib.Path | None = None, plugins: pathlib.Path | None = None
+    script: str | None,
+    hidden: Hidden,
+    *,
+    config: pathlib.Path | None = None,
+    plugins: pathlib.Path | None = None,
 ) -> int:
     """Run a simulated OneBot v11 implementation and a bot that dials it, and play; return the exit code."""
     from qqops.adapters.onebot11.adapter import OneBot11
@@ -94,7 +100,7 @@ def run_onebot_demo(
     async def main() -> int:
         async with trio.open_nursery() as nursery:
             url = await nursery.start(server.run)
-            app = bot(Nobody(), config, plugins)
+            app = bot(Nobody(), hidden, config, plugins)
             account = AccountRef("onebot11", "demo")
             options = OneBotOptions(url=url, room_gap=0.0)
             adapter = OneBot11(account, options, app.clock.now, None)

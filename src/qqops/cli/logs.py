@@ -27,14 +27,17 @@ _TAKEN = frozenset({"event", "level", "timestamp", "logger", "exc_info", "except
 
 def configure(
     log_format: LogFormat, level: LogLevel, hidden: Hidden | None = None, *, file: TextIO | None = None
-) -> None:
-    """Send log lines of *level* and above, and Python's warnings, to standard error.
+) -> Hidden:
+    """Send log lines of *level* and above, and Python's warnings, to standard error; return what is masked in them.
 
     Args:
-        hidden: The secrets that are masked in them.
+        hidden: The secrets that are masked, if there are any yet.
         file: Where they go instead.
     """
-    from qqops.runtime.ticket import add_run  # here: who only wants --help does not need the runtime
+    from qqops.runtime.hidden import Hidden  # here: who only wants --help does not need the runtime
+    from qqops.runtime.ticket import add_run
+
+    hidden = hidden or Hidden()
 
     out = file or sys.stderr
     chain: list[structlog.typing.Processor] = [
@@ -53,8 +56,7 @@ def configure(
         last = structlog.dev.ConsoleRenderer(
             colors=out.isatty(), exception_formatter=structlog.dev.plain_traceback
         )
-    if hidden is not None:
-        chain.append(hidden.mask_line)
+    chain.append(hidden.mask_line)
     lowest = getattr(logging, level.upper())
     structlog.configure(
         processors=[*chain, last],
@@ -68,6 +70,7 @@ def configure(
     root.addHandler(Standard(lowest))
     root.setLevel(lowest)
     logging.captureWarnings(True)
+    return hidden
 
 
 class Standard(logging.Handler):

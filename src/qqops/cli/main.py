@@ -55,15 +55,15 @@ def demo(
         plugins: Folder with plugins of one file each. / 单文件插件所在的目录。
         verbose: Show the log. / 显示日志。
     """
-    logs.configure("text", "debug" if verbose else "error")
+    hidden = logs.configure("text", "debug" if verbose else "error")
     if network == "onebot11":
         with needs_onebot():
             from qqops.cli.demo import run_onebot_demo
 
-            return run_onebot_demo(script, config=config, plugins=plugins)
+            return run_onebot_demo(script, hidden, config=config, plugins=plugins)
     from qqops.cli.demo import run_demo
 
-    return run_demo(profile, script, config=config, plugins=plugins)
+    return run_demo(profile, script, hidden, config=config, plugins=plugins)
 
 
 @app.command
@@ -84,8 +84,8 @@ def console(
     """
     from qqops.cli.console import run_console
 
-    logs.configure("text", "debug" if verbose else "error")
-    return run_console(script, narrate=verbose, config=config, plugins=plugins)
+    hidden = logs.configure("text", "debug" if verbose else "error")
+    return run_console(script, hidden, narrate=verbose, config=config, plugins=plugins)
 
 
 @app.command
@@ -105,10 +105,8 @@ def run(
         dev: Reload plugins whose files change. / 文件改动时重新加载插件。
     """
     from qqops.cli.run import run_bot
-    from qqops.runtime.hidden import Hidden
 
-    hidden = Hidden()
-    logs.configure(log_format, log_level, hidden)
+    hidden = logs.configure(log_format, log_level)
     return run_bot(config, hidden, narrate=log_level == "debug", dev=dev)
 
 
