@@ -133,6 +133,7 @@ def test_config_explain_has_a_meaning_for_every_setting(cls):
         "outbox",
         "journal",
         "blobs",
+        "http",
         "store",
         "rooms",
         "rules",

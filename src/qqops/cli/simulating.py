@@ -108,6 +108,7 @@ def other(name: str, *arguments: Annotated[str, Parameter(allow_leading_hyphen=T
     """
     from qqops.cli.simulate import run_other
 
+    logs.configure("text", "warning")
     return run_other(name, list(arguments))
 
 
