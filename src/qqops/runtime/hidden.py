@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 import urllib.parse
@@ -89,10 +90,20 @@ def _secrets(values: object) -> Iterator[Secret]:
 
 
 def _ways(text: str) -> Iterator[str]:
-    """Yield how *text* may be written; its single lines as well, as a traceback puts something before each."""
-    for one in {text, *text.splitlines()}:
+    """Yield how *text* may be written; its single lines as well, as a traceback puts something before each.
+
+    Of an address with a password in it that is a secret by itself.
+    """
+    for one in {text, *text.splitlines(), *_passwords(text)}:
         ways = (
             one, one.strip(), repr(one)[1:-1], json.dumps(one)[1:-1], urllib.parse.quote(one, safe=""),
             urllib.parse.quote(one), urllib.parse.quote_plus(one),
         )  # fmt: skip
         yield from (way for way in ways if len(way) >= SHORTEST)
+
+
+def _passwords(text: str) -> Iterator[str]:
+    if "://" in text:
+        with contextlib.suppress(ValueError):
+            password = urllib.parse.urlsplit(text).password or ""
+            yield from (password, urllib.parse.unquote(password))

@@ -259,6 +259,25 @@ def test_the_longer_of_two_secrets_is_masked_as_a_whole(logged):
     assert hidden.mask("x abcd-efgh y abcd") == "x *** y ***"
 
 
+def test_a_password_in_a_secret_address_is_one_by_itself():
+    hidden = Hidden()
+    hidden.learn(Secret("postgresql://qqops:p%40ssword@db.example.org/qqops"))
+    assert (
+        hidden.mask("p@ssword is wrong for qqops at db.example.org")
+        == "*** is wrong for qqops at db.example.org"
+    )
+    assert hidden.mask("p%40ssword") == "***"
+
+
+def test_the_store_s_address_is_hidden(tmp_path):
+    path = tmp_path / "qqops.toml"
+    path.write_text("[store]\nurl = { env = 'U' }\n")
+    environ = {"U": "postgresql://qqops:s3cret-word@127.0.0.1/qqops", "QQOPS_PLUGINS": "none"}
+    settings, file = load_settings(path, environ)
+    app = make_app(settings, [], environ, file=file)
+    assert app.hidden.mask("no entry with s3cret-word") == "no entry with ***"
+
+
 def test_what_is_too_short_is_no_secret_to_a_log(logged):
     hidden = Hidden()
     hidden.learn([Secret("abc"), Secret("")])
