@@ -22,7 +22,8 @@ class Said:
     """What a victim has said until it was killed."""
 
     def __init__(self, output):
-        self.lines = [line.split() for line in output.splitlines() if line.count(" ") == 2]
+        whole, _, _ = output.rpartition("\n")  # the last line may have been cut off with its process
+        self.lines = [line.split() for line in whole.splitlines() if line.count(" ") == 2]
 
     def all(self, how, what):
         return [word for h, w, word in self.lines if (h, w) == (how, what)]
