@@ -143,7 +143,7 @@ if TYPE_CHECKING:
     from qqops.runtime.rules import Effect, Rule
     from qqops.runtime.shelves import Logger
     from qqops.runtime.storage.blobs import Blobs
-    from qqops.runtime.storage.kv import Store, Transaction
+    from qqops.runtime.storage.kv import KV, Transaction
     from qqops.runtime.sync_context import SyncCtx
     from qqops.runtime.web import HTTP, Reply
     from qqops.runtime.why import Decision
@@ -187,7 +187,7 @@ _HOMES = {
     "Effect": "runtime.rules", "Rule": "runtime.rules",
     "Logger": "runtime.shelves",
     "Blobs": "runtime.storage.blobs",
-    "Store": "runtime.storage.kv", "Transaction": "runtime.storage.kv",
+    "KV": "runtime.storage.kv", "Transaction": "runtime.storage.kv",
     "SyncCtx": "runtime.sync_context",
     "HTTP": "runtime.web", "Reply": "runtime.web",
     "Decision": "runtime.why",
@@ -210,6 +210,7 @@ def __dir__() -> list[str]:
 
 __all__ = [
     "HTTP",
+    "KV",
     "Access",
     "AccountEvent",
     "AccountRef",
@@ -354,7 +355,6 @@ __all__ = [
     "SetStatus",
     "SetTitle",
     "ShowTyping",
-    "Store",
     "StoreError",
     "SyncCtx",
     "Text",

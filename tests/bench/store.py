@@ -1,6 +1,6 @@
 """What storing costs: ``python tests/bench/store.py [ROUNDS]``.
 
-Prints writes per second of a plugin's `Store`, each waited for until it lasts, by one caller and by 128 at the same time,
+Prints writes per second of a plugin's `KV`, each waited for until it lasts, by one caller and by 128 at the same time,
 for both values of ``store.synchronous``; then µs of one read, alone and with 128 readers. Medians over the rounds.
 """
 
@@ -14,8 +14,8 @@ import trio
 
 from qqops.runtime.clock import WallClock
 from qqops.runtime.storage.datafile import StorePolicy
-from qqops.runtime.storage.kv import Store, StoredRows
-from qqops.runtime.storage.store import Store as File
+from qqops.runtime.storage.kv import KV, StoredRows
+from qqops.runtime.storage.store import Store
 
 
 async def timed(callers, each, call):
@@ -35,8 +35,8 @@ async def timed(callers, each, call):
 async def main(rounds):
     for synchronous in ("normal", "full"):
         with tempfile.TemporaryDirectory() as folder:
-            file = File(pathlib.Path(folder) / "q.db", StorePolicy(synchronous=synchronous))
-            store = Store("bench", StoredRows(file), WallClock())
+            file = Store(pathlib.Path(folder) / "q.db", StorePolicy(synchronous=synchronous))
+            store = KV("bench", StoredRows(file), WallClock())
             async with trio.open_nursery() as nursery:
                 await nursery.start(file.run)
                 await store.put("warm", 1)

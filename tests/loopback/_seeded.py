@@ -19,9 +19,9 @@ from qqops.runtime.storage import store as module
 from qqops.runtime.storage.datafile import StorePolicy
 from qqops.runtime.storage.journal import Journal, JournalPolicy
 from qqops.runtime.storage.keep import StoredKeep
-from qqops.runtime.storage.kv import Store, StoredRows
+from qqops.runtime.storage.kv import KV, StoredRows
 from qqops.runtime.storage.postgres import Postgres
-from qqops.runtime.storage.store import Store as File
+from qqops.runtime.storage.store import Store
 from qqops.runtime.storage.upgrade import Migration, upgrade
 
 ME = AccountRef("memory", "me")
@@ -41,12 +41,12 @@ class Victim:
         policy = StorePolicy(synchronous=self.rng.choice(["normal", "normal", "full"]))
         module.CHECKPOINT_EVERY = self.rng.choice([5, 40])
         if url:
-            self.file = File(Postgres(url, folder, self.reached))
+            self.file = Store(Postgres(url, folder, self.reached))
         else:
-            self.file = File(folder / "q.db", policy, reached=self.reached)
+            self.file = Store(folder / "q.db", policy, reached=self.reached)
         rows = StoredRows(self.file)
         self.rows = rows
-        self.store, self.keep = Store("victim", rows, WallClock()), StoredKeep(self.file, "core:victim")
+        self.store, self.keep = KV("victim", rows, WallClock()), StoredKeep(self.file, "core:victim")
         self.journal = Journal(self.file, WallClock(), JournalPolicy())
 
     def reached(self, point):

@@ -11,8 +11,8 @@ from qqops.runtime.clock import WallClock
 from qqops.runtime.storage import backup, datafile
 from qqops.runtime.storage.datafile import StorePolicy
 from qqops.runtime.storage.keep import StoredKeep
-from qqops.runtime.storage.kv import Store, StoredRows
-from qqops.runtime.storage.store import Store as File
+from qqops.runtime.storage.kv import KV, StoredRows
+from qqops.runtime.storage.store import Store
 from qqops.runtime.storage.upgrade import Migration, upgrade
 
 WHERE, TIMES = os.environ["POINT"], int(os.environ.get("TIMES", "1"))
@@ -33,7 +33,7 @@ async def main(mode, folder):
     if mode == "restore":
         backup.restore(folder / "copy.db", path, reached)
         return
-    file = File(path, StorePolicy(), reached=reached)
+    file = Store(path, StorePolicy(), reached=reached)
     if mode == "steps":
         from sqlalchemy import Engine, event
 
@@ -47,7 +47,7 @@ async def main(mode, folder):
 
         file.file.open = small
     rows = StoredRows(file)
-    store, keep = Store("victim", rows, WallClock()), StoredKeep(file, "core:victim")
+    store, keep = KV("victim", rows, WallClock()), StoredKeep(file, "core:victim")
     async with trio.open_nursery() as nursery:
         await nursery.start(file.run)
         for number in range(20):

@@ -17,8 +17,8 @@ from qqops.runtime.storage.backup import backup, restore
 from qqops.runtime.storage.copies import verify
 from qqops.runtime.storage.datafile import lock
 from qqops.runtime.storage.keep import StoredKeep
-from qqops.runtime.storage.kv import Store, StoredRows
-from qqops.runtime.storage.store import Store as File
+from qqops.runtime.storage.kv import KV, StoredRows
+from qqops.runtime.storage.store import Store
 
 VICTIM = pathlib.Path(__file__).with_name("_victim.py")
 
@@ -39,11 +39,11 @@ def _killed(forks, mode, folder, point, times=1):
 async def found(path):
     import trio
 
-    file = File(path)
+    file = Store(path)
     kept = StoredKeep(file, "core:victim").load()
     async with trio.open_nursery() as nursery:
         await nursery.start(file.run)
-        store = Store("victim", StoredRows(file), WallClock())
+        store = KV("victim", StoredRows(file), WallClock())
         values = [await store.get(key, int, -1) for key in "ab"]
         await store.put("after", 1)
         assert not file.failing

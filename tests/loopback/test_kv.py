@@ -11,9 +11,9 @@ import trio
 
 from qqops.errors import StoreError
 from qqops.runtime.storage.keep import MemoryKeep, StoredKeep
-from qqops.runtime.storage.kv import MemoryRows, Store, StoredRows
+from qqops.runtime.storage.kv import KV, MemoryRows, StoredRows
 from qqops.runtime.storage.postgres import Postgres
-from qqops.runtime.storage.store import Store as File
+from qqops.runtime.storage.store import Store
 
 
 class Colour(enum.Enum):
@@ -51,7 +51,7 @@ class Place:
         if self.make is None:
             yield self.memory
             return
-        file = File(self.make())
+        file = Store(self.make())
         async with trio.open_nursery() as nursery:
             await nursery.start(file.run)
             try:
@@ -62,7 +62,7 @@ class Place:
     @contextlib.asynccontextmanager
     async def store(self, namespace="deploy"):
         async with self.rows() as rows:
-            yield Store(namespace, rows, self.clock)
+            yield KV(namespace, rows, self.clock)
 
 
 @pytest.fixture(params=["memory", "file", "postgres"])
@@ -94,7 +94,7 @@ async def test_what_is_put_comes_back_with_its_type_also_after_a_restart(place, 
 
 async def test_plugins_do_not_see_each_other(place):
     async with place.rows() as rows:
-        mine, other = Store("mine", rows, place.clock), Store("other", rows, place.clock)
+        mine, other = KV("mine", rows, place.clock), KV("other", rows, place.clock)
         await mine.put("key", 1)
         assert await other.get("key", int) is None
         assert await other.scan(int) == []
@@ -248,14 +248,14 @@ async def test_a_failed_put_is_not_stored_later(tmp_path):
 
 
 async def test_a_store_that_nobody_needs_is_not_opened(tmp_path):
-    file = File(tmp_path / "q.db")
+    file = Store(tmp_path / "q.db")
     file.eager = False
     async with trio.open_nursery() as nursery:
         await nursery.start(file.run)
         await trio.testing.wait_all_tasks_blocked(0.01)
         assert not (tmp_path / "q.db").exists()
         assert StoredKeep(file, "core:x").load() == {}
-        store = Store("a", StoredRows(file), Clock())
+        store = KV("a", StoredRows(file), Clock())
         assert await store.get("a", int) is None
         assert (tmp_path / "q.db").exists()
         nursery.cancel_scope.cancel()
@@ -270,7 +270,7 @@ async def keep_of(place, name="core:roles"):
         place.keep = getattr(place, "keep", MemoryKeep())
         yield place.keep
         return
-    file = File(place.make())
+    file = Store(place.make())
     keep = StoredKeep(file, name)
     keep.found = keep.load()
     async with trio.open_nursery() as nursery:
@@ -305,4 +305,4 @@ async def test_what_is_read_is_a_copy_of_its_own(place):
 async def test_what_cannot_be_read_is_an_error_and_not_nothing(tmp_path):
     (tmp_path / "q.db").write_bytes(b"no database" * 100)
     with pytest.raises(StoreError):
-        StoredKeep(File(tmp_path / "q.db"), "core:roles").load()
+        StoredKeep(Store(tmp_path / "q.db"), "core:roles").load()

@@ -14,8 +14,7 @@ from qqops.runtime.storage import postgres as module
 from qqops.runtime.storage import statements as sql
 from qqops.runtime.storage.backup import backup_server, restore_server
 from qqops.runtime.storage.copies import verify
-from qqops.runtime.storage.kv import Store as KV
-from qqops.runtime.storage.kv import StoredRows
+from qqops.runtime.storage.kv import KV, StoredRows
 from qqops.runtime.storage.portable import rows_of
 from qqops.runtime.storage.postgres import Postgres
 from qqops.runtime.storage.store import Store

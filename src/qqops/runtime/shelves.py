@@ -12,8 +12,8 @@ import trio
 from qqops.model import Clock
 from qqops.runtime.files import Files, Folders
 from qqops.runtime.observe import Observer, nobody
-from qqops.runtime.storage.kv import MemoryRows, Rows, Store, StoredRows
-from qqops.runtime.storage.store import Store as File
+from qqops.runtime.storage.kv import KV, MemoryRows, Rows, StoredRows
+from qqops.runtime.storage.store import Store
 from qqops.runtime.storage.upgrade import Migration, upgrade
 from qqops.runtime.web import HTTP
 
@@ -51,7 +51,7 @@ class Shelves:
 
     def __init__(
         self,
-        file: File | None,
+        file: Store | None,
         clock: Clock,
         tell: Observer = nobody,
         folders: Folders | None = None,
@@ -62,7 +62,7 @@ class Shelves:
         self._clock = clock
         self._rows: Rows = StoredRows(file) if file is not None else MemoryRows()
         self.folders = folders or Folders(None)
-        self._stores: dict[str, Store] = {}
+        self._stores: dict[str, KV] = {}
         self._clients: dict[str, HTTP] = {}
         self._http = http
 
@@ -72,12 +72,12 @@ class Shelves:
 
     def own(self, plugin: str) -> Mapping[type[Any], object]:
         """Return what is injected into *plugin* alone, by type."""
-        store = self._stores.setdefault(plugin, Store(plugin, self._rows, self._clock))
+        store = self._stores.setdefault(plugin, KV(plugin, self._rows, self._clock))
         client = self._clients.get(plugin)
         if client is None:
             client = self._clients[plugin] = self._http(plugin)
         logger = structlog.get_logger(f"qqops.plugin.{plugin}").bind(plugin=plugin)
-        return {Store: store, HTTP: client, Logger: logger, Files: Files(self.folders, plugin)}
+        return {KV: store, HTTP: client, Logger: logger, Files: Files(self.folders, plugin)}
 
     async def upgrade(
         self, migrations: Mapping[str, Sequence[Migration]], *, within: float = math.inf

@@ -9,7 +9,7 @@ import attrs
 import pytest
 import trio
 
-from qqops import Context, Ctx, Draft, Logger, Next, Plugin, PluginError, Store, Text, Transaction
+from qqops import KV, Context, Ctx, Draft, Logger, Next, Plugin, PluginError, Text, Transaction
 from qqops.plugin.host import Candidate, Host
 from qqops.runtime.registry import Registry
 
@@ -51,7 +51,7 @@ async def test_a_filter_gets_its_configuration_its_store_and_a_service(bots):
     plugin.config(Config)
 
     @plugin.filter
-    async def count(ctx: Ctx, call: Next, *, cfg: Config, store: Store, pool: Pool, log: Logger) -> None:
+    async def count(ctx: Ctx, call: Next, *, cfg: Config, store: KV, pool: Pool, log: Logger) -> None:
         n = await store.get("n", int, 0) + 1
         await store.put("n", n)
         await ctx.reply(f"{cfg.word} {pool.name} {n}")
@@ -145,11 +145,11 @@ async def test_a_migration_gets_its_configuration_and_its_logger(bots, tmp_path)
             plugin.migration(number)(step)
 
         @plugin.command("show")
-        async def show(*, store: Store) -> str:
+        async def show(*, store: KV) -> str:
             return await store.get("word", str, "nothing")
 
         @plugin.command("put")
-        async def put(*, store: Store) -> str:
+        async def put(*, store: KV) -> str:
             await store.put("word", "old")
             return "done"
 
@@ -170,13 +170,13 @@ async def test_a_migration_gets_its_configuration_and_its_logger(bots, tmp_path)
 # -- what cannot be filled -------------------------------------------------------------------------------------
 
 
-class Stroe:
+class Fiels:
     """A slip."""
 
 
 def bad_filter(plugin):
     @plugin.filter
-    async def handler(ctx: Ctx, call: Next, *, store: Stroe) -> None: ...
+    async def handler(ctx: Ctx, call: Next, *, store: Fiels) -> None: ...
 
 
 def bad_option(plugin):
@@ -191,40 +191,40 @@ def bad_untyped(plugin):
 
 def bad_positional(plugin):
     @plugin.filter
-    async def handler(ctx: Ctx, call: Next, store: Store) -> None: ...
+    async def handler(ctx: Ctx, call: Next, store: KV) -> None: ...
 
 
 def bad_outgoing(plugin):
     @plugin.outgoing
-    def handler(draft: Draft, *, http: Stroe) -> Draft: ...
+    def handler(draft: Draft, *, http: Fiels) -> Draft: ...
 
 
 def bad_converter(plugin):
     @plugin.converter(Service)
-    def handler(word: str, *, log: Stroe) -> Service: ...
+    def handler(word: str, *, log: Fiels) -> Service: ...
 
 
 def bad_migration(plugin):
     @plugin.migration(1)
-    async def handler(inside: Transaction, *, store: Store) -> None: ...
+    async def handler(inside: Transaction, *, store: KV) -> None: ...
 
 
 def bad_command(plugin):
     @plugin.command("x")
-    async def handler(*, thing: Stroe) -> None: ...
+    async def handler(*, thing: Fiels) -> None: ...
 
 
 @pytest.mark.parametrize(
     ("declare", "reason"),
     [
-        (bad_filter, "nothing can fill the parameter 'store' of type Stroe; did you mean Store?"),
+        (bad_filter, "nothing can fill the parameter 'store' of type Fiels; did you mean Files?"),
         (bad_option, "nothing can fill the parameter 'limit' of type int; injected are: "),
         (bad_untyped, "the parameter 'store' needs a type annotation"),
         (bad_positional, "takes two parameters: ctx and call; what is injected stands behind a *"),
-        (bad_outgoing, "nothing can fill the parameter 'http' of type Stroe; did you mean Store?"),
-        (bad_converter, "nothing can fill the parameter 'log' of type Stroe; did you mean Store?"),
-        (bad_migration, "nothing can fill the parameter 'store' of type Store; "),
-        (bad_command, "nothing can fill the parameter 'thing' of type Stroe; did you mean Store?"),
+        (bad_outgoing, "nothing can fill the parameter 'http' of type Fiels; did you mean Files?"),
+        (bad_converter, "nothing can fill the parameter 'log' of type Fiels; did you mean Files?"),
+        (bad_migration, "nothing can fill the parameter 'store' of type KV; "),
+        (bad_command, "nothing can fill the parameter 'thing' of type Fiels; did you mean Files?"),
     ],
 )
 async def test_what_nothing_can_fill_is_a_load_error_at_its_line(bots, declare, reason):

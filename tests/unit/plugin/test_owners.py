@@ -13,7 +13,7 @@ import pytest
 import structlog
 import trio
 
-from qqops import Ctx, Message, Plugin, PluginError, Refuse, Rooms, Store, StoreError
+from qqops import KV, Ctx, Message, Plugin, PluginError, Refuse, Rooms, StoreError
 from qqops.app import AppPolicy
 from qqops.plugin.host import Candidate, PluginState
 from qqops.plugin.plugins import Plugins
@@ -56,7 +56,7 @@ class Full:
             return f"slow {pool.number}"
 
         @plugin.command(f"{name}-which")
-        async def which(*, pool: Provided, store: Store) -> str:
+        async def which(*, pool: Provided, store: KV) -> str:
             count = await store.get("count", int, 0) + 1
             await store.put("count", count)
             return f"copy {number}, pool {pool.number}, count {count}"

@@ -10,7 +10,7 @@ import attrs
 import pytest
 import trio
 
-from qqops import HTTP, Ctx, Logger, Plugin, PluginError, Secret, Store, StoreError, Transaction
+from qqops import HTTP, KV, Ctx, Logger, Plugin, PluginError, Secret, StoreError, Transaction
 from qqops.plugin.host import Candidate, Host, PluginState
 from qqops.runtime.registry import Registry
 from qqops.settings import load_settings, plugin_config
@@ -387,7 +387,7 @@ def counter(*steps):
     plugin = Plugin("count")
 
     @plugin.command("count")
-    async def count(*, store: Store, http: HTTP) -> str:
+    async def count(*, store: KV, http: HTTP) -> str:
         async with store.transaction() as inside:
             n = await inside.get("n", int, 0) + 1
             inside.put("n", n)

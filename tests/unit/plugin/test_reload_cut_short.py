@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator
 import pytest
 import trio
 
-from qqops import Ctx, Plugin, Store, Transaction
+from qqops import KV, Ctx, Plugin, Transaction
 from qqops.adapters.base import Network
 from qqops.adapters.memory import MemoryAdapter, MemoryNetwork, MemoryOptions
 from qqops.app import AppPolicy
@@ -173,7 +173,7 @@ async def test_a_migration_that_does_not_end_is_cut_off_and_the_data_closed_with
         number, plugin = len(made), Plugin("notes")
 
         @plugin.command("note")
-        async def note(*, store: Store) -> str:
+        async def note(*, store: KV) -> str:
             await store.put("count", number)
             return f"copy {number}"
 

@@ -6,14 +6,14 @@ from collections.abc import AsyncGenerator
 import attrs
 import trio
 
-from qqops import HTTP, Plugin, Store
+from qqops import HTTP, KV, Plugin
 
 
 def counting(*steps):
     plugin = Plugin("count")
 
     @plugin.command("count")
-    async def count(*, store: Store) -> str:
+    async def count(*, store: KV) -> str:
         number = await store.get("n", int, 0) + 1
         await store.put("n", number)
         return f"n={number}"

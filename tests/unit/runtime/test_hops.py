@@ -6,7 +6,7 @@ import threading
 import pytest
 import trio
 
-from qqops import Ctx, NoAnswer, Plugin, PluginError, Refuse, Rooms, RunEnded, Store, SyncCtx
+from qqops import KV, Ctx, NoAnswer, Plugin, PluginError, Refuse, Rooms, RunEnded, SyncCtx
 from qqops.app import AppPolicy
 from qqops.runtime.context import Context
 from qqops.runtime.dispatch import DispatchPolicy
@@ -52,7 +52,7 @@ async def test_a_plain_function_answers_asks_and_uses_what_is_injected(bots):
     plugin, threads = Plugin("p"), []
 
     @plugin.command("order")
-    def order(ctx: SyncCtx, *, rooms: Rooms, store: Store) -> str:
+    def order(ctx: SyncCtx, *, rooms: Rooms, store: KV) -> str:
         threads.append(threading.current_thread())
         ctx.answer("one moment")
         outcome = ctx.reply("really")

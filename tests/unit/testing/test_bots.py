@@ -5,6 +5,7 @@ import pytest
 import trio
 
 from qqops import (
+    KV,
     Accounts,
     Ctx,
     Delivery,
@@ -18,7 +19,6 @@ from qqops import (
     Recall,
     Rooms,
     SetStatus,
-    Store,
     Text,
 )
 from qqops.adapters.memory import EVERYTHING
@@ -311,7 +311,7 @@ async def test_a_bot_with_a_folder_can_be_restarted(bots, tmp_path):
     plugin = Plugin("p")
 
     @plugin.command("count")
-    async def count(*, store: Store) -> str:
+    async def count(*, store: KV) -> str:
         number = await store.get("n", int, 0) + 1
         await store.put("n", number)
         return f"number {number}"

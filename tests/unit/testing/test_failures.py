@@ -9,7 +9,7 @@ import attrs
 import pytest
 import trio
 
-from qqops import Draft, HttpAnswer, HttpRequest, Listeners, Message, Plugin, Store
+from qqops import KV, Draft, HttpAnswer, HttpRequest, Listeners, Message, Plugin
 from qqops.runtime.observe import Broke
 
 HERE = __file__.rpartition("/")[2]
@@ -172,7 +172,7 @@ async def test_a_migration_that_fails_fails_the_test(bots, tmp_path):
     def make(*, steps):
         plugin = Plugin("p")
 
-        async def put(*, store: Store) -> None:
+        async def put(*, store: KV) -> None:
             await store.put("n", 1)
 
         async def step(values: object) -> None:

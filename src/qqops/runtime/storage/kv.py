@@ -1,4 +1,4 @@
-"""A plugin's own values by key, with types. Injected as `Store`; the file itself is `qqops.runtime.storage.store`."""
+"""A plugin's own values by key, with types. Injected as `KV`; the database itself is `qqops.runtime.storage.store`."""
 
 from __future__ import annotations
 
@@ -16,8 +16,7 @@ from qqops.model import Clock
 from qqops.runtime.storage import statements
 
 if TYPE_CHECKING:
-    from qqops.runtime.storage.store import Part
-    from qqops.runtime.storage.store import Store as File
+    from qqops.runtime.storage.store import Part, Store
 
 T = TypeVar("T")
 D = TypeVar("D")
@@ -97,7 +96,7 @@ class MemoryRows:
 class StoredRows:
     """Values in the store's file."""
 
-    def __init__(self, file: File) -> None:
+    def __init__(self, file: Store) -> None:
         self._file = file
         self._until_purge = 0
 
@@ -207,7 +206,7 @@ class _Values(abc.ABC):
 class Transaction(_Values):
     """Changes that are stored together when the block ends, or not at all when it raises."""
 
-    def __init__(self, store: Store, rows: Rows) -> None:
+    def __init__(self, store: KV, rows: Rows) -> None:
         super().__init__(store.namespace, store._clock)
         self._rows = rows
         self.changes: dict[str, Change] = {}
@@ -228,7 +227,7 @@ class Transaction(_Values):
         return sorted(found.items())
 
     def put(self, key: str, value: object, *, ttl: float | datetime.timedelta | None = None) -> None:
-        """Store *value* when the block ends; see `Store.put`."""
+        """KV *value* when the block ends; see `KV.put`."""
         self.changes[key] = self._change(key, value, ttl)
 
     def delete(self, key: str) -> None:
@@ -236,7 +235,7 @@ class Transaction(_Values):
         self.changes[key] = Change(self.namespace, _checked(key), None)
 
 
-class Store(_Values):
+class KV(_Values):
     """What one plugin stores; no other plugin sees it.
 
     Attributes:
@@ -269,7 +268,7 @@ class Store(_Values):
         return await self._rows.scan(self.namespace, prefix, self._now())
 
     async def put(self, key: str, value: object, *, ttl: float | datetime.timedelta | None = None) -> None:
-        """Store *value*; returns when it lasts.
+        """KV *value*; returns when it lasts.
 
         Args:
             ttl: Seconds after which it is gone again, or None.

@@ -11,10 +11,10 @@ import structlog
 from qqops.errors import StoreError
 from qqops.runtime.border import ANYTHING, theirs
 from qqops.runtime.observe import Broke, Observer, nobody
-from qqops.runtime.storage.kv import Change, Rows, Store, Transaction
+from qqops.runtime.storage.kv import KV, Change, Rows, Transaction
 
 if TYPE_CHECKING:
-    from qqops.runtime.storage.store import Store as File
+    from qqops.runtime.storage.store import Store
 
 log = structlog.get_logger("qqops.upgrade")
 
@@ -32,7 +32,7 @@ class Migration:
 
 
 async def upgrade(
-    store: Store, steps: Sequence[Migration], rows: Rows, file: File | None, tell: Observer = nobody
+    store: KV, steps: Sequence[Migration], rows: Rows, file: Store | None, tell: Observer = nobody
 ) -> None:
     """Run the *steps* that are due, after a snapshot; the store is released at the end, or closed with the reason.
 
@@ -52,7 +52,7 @@ async def upgrade(
 
 
 async def _upgrade(
-    store: Store, steps: Sequence[Migration], rows: Rows, file: File | None, tell: Observer
+    store: KV, steps: Sequence[Migration], rows: Rows, file: Store | None, tell: Observer
 ) -> None:
     name, newest = store.namespace, len(steps)
     text = await rows.get(VERSIONS, name, 0.0)
