@@ -235,15 +235,7 @@ class ProtocolError(QQOpsError):
 
 
 class StoreError(QQOpsError):
-    """The store cannot be opened, written or read.
-
-    Attributes:
-        hint: What to do about it; "" where that is not known.
-    """
-
-    def __init__(self, message: str, hint: str = "") -> None:
-        super().__init__(message)
-        self.hint = hint
+    """The store cannot be opened, written or read."""
 
 
 class ContentLost(StoreError):

@@ -80,6 +80,20 @@ async def test_only_what_does_not_wait_for_the_platter_is_written_on_the_spot(
         assert all(one.done for one in writes), "what was queued goes along"
 
 
+async def test_what_is_much_at_once_is_left_to_the_thread(tmp_path):
+    async with running(tmp_path / "q.db") as (made, points):
+        assert await made.write_all([(sql.QUEUE, row(n)) for n in range(store.MAX_PARTS + 1)]).wait()
+        assert await made.write(sql.QUEUE, row(1000)).wait()
+        assert transactions(points) == [True, False]
+
+
+async def test_a_file_that_was_taken_away_is_not_made_again_by_tidying_up(tmp_path):
+    async with running(tmp_path / "q.db") as (made, _):
+        (tmp_path / "q.db").unlink()
+        await trio.to_thread.run_sync(made.file.checkpoint)
+        assert not (tmp_path / "q.db").exists()
+
+
 async def test_what_nobody_waits_for_goes_along_or_soon(tmp_path):
     async with running(tmp_path / "q.db") as (made, points):
         made.write(sql.QUEUE, row(1))

@@ -12,6 +12,7 @@ from qqops.assemble import database
 from qqops.cli import exits
 from qqops.errors import StoreError
 from qqops.runtime.storage import backup as files
+from qqops.runtime.storage.advice import advice
 from qqops.settings import load_settings
 
 if TYPE_CHECKING:
@@ -51,8 +52,8 @@ def restore(config: pathlib.Path, file: pathlib.Path) -> int:
 
 def _failed(exc: StoreError) -> int:
     print(f"qqops: {exc}", file=sys.stderr)
-    if exc.hint:
-        print(f"  → {exc.hint}", file=sys.stderr)
+    if hint := advice(str(exc)):
+        print(f"  → {hint}", file=sys.stderr)
     return exits.FAILED
 
 

@@ -37,7 +37,8 @@ def held(folder: pathlib.Path) -> Iterator[None]:
             _lock(number, folder)
         who = f"process {os.getpid()} on {socket.gethostname()}"
         os.ftruncate(number, 0)
-        os.pwrite(number, who.encode(), 0)
+        os.lseek(number, 0, os.SEEK_SET)
+        os.write(number, who.encode())
         yield
     finally:
         os.close(number)
@@ -49,7 +50,7 @@ def _lock(number: int, folder: pathlib.Path) -> None:
     try:
         fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        who = os.pread(number, 200, 0).decode("utf-8", "replace") or "another process"
+        who = os.read(number, 200).decode("utf-8", "replace") or "another process"
         raise ConfigError(
             f"a bot runs in {folder} already: {who}",
             hint="stop that one, or give this one a bot.data of its own",

@@ -192,7 +192,11 @@ class DataFile:
     def checkpoint(self) -> None:
         """Bring what stands in the log into the file, beside the connection that writes on."""
         self.reached("before a checkpoint beside")
-        with contextlib.suppress(sqlite3.Error), contextlib.closing(sqlite3.connect(self.path)) as beside:
+        uri = f"{self.path.absolute().as_uri()}?mode=rw"  # a file that is gone is not to be made
+        with (
+            contextlib.suppress(sqlite3.Error),
+            contextlib.closing(sqlite3.connect(uri, uri=True, timeout=BUSY_MS / 1000)) as beside,
+        ):
             beside.execute("PRAGMA wal_checkpoint(PASSIVE)")
         self.reached("after a checkpoint beside")
 

@@ -21,6 +21,7 @@ import structlog
 import trio
 
 from qqops.errors import StoreError
+from qqops.runtime.storage.advice import advice
 from qqops.runtime.storage.database import Database, Query, Reached, RowError, Values
 from qqops.runtime.storage.datafile import DataFile, StorePolicy
 
@@ -37,8 +38,10 @@ RETRY, MAX_KEPT = 0.5, 100_000
 LAZY = 0.002
 #: Seconds of a transaction on the spot after which the disk counts as slow, and for which the thread then does everything.
 SLOW, REST = 0.05, 10.0
-#: Statements that are written on the spot at once, at most; and after which the log of the file is brought into it.
-MAX_AT_ONCE, CHECKPOINT_EVERY = 500, 2000
+#: Writes on the spot at once, and parts of one of them, at most: the loop waits meanwhile.
+MAX_AT_ONCE, MAX_PARTS = 500, 100
+#: Writes after which the log of the file is brought into it.
+CHECKPOINT_EVERY = 2000
 
 #: A statement and its values.
 Part: TypeAlias = tuple[str, Values]
@@ -148,7 +151,7 @@ class Store:
         return self._add(Write(self, parts, kept, first))
 
     def _add(self, one: Write) -> Write:
-        if one.first is not None:
+        if one.first is not None or len(one.parts) > MAX_PARTS:
             self._only_in_thread = True
         if one.kept or not self.failing:
             self._queue.append(one)
@@ -324,6 +327,7 @@ class Store:
                 "the store cannot be written: a restart would not know what was done",
                 file=self.file.name,
                 reason=failing,
+                **({"hint": hint} if (hint := advice(failing)) else {}),
             )
         elif self.failing and not failing:
             log.info("the store can be written again", file=self.file.name)
