@@ -269,3 +269,18 @@ def test_the_rooms_that_the_page_of_the_house_names_exist(language):
             named += 1
             assert (package / name).exists() or (package / f"{name}.py").exists(), name
     assert named >= 30, "the page has another form now"
+
+
+def test_the_log_and_the_journal_have_words_of_their_own_in_chinese():
+    """日志 is the log; the journal is 收发记录, and both pages about what survives speak of it."""
+    for name in (
+        "explanation/reliability.md",
+        "explanation/house.md",
+        "explanation/performance.md",
+        "how-to/run-a-bot.md",
+    ):
+        english, chinese = page("en", name).lower(), page("zh", name)
+        named = len(
+            re.findall(r"\bjournal\b(?!\.)", re.sub(r"`[^`]*`|```.*?```", "", english, flags=re.DOTALL))
+        )
+        assert bool(named) is ("收发记录" in chinese), name
