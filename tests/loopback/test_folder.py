@@ -42,6 +42,15 @@ def test_a_folder_that_cannot_be_is_said_with_what_to_do(tmp_path, forks):
     assert "bot.data" in run.stderr
 
 
+def test_a_full_disk_does_not_keep_a_bot_from_starting(tmp_path, monkeypatch):
+    def full(number, size):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "ftruncate", full)
+    with held(tmp_path / "data"), pytest.raises(ConfigError, match="already"), held(tmp_path / "data"):
+        pass
+
+
 def test_a_bot_that_was_killed_holds_nothing(tmp_path, forks):
     script = tmp_path / "holds.py"
     script.write_text(

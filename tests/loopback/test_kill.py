@@ -90,6 +90,18 @@ async def test_a_restore_that_is_killed_leaves_the_old_file_or_the_new_one(tmp_p
     assert (await found(tmp_path / "q.db"))[0] == 19
 
 
+async def test_a_restore_keeps_all_of_the_old_file_also_while_somebody_reads_it(tmp_path, killed):
+    killed("plain", tmp_path, "after the transaction", 19)
+    with contextlib.closing(sqlite3.connect(tmp_path / "q.db", isolation_level=None)) as reading:
+        reading.execute("BEGIN")
+        rows = reading.execute("SELECT count(*) FROM kv").fetchone()[0]
+        backup(tmp_path / "q.db", tmp_path / "whole.db")
+        with contextlib.closing(sqlite3.connect(tmp_path / "q.db")) as writing, writing:
+            writing.execute("INSERT INTO kv VALUES ('victim', 'newest', '1', NULL)")
+        _, old = restore(tmp_path / "whole.db", tmp_path / "q.db")
+    assert verify(old)["kv"] == rows + 1
+
+
 def older(path):
     """Take back what the last two steps have made."""
     with contextlib.closing(sqlite3.connect(path)) as connection, connection:

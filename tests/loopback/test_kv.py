@@ -306,3 +306,11 @@ async def test_what_cannot_be_read_is_an_error_and_not_nothing(tmp_path):
     (tmp_path / "q.db").write_bytes(b"no database" * 100)
     with pytest.raises(StoreError):
         StoredKeep(Store(tmp_path / "q.db"), "core:roles").load()
+
+
+@pytest.mark.parametrize("key", ["a\0b", "\ud800", "", "x" * 401])
+async def test_a_key_that_no_database_takes_is_refused(place, key):
+    async with place.store() as store:
+        for call in (store.put(key, 1), store.get(key, int), store.delete(key)):
+            with pytest.raises(ValueError):
+                await call

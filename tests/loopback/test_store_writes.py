@@ -207,6 +207,33 @@ async def test_who_was_told_that_nothing_was_stored_can_rely_on_it(place):
         assert await made.read(ids) == [1]
 
 
+async def test_while_it_cannot_be_written_it_is_read_at_once_and_stays_in_that_state(place):
+    """What writes nothing finds room on a full disk: it proves nothing."""
+    async with running(*place) as (made, _):
+        assert await made.write(sql.QUEUE, row(1)).wait()
+        real, full, tried = made.file.write, True, []
+
+        def write(parts, *, wait):
+            listed = list(parts)
+            tried.append(listed)
+            if full and listed:
+                raise StoreError("the disk is full")
+            real(listed, wait=wait)
+
+        made.file.write = write
+        assert not await made.write_all([(sql.QUEUE, row(2))], kept=False).wait()
+        before = len(tried)
+        for _ in range(5):
+            assert await made.read(ids) == [1]
+        assert len(tried) <= before + 1, "readers try nothing"
+        while len(tried) < before + 3:
+            await trio.sleep(0.01)
+        assert made.failing
+        full = False
+        while made.failing:
+            await trio.sleep(0.01)
+
+
 async def test_the_log_beside_the_file_stays_small(tmp_path):
     async with running(tmp_path / "q.db") as (made, points):
         for n in range(20_000):

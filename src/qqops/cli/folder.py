@@ -36,9 +36,10 @@ def held(folder: pathlib.Path) -> Iterator[None]:
         if sys.platform != "win32":
             _lock(number, folder)
         who = f"process {os.getpid()} on {socket.gethostname()}"
-        os.ftruncate(number, 0)
-        os.lseek(number, 0, os.SEEK_SET)
-        os.write(number, who.encode())
+        with contextlib.suppress(OSError):  # a full disk: the lock holds all the same
+            os.ftruncate(number, 0)
+            os.lseek(number, 0, os.SEEK_SET)
+            os.write(number, who.encode())
         yield
     finally:
         os.close(number)

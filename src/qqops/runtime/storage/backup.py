@@ -55,9 +55,11 @@ def restore(
         copy(source, fresh)
         old = _free_name(store) if store.exists() else None
         if old is not None:
-            _settle(store)
-            os.link(store, old)  # both names are whole at every moment
-            flush(old.parent)
+            if _settle(store):
+                os.link(store, old)  # both names are whole at every moment
+                flush(old.parent)
+            else:
+                copy(store, old)
         reached("before the exchange")
         # The log of the old file must not be taken for one of the new.
         for more in ("-wal", "-shm"):
@@ -118,10 +120,14 @@ def restore_server(source: pathlib.Path, server: Postgres) -> tuple[Mapping[str,
         return verify(fresh.path), old
 
 
-def _settle(store: pathlib.Path) -> None:
-    """Bring what stands in the log of *store* into the file itself, so that it can be kept alone."""
+def _settle(store: pathlib.Path) -> bool:
+    """Bring what stands in the log of *store* into the file itself; return whether it can be kept alone then.
+
+    Who reads it is in the way. A file that is damaged has no log that is worth anything.
+    """
     with contextlib.suppress(sqlite3.Error), contextlib.closing(sqlite3.connect(store)) as connection:
-        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        return bool(connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0] == 0)
+    return True
 
 
 def _check_layout(source: pathlib.Path) -> None:

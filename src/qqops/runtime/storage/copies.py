@@ -34,14 +34,15 @@ def reader(path: pathlib.Path) -> sqlite3.Connection:
     when it closes the file, and is in the way of others meanwhile.
     """
     try:
-        return _connected(path, "ro")
+        return connected(path, "ro")
     except sqlite3.OperationalError as exc:
         if exc.sqlite_errorcode & 0xFF != sqlite3.SQLITE_READONLY:
             raise
-    return _connected(path, "rw")
+    return connected(path, "rw")
 
 
-def _connected(path: pathlib.Path, mode: str) -> sqlite3.Connection:
+def connected(path: pathlib.Path, mode: str) -> sqlite3.Connection:
+    """Return a connection that changes no data; as ``rw`` it may bring the log into the file. Raises `sqlite3.Error`."""
     uri = f"{path.absolute().as_uri()}?mode={mode}"
     # One thread at a time uses it, but not always the same one.
     connection = sqlite3.connect(

@@ -176,28 +176,27 @@ class DataFile:
     def read(self, query: Query[T]) -> T:
         """Return what *query* reads of what is written by now. Raises `StoreError`."""
         try:
-            if self._reader is not None and self._stale:
-                self._reader.close()
-                self._reader = None
-            if self._reader is None:
-                from qqops.runtime.storage.copies import reader
-
-                self._stale = False
-                self._reader = reader(self.path)
-            return query(self._reader)
+            return query(self._reading())
         except sqlite3.Error as exc:
             self._stale = True
             raise StoreError(f"cannot read {self.path}: {reason_of(exc)}") from exc
 
+    def _reading(self) -> sqlite3.Connection:
+        if self._reader is not None and self._stale:
+            self._reader.close()
+            self._reader = None
+        if self._reader is None:
+            from qqops.runtime.storage.copies import connected
+
+            self._stale = False
+            self._reader = connected(self.path, "rw")  # it tidies up as well
+        return self._reader
+
     def checkpoint(self) -> None:
         """Bring what stands in the log into the file, beside the connection that writes on."""
         self.reached("before a checkpoint beside")
-        uri = f"{self.path.absolute().as_uri()}?mode=rw"  # a file that is gone is not to be made
-        with (
-            contextlib.suppress(sqlite3.Error),
-            contextlib.closing(sqlite3.connect(uri, uri=True, timeout=BUSY_MS / 1000)) as beside,
-        ):
-            beside.execute("PRAGMA wal_checkpoint(PASSIVE)")
+        with contextlib.suppress(sqlite3.Error):
+            self._reading().execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
         self.reached("after a checkpoint beside")
 
     def end(self) -> None:

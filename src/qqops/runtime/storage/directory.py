@@ -47,7 +47,7 @@ class NameDirectory:
 
     def note(self, account: AccountRef, kind: str, place: str, name: str, number: str) -> None:
         """Note that *number* is called *name*; see `qqops.adapters.base.Directory`."""
-        key = (str(account), kind, place, name[:200])
+        key = (str(account), kind, place[:200], name[:200])
         now = self._clock.now().timestamp()
         numbers = self._names.get(key)
         if numbers is None:
@@ -62,7 +62,7 @@ class NameDirectory:
 
     def find(self, account: AccountRef, kind: str, place: str, name: str) -> Sequence[str]:
         """Return the numbers that were called so, the latest first."""
-        numbers = self._names.get((str(account), kind, place, name[:200]), {})
+        numbers = self._names.get((str(account), kind, place[:200], name[:200]), {})
         return sorted(numbers, key=lambda number: numbers[number], reverse=True)
 
     def _write(self, key: tuple[str, str, str, str], number: str, now: float) -> None:

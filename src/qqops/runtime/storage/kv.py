@@ -316,4 +316,7 @@ class KV(_Values):
 def _checked(key: str) -> str:
     if not key or len(key) > MAX_KEY:
         raise ValueError(f"a key has 1 to {MAX_KEY} characters, got {len(key)}")
+    if "\0" in key:
+        raise ValueError("a key has no NUL in it")
+    key.encode()  # halves of a character: no database takes them
     return key

@@ -41,7 +41,8 @@ _LOCK = "SELECT pg_try_advisory_lock(%s, hashtext(current_schema()))"
 _HOLDER = """
 SELECT a.pid, a.application_name, coalesce(host(a.client_addr), 'this machine'), a.backend_start::timestamp(0)
 FROM pg_locks l JOIN pg_stat_activity a USING (pid)
-WHERE l.locktype = 'advisory' AND l.classid = %s AND l.objid::bigint = hashtext(current_schema())::bigint & 4294967295
+WHERE l.locktype = 'advisory' AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+  AND l.classid = %s AND l.objid::bigint = hashtext(current_schema())::bigint & 4294967295
 """
 #: Ends connections of this process that the server still believes in.
 _END_OLD = """
@@ -75,7 +76,12 @@ class Postgres:
             # Its own words may show the password.
             hint = "postgresql://USER:PASSWORD@HOST:PORT/DATABASE"
             raise ConfigError("store.url is not the URL of a PostgreSQL database", hint=hint) from exc
+        # A password with such a character ends up in the name of the host or of the database, which are shown.
+        if "@" in str(parts.get("host") or "")[1:] or "@" in str(parts.get("dbname") or ""):
+            hint = "write @ : / ? # in the password as %40 %3A %2F %3F %23"
+            raise ConfigError("store.url is not the URL of a PostgreSQL database", hint=hint)
         self._psycopg = psycopg
+        self._options = parts.get("options") or ""
         self._url = url
         self.name = (
             f"PostgreSQL {parts.get('host') or 'localhost'}/{parts.get('dbname') or parts.get('user') or ''}"
@@ -113,17 +119,22 @@ class Postgres:
         return self._psycopg.connect(
             self._url, autocommit=True, connect_timeout=CONNECT, application_name=name, keepalives_idle=30,
             keepalives_interval=10, keepalives_count=3, tcp_user_timeout=STATEMENT * 1000,
-            options=f"-c statement_timeout={STATEMENT}s -c lock_timeout={LOCK}s -c timezone=UTC",
+            options=f"{self._options} -c statement_timeout={STATEMENT}s -c lock_timeout={LOCK}s -c timezone=UTC",
         )  # fmt: skip
 
     def _claim(self, connection: psycopg.Connection[Any]) -> None:
         """Take the lock that says that one bot works here. Raises `StoreError` when another one does."""
+        if connection.execute("SELECT current_schema()").fetchone() == (None,):
+            raise StoreError("there is no schema that this user may use: see search_path")
         # The server takes a moment to notice that a bot has ended.
         until, patience = time.monotonic() + CONNECT, time.monotonic() + PATIENCE
         while not connection.execute(_LOCK, (OURS,)).fetchone()[0]:  # type: ignore[index]
             holder = connection.execute(_HOLDER, (OURS,)).fetchone()
-            if holder is None:
-                continue  # it has just left
+            if holder is None:  # it has just left, or is nobody that this user may see
+                if time.monotonic() > until:
+                    raise InUse("another bot works in it")
+                time.sleep(0.05)
+                continue
             _, name, address, since = holder
             own = name == self._token
             if time.monotonic() > (until if own else patience):
@@ -196,7 +207,9 @@ class Postgres:
         if connection.broken or connection.closed:
             self.close()
             raise StoreError(_reason_of(exc)) from exc
-        if isinstance(exc, self._psycopg.IntegrityError | self._psycopg.DataError):
+        # Class 54 is what the server finds too large: an index row, a statement.
+        too_large = (getattr(exc, "sqlstate", None) or "").startswith("54")
+        if too_large or isinstance(exc, self._psycopg.IntegrityError | self._psycopg.DataError):
             raise RowError(_reason_of(exc)) from exc
         if isinstance(exc, self._psycopg.Error) and exc.sqlstate is not None:
             self.close()
@@ -226,17 +239,26 @@ class Postgres:
     def read(self, query: Query[T]) -> T:
         """See `Database`."""
         with self._told("cannot read"):
-            if self._reader is None:
-                self._reader = self._connected(f"{self._token} reads")
-                self._reader.isolation_level = self._psycopg.IsolationLevel.REPEATABLE_READ
-                self._reader.read_only = True
+            kept = self._reader is not None
             try:
-                with self._reader.transaction():
-                    return query(_Session(self._reader))
-            except self._psycopg.Error:
-                reader, self._reader = self._reader, None
-                reader.close()
-                raise
+                return self._read(query)
+            except self._psycopg.OperationalError:
+                if not kept:
+                    raise
+            return self._read(query)  # the connection had broken since the last time
+
+    def _read(self, query: Query[T]) -> T:
+        if self._reader is None:
+            self._reader = self._connected(f"{self._token} reads")
+            self._reader.isolation_level = self._psycopg.IsolationLevel.REPEATABLE_READ
+            self._reader.read_only = True
+        try:
+            with self._reader.transaction():
+                return query(_Session(self._reader))
+        except self._psycopg.Error:
+            reader, self._reader = self._reader, None
+            reader.close()
+            raise
 
     def peek(self, namespace: str) -> Mapping[str, str]:
         """See `Database`."""

@@ -126,7 +126,6 @@ class Store:
         self._work, self._hurry = trio.Event(), trio.Event()
         # The connection that writes is not to be shared, and neither is the one that reads.
         self._writing, self._reading = trio.CapacityLimiter(1), trio.CapacityLimiter(1)
-        self._tidying = trio.CapacityLimiter(1)
         self._turn = trio.Lock()
         self._known = self._on_the_spot = self._only_in_thread = False
         self._slow = 0.0
@@ -171,7 +170,8 @@ class Store:
             StoreError: The file cannot be read.
         """
         await self._needed()
-        await self._write_all()
+        if not self.failing:
+            await self._write_all()
         if self.failing and not self._known:
             raise StoreError(self.failing)
         return await self._in_thread(lambda: self.file.read(query), self._reading)
@@ -239,7 +239,7 @@ class Store:
         while True:
             await self._full.wait()
             self._full = trio.Event()
-            await self._in_thread(self.file.checkpoint, self._tidying)
+            await self._in_thread(self.file.checkpoint, self._reading)
 
     def _quick(self) -> bool:
         """Whether what is queued can be written without waiting for anything."""
@@ -300,7 +300,6 @@ class Store:
         back = []
         for one, error in zip(batch, errors, strict=True):
             if error is None and one.kept:
-                one.taken = False
                 back.append(one)
             one.end(failing if error is None else error)
         if failing:
@@ -344,6 +343,8 @@ class Store:
         try:
             self.file.open()  # perhaps the disk has room by now, or the folder its rights
             try:
+                if not batch:  # a probe: what writes nothing would find room on a full disk
+                    self.file.write([("UPDATE alembic_version SET version_num = version_num", ())], wait=True)
                 self._transaction(batch)
                 return "", [""] * len(batch)
             except RowError:
